@@ -1,0 +1,386 @@
+//! RFC 9420 §2.1: decoding.
+//!
+//! The only way from bytes to values. Everything is checked against what is left of the input and
+//! against [`DecodeLimits`] before memory is taken for it.
+
+use crate::{DecodeError, DecodeErrorKind, Element};
+
+/// A value that can be read from its encoding.
+pub trait Decode: Sized {
+    /// Reads one value from the reader's position.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not a canonical encoding; the reader is then of no more use.
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+
+    /// Reads a value that must fill `bytes` exactly, with default limits.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not a canonical encoding of one value.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_bytes_with(bytes, DecodeLimits::default())
+    }
+
+    /// Reads a value that must fill `bytes` exactly.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are not a canonical encoding of one value, or exceed `limits`.
+    fn from_bytes_with(bytes: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes, limits)?;
+        let value = Self::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+}
+
+/// What a decoder accepts at most, whatever the input says (RFC 9420 §2.1.2, C009, C029).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DecodeLimits {
+    /// Size of the whole input, in bytes. Default 256 MiB.
+    pub max_bytes: usize,
+    /// Vector elements in the whole input, opaque bytes not counted. Default 8,388,608.
+    pub max_elements: usize,
+    /// Vectors within vectors. Default 16.
+    pub max_depth: u8,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { max_bytes: 256 << 20, max_elements: 8 << 20, max_depth: 16 }
+    }
+}
+
+/// A position in bytes being decoded.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    input: &'a [u8],
+    position: usize,
+    /// End of the vector being read; the end of the input at top level.
+    end: usize,
+    elements_left: usize,
+    depth_left: u8,
+    field: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first byte of `input`.
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::TooLarge`] if `input` exceeds `limits.max_bytes`.
+    pub fn new(input: &'a [u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
+        let reader = Self {
+            input,
+            position: 0,
+            end: input.len(),
+            elements_left: limits.max_elements,
+            depth_left: limits.max_depth,
+            field: "",
+        };
+        if input.len() > limits.max_bytes {
+            return Err(reader.error(DecodeErrorKind::TooLarge));
+        }
+        Ok(reader)
+    }
+
+    /// Names the field read next, for errors. Generated code calls it before each field.
+    pub fn field(&mut self, name: &'static str) -> &mut Self {
+        self.field = name;
+        self
+    }
+
+    /// An error at this position.
+    #[must_use]
+    pub fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { kind, offset: self.position, field: self.field }
+    }
+
+    /// Bytes consumed so far.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Bytes left in the vector being read, or in the input at top level.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.end.saturating_sub(self.position)
+    }
+
+    /// The bytes consumed since `start`, an earlier [`position`](Self::position).
+    #[must_use]
+    pub fn consumed_since(&self, start: usize) -> &'a [u8] {
+        self.input.get(start..self.position).unwrap_or_default()
+    }
+
+    /// Takes the next `length` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::EndOfInput`] if fewer are left.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        if length > self.remaining() {
+            return Err(self.error(DecodeErrorKind::EndOfInput));
+        }
+        let end = self.position.saturating_add(length);
+        let bytes = self.input.get(self.position..end).ok_or(self.error(DecodeErrorKind::EndOfInput))?;
+        self.position = end;
+        Ok(bytes)
+    }
+
+    /// Takes all bytes that are left.
+    ///
+    /// # Errors
+    /// None in practice; the signature is that of [`take`](Self::take).
+    pub fn take_rest(&mut self) -> Result<&'a [u8], DecodeError> {
+        self.take(self.remaining())
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let bytes = self.take(N)?;
+        bytes.try_into().map_err(|_| self.error(DecodeErrorKind::EndOfInput))
+    }
+
+    /// Reads a variable-size length header (RFC 9420 §2.1.2).
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::LengthPrefixReserved`], [`DecodeErrorKind::LengthNotMinimal`], or
+    /// [`DecodeErrorKind::EndOfInput`].
+    pub fn length(&mut self) -> Result<usize, DecodeError> {
+        let [first] = self.array::<1>()?;
+        let low = u32::from(first & 0x3f);
+        let (value, minimum) = match first >> 6 {
+            0 => (low, 0),
+            1 => {
+                let [second] = self.array::<1>()?;
+                (low << 8 | u32::from(second), 1 << 6)
+            }
+            2 => {
+                let [b, c, d] = self.array::<3>()?;
+                (low << 24 | u32::from(b) << 16 | u32::from(c) << 8 | u32::from(d), 1 << 14)
+            }
+            // RFC 9420 §2.1.2, C003: vectors that start with the prefix 11 are rejected.
+            _ => return Err(self.error(DecodeErrorKind::LengthPrefixReserved)),
+        };
+        // RFC 9420 §2.1.2, C004, C005: more bits than necessary are malformed.
+        if value < minimum {
+            return Err(self.error(DecodeErrorKind::LengthNotMinimal));
+        }
+        usize::try_from(value).map_err(|_| self.error(DecodeErrorKind::TooLarge))
+    }
+
+    /// Reads `opaque name<V>`.
+    ///
+    /// # Errors
+    /// As [`length`](Self::length) and [`take`](Self::take).
+    pub fn opaque(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    /// Reads a length header and then, with `read`, a value that must fill exactly that many bytes.
+    ///
+    /// # Errors
+    /// Those of `read`; [`DecodeErrorKind::TrailingBytes`] if it leaves bytes;
+    /// [`DecodeErrorKind::TooDeep`].
+    pub fn nested<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        let length = self.length()?;
+        // C008: a length beyond the input is refused before anything is allocated for it.
+        if length > self.remaining() {
+            return Err(self.error(DecodeErrorKind::EndOfInput));
+        }
+        self.depth_left =
+            self.depth_left.checked_sub(1).ok_or_else(|| self.error(DecodeErrorKind::TooDeep))?;
+        let outer_end = self.end;
+        self.end = self.position.saturating_add(length);
+        let value = read(self)?;
+        if self.remaining() > 0 {
+            return Err(self.error(DecodeErrorKind::TrailingBytes));
+        }
+        self.end = outer_end;
+        self.depth_left = self.depth_left.saturating_add(1);
+        Ok(value)
+    }
+
+    /// Reads a vector `T name<V>`, handing each element to `each`.
+    ///
+    /// # Errors
+    /// Those of the elements and of `each`; [`DecodeErrorKind::TooManyElements`].
+    pub fn for_each<T: Decode>(
+        &mut self,
+        mut each: impl FnMut(&mut Self, T) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.nested(|reader| {
+            let field = reader.field;
+            while reader.remaining() > 0 {
+                reader.elements_left = reader
+                    .elements_left
+                    .checked_sub(1)
+                    .ok_or_else(|| reader.error(DecodeErrorKind::TooManyElements))?;
+                let element = T::decode(reader)?;
+                each(reader.field(field), element)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the decoding: all bytes must have been consumed (C012).
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::TrailingBytes`].
+    pub fn finish(self) -> Result<(), DecodeError> {
+        match self.remaining() {
+            0 => Ok(()),
+            _ => Err(self.error(DecodeErrorKind::TrailingBytes)),
+        }
+    }
+}
+
+impl Decode for u8 {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array().map(Self::from_be_bytes)
+    }
+}
+
+impl Decode for u16 {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array().map(Self::from_be_bytes)
+    }
+}
+
+impl Decode for u32 {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array().map(Self::from_be_bytes)
+    }
+}
+
+impl Decode for u64 {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array().map(Self::from_be_bytes)
+    }
+}
+
+/// A fixed-size `opaque name[N]`.
+impl<const N: usize> Decode for [u8; N] {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.array()
+    }
+}
+
+/// `opaque name<V>`.
+impl Decode for Vec<u8> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.opaque().map(<[u8]>::to_vec)
+    }
+}
+
+/// `T name<V>`.
+impl<T: Decode + Element> Decode for Vec<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut elements = Self::new();
+        reader.for_each(|_, element| {
+            elements.push(element);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+}
+
+/// `optional<T>` (RFC 9420 §2.1.1).
+impl<T: Decode> Decode for Option<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            0 => Ok(None),
+            1 => T::decode(reader).map(Some),
+            // RFC 9420 §2.1.1, C001: any other presence octet is malformed.
+            _ => Err(reader.error(DecodeErrorKind::PresenceOctet)),
+        }
+    }
+}
+
+impl<T: Decode> Decode for Box<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        T::decode(reader).map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(bytes: &[u8]) -> Result<usize, DecodeErrorKind> {
+        Reader::new(bytes, DecodeLimits::default()).unwrap().length().map_err(|e| e.kind)
+    }
+
+    #[test]
+    fn lengths_of_the_rfc_examples_decode() {
+        assert_eq!(length(&[0x9d, 0x7f, 0x3e, 0x7d]), Ok(494_878_333));
+        assert_eq!(length(&[0x7b, 0xbd]), Ok(15_293));
+        assert_eq!(length(&[0x25]), Ok(37));
+    }
+
+    #[test]
+    fn every_two_byte_head_is_a_minimal_length_or_refused() {
+        for head in 0..=u16::MAX {
+            let [first, second] = head.to_be_bytes();
+            let got = length(&[first, second, 0, 0]);
+            let low = usize::from(head & 0x3fff);
+            let want = match first >> 6 {
+                0 => Ok(usize::from(first)),
+                1 if low < 64 => Err(DecodeErrorKind::LengthNotMinimal),
+                1 => Ok(low),
+                2 if low << 16 < 16_384 => Err(DecodeErrorKind::LengthNotMinimal),
+                2 => Ok(low << 16),
+                _ => Err(DecodeErrorKind::LengthPrefixReserved),
+            };
+            assert_eq!(got, want, "head {head:04x}");
+        }
+    }
+
+    #[test]
+    fn truncated_integers_and_lengths_are_refused() {
+        for bytes in [&[][..], &[0x40], &[0x80], &[0x80, 1, 0]] {
+            assert_eq!(length(bytes), Err(DecodeErrorKind::EndOfInput));
+        }
+        for bytes in [&[][..], &[1], &[1, 2, 3]] {
+            assert_eq!(u32::from_bytes(bytes).unwrap_err().kind, DecodeErrorKind::EndOfInput);
+        }
+    }
+
+    #[test]
+    fn a_length_bomb_is_refused_before_memory_is_taken() {
+        let bomb = [0xbf, 0xff, 0xff, 0xff, 0];
+        assert_eq!(Vec::<u8>::from_bytes(&bomb).unwrap_err().kind, DecodeErrorKind::EndOfInput);
+        assert_eq!(Vec::<u16>::from_bytes(&bomb).unwrap_err().kind, DecodeErrorKind::EndOfInput);
+    }
+
+    #[test]
+    fn presence_octets_other_than_zero_and_one_are_refused() {
+        assert_eq!(Option::<u8>::from_bytes(&[0]), Ok(None));
+        assert_eq!(Option::<u8>::from_bytes(&[1, 9]), Ok(Some(9)));
+        assert_eq!(Option::<u8>::from_bytes(&[1]).unwrap_err().kind, DecodeErrorKind::EndOfInput);
+        assert_eq!(Option::<u8>::from_bytes(&[0, 9]).unwrap_err().kind, DecodeErrorKind::TrailingBytes);
+        for octet in 2..=u8::MAX {
+            let error = Option::<u8>::from_bytes(&[octet, 9]).unwrap_err();
+            assert_eq!(error.kind, DecodeErrorKind::PresenceOctet);
+        }
+    }
+
+    #[test]
+    fn a_vector_that_does_not_divide_into_elements_is_refused() {
+        assert_eq!(Vec::<u16>::from_bytes(&[4, 0, 1, 0, 2]), Ok(vec![1, 2]));
+        assert_eq!(Vec::<u16>::from_bytes(&[3, 0, 1, 0]).unwrap_err().kind, DecodeErrorKind::EndOfInput);
+    }
+
+    #[test]
+    fn limits_hold_on_size_elements_and_depth() {
+        let limits = DecodeLimits { max_bytes: 8, max_elements: 2, max_depth: 1 };
+        assert_eq!(Vec::<u16>::from_bytes_with(&[4, 0, 1, 0, 2], limits), Ok(vec![1, 2]));
+        let kind = |bytes: &[u8]| Vec::<u16>::from_bytes_with(bytes, limits).unwrap_err().kind;
+        assert_eq!(kind(&[6, 0, 1, 0, 2, 0, 3]), DecodeErrorKind::TooManyElements);
+        assert_eq!(kind(&[0; 9]), DecodeErrorKind::TooLarge);
+        let deep = Vec::<Vec<u16>>::from_bytes_with(&[3, 2, 0, 1], limits).unwrap_err();
+        assert_eq!(deep.kind, DecodeErrorKind::TooDeep);
+    }
+}
