@@ -39,8 +39,10 @@ pub enum DecodeErrorKind {
     TooDeep,
     /// The input is larger than the limits allow (C009).
     TooLarge,
-    /// A value that its field may not hold, such as a list that must be sorted and is not.
-    InvalidValue,
+    /// Two elements of a list that may hold each kind only once (C349).
+    Duplicate,
+    /// A list that must be sorted in increasing order and is not (C100).
+    Unsorted,
 }
 
 impl fmt::Display for DecodeErrorKind {
@@ -55,7 +57,8 @@ impl fmt::Display for DecodeErrorKind {
             Self::TooManyElements => "more elements than the configured limit",
             Self::TooDeep => "nested deeper than the configured limit",
             Self::TooLarge => "larger than the configured limit",
-            Self::InvalidValue => "the field may not hold this value",
+            Self::Duplicate => "an element appears twice",
+            Self::Unsorted => "elements are not in increasing order",
         })
     }
 }

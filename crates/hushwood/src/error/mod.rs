@@ -1,0 +1,263 @@
+//! What can go wrong, by whose fault it is.
+//!
+//! One root type for the whole crate. The class says who is at fault, the variant says what the fact is,
+//! [`requirements`](Error::requirements) which duties of RFC 9420 a received thing broke, and
+//! [`disposition`](Error::disposition) what an application does about it. Texts hold no secrets, no
+//! identifiers and nothing that came from outside.
+
+mod api_misuse;
+mod not_now;
+mod row;
+mod unsupported;
+mod violation;
+
+use std::fmt;
+
+use hushwood_codec::{DecodeError, DecodeErrorKind, EncodeError};
+use hushwood_crypto::{CryptoError, SignerError};
+
+pub use api_misuse::ApiMisuse;
+pub use not_now::NotNow;
+pub use row::Row;
+pub use unsupported::Unsupported;
+pub use violation::Violation;
+
+/// Every failure of this crate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are no encoding of an MLS structure.
+    Decode(DecodeError),
+    /// A peer broke a rule of the protocol. What it sent is refused; nothing of ours has changed.
+    Violation(Violation),
+    /// Nobody's fault: a version, suite, or type that this client does not have.
+    Unsupported(Unsupported),
+    /// Right in itself, at the wrong time: another epoch, something missing, something already used.
+    NotNow(NotNow),
+    /// The caller asked for what can't be done.
+    ApiMisuse(ApiMisuse),
+    /// A cryptographic operation of our own failed: no randomness, or a broken provider.
+    Crypto(CryptoError),
+    /// The signer did not sign.
+    Signer(SignerError),
+    /// The store could not be read. Nothing has changed; reopen the group when it can be.
+    StoreRead(StoreReadError),
+    /// A fault in this library. Please report it.
+    Bug(&'static str),
+}
+
+/// A record that could not be read from the store, or that holds what this version can't read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StoreReadError {
+    /// The store answered with an error, such as a failing disk.
+    Io,
+    /// A record that must be there is not.
+    Missing,
+    /// A record is damaged, or was sealed under another key.
+    Corrupt,
+    /// A record was written by a later version of this library.
+    Version,
+}
+
+/// What an application does about an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Disposition {
+    /// Drop the input. It changes nothing, and trying again would not help.
+    Ignore,
+    /// Keep the input and offer it again after the next commit.
+    Buffer,
+    /// Supply what is missing, or clear the cause, and try again.
+    Retry,
+    /// This client can't follow the group any more: rejoin by external commit.
+    Rejoin,
+    /// A fault worth telling somebody: a member misbehaves, or this library does.
+    Report,
+}
+
+impl Error {
+    /// The duties, as rows of the requirements list, that the received thing broke. Empty where the
+    /// fault is not a peer's.
+    #[must_use]
+    pub fn requirements(&self) -> &'static [Row] {
+        match self {
+            Self::Decode(error) => decode_rows(error.kind),
+            Self::Violation(violation) => violation.requirements(),
+            Self::Unsupported(unsupported) => unsupported.requirements(),
+            Self::NotNow(not_now) => not_now.requirements(),
+            Self::ApiMisuse(misuse) => misuse.requirements(),
+            Self::Crypto(_) | Self::Signer(_) | Self::StoreRead(_) | Self::Bug(_) => &[],
+        }
+    }
+
+    /// What an application does about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Decode(_) | Self::Unsupported(_) => Disposition::Ignore,
+            Self::Violation(_) | Self::Bug(_) => Disposition::Report,
+            Self::NotNow(not_now) => not_now.disposition(),
+            Self::ApiMisuse(_) | Self::Crypto(_) | Self::Signer(_) | Self::StoreRead(_) => Disposition::Retry,
+        }
+    }
+}
+
+/// The rows behind the faults that the decoder finds.
+fn decode_rows(kind: DecodeErrorKind) -> &'static [Row] {
+    match kind {
+        DecodeErrorKind::EndOfInput => &[Row("C002"), Row("C008"), Row("C011"), Row("C028"), Row("C081")],
+        DecodeErrorKind::LengthPrefixReserved => &[Row("C003")],
+        DecodeErrorKind::LengthNotMinimal => &[Row("C004"), Row("C005")],
+        DecodeErrorKind::PresenceOctet => &[Row("C001")],
+        DecodeErrorKind::TrailingBytes => &[
+            Row("C002"),
+            Row("C010"),
+            Row("C012"),
+            Row("C013"),
+            Row("C014"),
+            Row("C081"),
+            Row("C097"),
+            Row("C365"),
+        ],
+        DecodeErrorKind::UnknownDiscriminant(_) => {
+            &[Row("C015"), Row("C016"), Row("C017"), Row("C018"), Row("C019"), Row("C020")]
+        }
+        DecodeErrorKind::TooManyElements | DecodeErrorKind::TooLarge => &[Row("C009")],
+        DecodeErrorKind::TooDeep => &[Row("C029")],
+        DecodeErrorKind::Duplicate => &[Row("C349")],
+        DecodeErrorKind::Unsorted => &[Row("C100")],
+        _ => &[],
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode(error) => write!(f, "not an MLS structure: {error}"),
+            Self::Violation(violation) => write!(f, "a peer broke the protocol: {violation}"),
+            Self::Unsupported(unsupported) => write!(f, "not supported: {unsupported}"),
+            Self::NotNow(not_now) => write!(f, "not now: {not_now}"),
+            Self::ApiMisuse(misuse) => write!(f, "can't be done: {misuse}"),
+            Self::Crypto(error) => write!(f, "cryptography failed: {error}"),
+            Self::Signer(error) => error.fmt(f),
+            Self::StoreRead(error) => error.fmt(f),
+            Self::Bug(what) => write!(f, "a fault in this library, please report it: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for StoreReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Io => "the store could not be read; see that its disk is at hand and try again",
+            Self::Missing => "the store lacks a record it must have; restore it or rejoin the group",
+            Self::Corrupt => "a stored record is damaged or was sealed under another key",
+            Self::Version => "a stored record was written by a later version of this software",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+impl std::error::Error for StoreReadError {}
+
+/// A type that can't be parsed because nobody here knows it is not a fault of the bytes.
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        match (error.kind, error.field) {
+            (DecodeErrorKind::UnknownDiscriminant(_), "MLSMessage.version") => {
+                Unsupported::ProtocolVersion.into()
+            }
+            (DecodeErrorKind::UnknownDiscriminant(_), "MLSMessage.wire_format") => {
+                Unsupported::WireFormat.into()
+            }
+            (DecodeErrorKind::UnknownDiscriminant(_), "Proposal.proposal_type") => {
+                Unsupported::ProposalType.into()
+            }
+            (DecodeErrorKind::UnknownDiscriminant(_), "Credential.credential_type") => {
+                Unsupported::CredentialType.into()
+            }
+            _ => Self::Decode(error),
+        }
+    }
+}
+
+/// Our own side made something too long to be sent.
+impl From<EncodeError> for Error {
+    fn from(_: EncodeError) -> Self {
+        Self::ApiMisuse(ApiMisuse::TooLong)
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<Unsupported> for Error {
+    fn from(unsupported: Unsupported) -> Self {
+        Self::Unsupported(unsupported)
+    }
+}
+
+impl From<NotNow> for Error {
+    fn from(not_now: NotNow) -> Self {
+        Self::NotNow(not_now)
+    }
+}
+
+impl From<ApiMisuse> for Error {
+    fn from(misuse: ApiMisuse) -> Self {
+        Self::ApiMisuse(misuse)
+    }
+}
+
+impl From<CryptoError> for Error {
+    fn from(error: CryptoError) -> Self {
+        Self::Crypto(error)
+    }
+}
+
+impl From<SignerError> for Error {
+    fn from(error: SignerError) -> Self {
+        Self::Signer(error)
+    }
+}
+
+impl From<StoreReadError> for Error {
+    fn from(error: StoreReadError) -> Self {
+        Self::StoreRead(error)
+    }
+}
+
+/// Declares an error class: variant, rows, and the sentence that explains it.
+macro_rules! error_class {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $( $(#[$variant_meta:meta])* $variant:ident [$($row:literal)*] $text:literal ),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        pub enum $name {
+            $( #[doc = concat!($text, $(" (", $row, ")",)* ".")] $(#[$variant_meta])* $variant ),*
+        }
+
+        impl $name {
+            /// The rows of the requirements list that this breaks.
+            #[must_use]
+            pub fn requirements(self) -> &'static [$crate::error::Row] {
+                match self { $( Self::$variant => &[$($crate::error::Row($row)),*] ),* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $( Self::$variant => $text ),* })
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+pub(crate) use error_class;

@@ -1,0 +1,18 @@
+//! Messaging Layer Security (RFC 9420), whole, without I/O.
+
+pub mod commit;
+pub mod credential;
+pub mod error;
+pub mod extension;
+pub mod framing;
+pub mod key_package;
+pub mod policy;
+pub mod proposal;
+pub mod schedule;
+pub mod tree;
+pub mod unverified;
+pub mod version;
+pub mod welcome;
+
+pub use hushwood_codec as codec;
+pub use hushwood_crypto as crypto;

@@ -1,0 +1,5 @@
+//! RFC 9420 §12.4.3: adding members to the group.
+
+pub mod types;
+
+pub use types::{EncryptedGroupSecrets, GroupInfo, Welcome};
