@@ -9,6 +9,7 @@ pub mod key_package;
 pub mod policy;
 pub mod proposal;
 pub mod schedule;
+pub mod transition;
 pub mod tree;
 pub mod unverified;
 pub mod version;
