@@ -1,57 +1,15 @@
 //! RFC 9420 §12.1: the Proposal structures.
 
-use hushwood_codec::{
-    Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_registry, wire_struct,
-};
+use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct};
 use hushwood_crypto::CipherSuiteId;
 
 use crate::credential::PRIVATE_USE_FIRST;
 use crate::extension::Extensions;
 use crate::key_package::KeyPackage;
+use crate::proposal::ProposalType;
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{LeafIndex, LeafNode};
 use crate::version::ProtocolVersion;
-
-wire_registry! {
-    /// A value of the "MLS Proposal Types" registry (RFC 9420 §17.4).
-    pub struct ProposalType {
-        /// Add a client.
-        ADD = 1 "add",
-        /// Replace the sender's leaf.
-        UPDATE = 2 "update",
-        /// Remove a member.
-        REMOVE = 3 "remove",
-        /// Inject a pre-shared key.
-        PSK = 4 "psk",
-        /// Replace the group by another one.
-        REINIT = 5 "reinit",
-        /// Join by external commit.
-        EXTERNAL_INIT = 6 "external_init",
-        /// Replace the group's extensions.
-        GROUP_CONTEXT_EXTENSIONS = 7 "group_context_extensions",
-    }
-}
-
-impl ProposalType {
-    /// True for the types that every client has and that capabilities must not list (RFC 9420 §7.2).
-    #[must_use]
-    pub fn is_default(self) -> bool {
-        (Self::ADD..=Self::GROUP_CONTEXT_EXTENSIONS).contains(&self)
-    }
-
-    /// True for the types that may come from an external sender (RFC 9420 §12.1.8, §17.4).
-    #[must_use]
-    pub fn is_external(self) -> bool {
-        [Self::ADD, Self::REMOVE, Self::PSK, Self::REINIT, Self::GROUP_CONTEXT_EXTENSIONS].contains(&self)
-    }
-
-    /// True for the types that a commit may cover without a path (RFC 9420 §12.4). Types that this
-    /// library does not know need one.
-    #[must_use]
-    pub fn is_path_optional(self) -> bool {
-        [Self::ADD, Self::PSK, Self::REINIT].contains(&self)
-    }
-}
 
 /// `Proposal`.
 #[derive(Clone, Debug, Eq, PartialEq)]
