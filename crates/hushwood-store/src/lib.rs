@@ -1,0 +1,29 @@
+//! Where groups live between two runs of a program: implementations of [`Persist`] and [`Records`].
+//!
+//! [`MemoryStore`] forgets everything at the end of the process; it is for tests, and for clients that
+//! are meant to forget.
+//!
+//! ```
+//! use hushwood::transition::{InstanceId, Persist, RecordKey, RecordKind, Records, WriteSet};
+//! use hushwood_crypto::Secret;
+//! use hushwood_store::MemoryStore;
+//!
+//! let mut store = MemoryStore::new();
+//! let cursor = RecordKey::new(InstanceId::CLIENT, RecordKind::Application, "cursor");
+//!
+//! let mut writes = WriteSet::new();
+//! writes.require(InstanceId::CLIENT, 0);
+//! writes.put(cursor.clone(), Secret::new(b"42".to_vec()));
+//! store.persist(&writes)?;
+//!
+//! assert_eq!(store.version(InstanceId::CLIENT)?, 1);
+//! assert_eq!(store.get(&cursor)?.map(|value| value.expose().to_vec()), Some(b"42".to_vec()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Persist`]: hushwood::transition::Persist
+//! [`Records`]: hushwood::transition::Records
+
+mod memory;
+
+pub use memory::MemoryStore;
