@@ -5,6 +5,7 @@ use std::fmt;
 use hushwood_codec::{
     Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_registry, wire_struct,
 };
+use hushwood_crypto::Secret;
 
 use crate::commit::Commit;
 use crate::key_package::KeyPackage;
@@ -386,11 +387,24 @@ impl Decode for PrivateMessage {
 }
 
 wire_struct! {
-    /// `SenderData` (RFC 9420 §6.3.2).
+    /// `SenderData` (RFC 9420 §6.3.2): who sent a message, and with which key. Any member can have
+    /// written it; only the signature of the message says who did.
     #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-    pub(crate) struct SenderData {
-        pub(crate) leaf_index: LeafIndex,
-        pub(crate) generation: u32,
-        pub(crate) reuse_guard: [u8; 4],
+    pub struct SenderData {
+        /// The sender.
+        pub leaf_index: LeafIndex,
+        /// The position in its ratchet.
+        pub generation: u32,
+        /// What the nonce of the ratchet is XORed with.
+        pub reuse_guard: [u8; 4],
     }
+}
+
+/// `ratchet_key` and `ratchet_nonce` of one generation (RFC 9420 §9.1): good for one message (C182).
+#[derive(Debug)]
+pub struct MessageKey {
+    /// The AEAD key.
+    pub key: Secret,
+    /// The nonce, before it is XORed with the reuse guard.
+    pub nonce: Secret,
 }
