@@ -75,6 +75,15 @@ pub fn derive_secret(suite: &dyn CipherSuite, secret: &Secret, label: &str) -> R
     expand_with_label(suite, secret, label, b"", suite.kdf().length())
 }
 
+/// The encoded `SignContent` (RFC 9420 §5.1.2): what [`sign_with_label`] signs, for signatures that are
+/// verified in a batch.
+///
+/// # Errors
+/// [`CryptoError::Length`] if `content` is longer than a vector can be.
+pub fn sign_content(label: &str, content: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    labelled(label, content).ok_or(CryptoError::Length)
+}
+
 /// The encoded `SignContent` or `EncryptContext`: `opaque label<V>; opaque content<V>;`.
 pub(crate) fn labelled(label: &str, content: &[u8]) -> Option<Vec<u8>> {
     let mut writer = Writer::with_capacity(PREFIX.len() + label.len() + content.len() + 8);

@@ -5,10 +5,13 @@ pub mod credential;
 pub mod error;
 pub mod extension;
 pub mod framing;
+mod grease;
 pub mod key_package;
 pub mod policy;
 pub mod proposal;
 pub mod schedule;
+#[cfg(test)]
+mod testing;
 pub mod transition;
 pub mod tree;
 pub mod unverified;

@@ -11,6 +11,7 @@ error_class! {
         CommitEmpty [] "a commit without proposals and without a path says nothing",
         EpochOverflow ["C163"] "the group has reached its last epoch",
         ExportTooLong ["C160" "C176"] "more was asked of the exporter than it can give",
+        ExtensionMisplaced ["C375" "C387"] "an extension is where it has no meaning",
         GenerationOverflow ["C183"] "this epoch's sending keys are used up: commit first",
         InitKeyReused ["C201"] "a key package with this init key was made before",
         KeyPackageExpired ["C121"] "a key package is outside its lifetime",

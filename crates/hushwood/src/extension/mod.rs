@@ -1,7 +1,9 @@
 //! RFC 9420 §13.4: extensions, and the five that the RFC defines.
 
+pub mod support;
+
 use hushwood_codec::{
-    Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_registry, wire_struct,
+    Decode, DecodeError, DecodeErrorKind, Encode, Reader, Writer, wire_registry, wire_struct,
 };
 use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
 

@@ -1,0 +1,61 @@
+//! RFC 9420 §13.5: GREASE.
+//!
+//! Values that nobody supports, sent so that clients which refuse what they do not know are noticed
+//! early. They are only ever sent: nothing here is used on what was received (C388).
+
+use hushwood_crypto::Random;
+
+use crate::error::Error;
+use crate::extension::{Extension, ExtensionType};
+
+/// A random one of the values reserved for GREASE in every registry.
+///
+/// # Errors
+/// [`Error::Crypto`] if the randomness fails.
+pub(crate) fn value(random: &mut dyn Random) -> Result<u16, Error> {
+    let [byte] = random.array()?;
+    // 0x0A0A, 0x1A1A, ... 0xEAEA: fifteen values. 256 is not a multiple of 15; nothing depends on it.
+    let half = (u16::from(byte) % 15) << 4 | 0x0A;
+    Ok(half << 8 | half)
+}
+
+/// An extension of a GREASE type with a few random bytes, for a KeyPackage, leaf or GroupInfo
+/// (C208, C348, C386). In a group context it would be refused (C387).
+///
+/// # Errors
+/// [`Error::Crypto`] if the randomness fails.
+pub(crate) fn extension(random: &mut dyn Random) -> Result<Extension, Error> {
+    let extension_type = ExtensionType(value(random)?);
+    let [length] = random.array()?;
+    let extension_data = random.bytes(usize::from(length % 16))?;
+    Ok(Extension { extension_type, extension_data })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use hushwood_crypto::CryptoError;
+
+    use super::*;
+
+    struct Counter(u8);
+
+    impl Random for Counter {
+        fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+            for byte in bytes {
+                *byte = self.0;
+                self.0 = self.0.wrapping_add(1);
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn values_are_the_fifteen_of_the_rfc_and_none_for_private_use() {
+        let mut random = Counter(0);
+        let values: BTreeSet<u16> = (0..256).map(|_| value(&mut random).unwrap()).collect();
+        let listed: BTreeSet<u16> = (0..15).map(|i| 0x0A0A + i * 0x1010).collect();
+        assert_eq!(values, listed);
+    }
+}
