@@ -3,12 +3,16 @@
 //! What a cipher suite is ([`CipherSuite`], a table of object-safe primitives), the types of keys and
 //! secrets, the labelled constructions that MLS builds from the primitives, and HPKE (RFC 9180).
 //!
-//! No primitive is implemented here. A provider (`hushwood-aws-lc`, `hushwood-rustcrypto`, or your own)
+//! Apart from the rule for Ed25519 signatures, which has to be one for all ([`ed25519`]), no primitive is
+//! implemented here. A provider (`hushwood-aws-lc`, `hushwood-rustcrypto`, or your own)
 //! offers a [`CryptoProvider`]: plain data that can be passed around, stored in a `static` and mixed, so
 //! that no type of the protocol has a generic parameter for it.
 //!
 //! Randomness is an argument ([`Random`]) and may fail; nothing here reads a clock or a file.
 
+pub mod dhkem;
+pub mod ecdsa;
+pub mod ed25519;
 mod error;
 pub mod hpke;
 mod key;
@@ -30,4 +34,4 @@ pub use provider::{
 pub use random::Random;
 pub use reference::{HashReference, ref_hash};
 pub use secret::{Digest, Secret, ct_eq};
-pub use suite::CipherSuiteId;
+pub use suite::{CipherSuiteId, Primitives, Suite};

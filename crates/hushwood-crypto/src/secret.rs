@@ -119,6 +119,21 @@ impl Digest {
     }
 }
 
+/// The digest of a hash whose output length is known to fit.
+macro_rules! from_array {
+    ($($length:literal),*) => {$(
+        impl From<[u8; $length]> for Digest {
+            fn from(array: [u8; $length]) -> Self {
+                let mut bytes = [0; Self::MAX_LENGTH];
+                bytes.iter_mut().zip(array).for_each(|(to, from)| *to = from);
+                Self { bytes, length: $length }
+            }
+        }
+    )*};
+}
+
+from_array!(32, 48, 64);
+
 impl AsRef<[u8]> for Digest {
     fn as_ref(&self) -> &[u8] {
         self.as_bytes()
@@ -162,6 +177,13 @@ mod tests {
     #[test]
     fn secrets_print_nothing() {
         assert_eq!(format!("{:?}", Secret::new(vec![0xab; 4])), "Secret(..)");
+    }
+
+    #[test]
+    fn digests_of_arrays_are_those_of_their_bytes() {
+        assert_eq!(Digest::from([3; 32]), Digest::new(&[3; 32]).unwrap());
+        assert_eq!(Digest::from([4; 48]), Digest::new(&[4; 48]).unwrap());
+        assert_eq!(Digest::from([5; 64]), Digest::new(&[5; 64]).unwrap());
     }
 
     #[test]

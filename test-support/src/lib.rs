@@ -1,0 +1,18 @@
+//! What the tests of several crates share. Unpublished.
+//!
+//! Runs over test vectors return rows, so that `cargo xtask vectors` prints as a table what the tests
+//! assert.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "only tests depend on this crate"
+)]
+
+pub mod differential;
+pub mod no_random;
+pub mod random;
+pub mod table;
+pub mod vectors;
