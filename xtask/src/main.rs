@@ -1,0 +1,56 @@
+//! The one entry for developers: `cargo xtask help` lists what there is.
+
+mod layers;
+mod lint;
+mod peers;
+mod report;
+mod run;
+mod sections;
+mod sources;
+mod test;
+mod vectors;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What a developer of Hushwood runs. Each command fails when something is wrong.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Xtask {
+    /// Everything: lint, unit and integration tests, vectors, peers; ends with a summary
+    Test,
+    /// Format, layers, sections, clippy, documentation; licences and bans where cargo-deny is installed
+    Lint,
+    /// Check that no module of the protocol names one that stands after it
+    Layers,
+    /// Check the table of sections and files in ARCHITECTURE.md, or write it anew
+    Sections(sections::Args),
+    /// Run the official test vectors on every provider and print the table
+    Vectors(vectors::Args),
+    /// Play against other implementations of MLS (arguments go to the program `peers`)
+    Peers(peers::Args),
+    /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
+    Wasm,
+}
+
+fn main() -> ExitCode {
+    let done = match Xtask::parse() {
+        Xtask::Test => test::test(),
+        Xtask::Lint => lint::lint(),
+        Xtask::Layers => layers::layers(),
+        Xtask::Sections(args) => sections::sections(&args),
+        Xtask::Vectors(args) => vectors::vectors(&args),
+        Xtask::Peers(args) => peers::peers(&args),
+        Xtask::Wasm => wasm::wasm(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Running other programs: shown before they start, and timed by who asks.
+
+use std::env;
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result};
+
+use crate::report::Counts;
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let xtask =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    xtask.parent().map_or_else(|| xtask.clone(), Path::to_path_buf)
+}
+
+/// `cargo metadata` of a manifest.
+pub(crate) fn metadata(manifest: &Path, arguments: &[&str]) -> Result<serde_json::Value> {
+    let output = cargo(&["metadata", "--format-version=1", "--manifest-path"])
+        .arg(manifest)
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo metadata does not start")?;
+    serde_json::from_slice(&output.stdout).context("cargo metadata does not answer")
+}
+
+/// True if the workspace has a member of that name.
+pub(crate) fn has_member(name: &str) -> Result<bool> {
+    let metadata = metadata(&root().join("Cargo.toml"), &["--no-deps"])?;
+    let packages = metadata.get("packages").and_then(|packages| packages.as_array());
+    let packages = packages.context("cargo metadata names no packages")?;
+    Ok(packages.iter().any(|package| package.get("name").and_then(|name| name.as_str()) == Some(name)))
+}
+
+/// The cargo that runs us, in the folder of the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(arguments);
+    command
+}
+
+/// Runs a program and says whether it succeeded.
+pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
+    announce(command);
+    let status = command.status().with_context(|| format!("{} does not start", name(command)))?;
+    Ok(status.success())
+}
+
+/// True if the program is there: it runs, and succeeds, without a word.
+pub(crate) fn is_there(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Runs a program, shows what it prints, and counts the passed and failed that its closing lines name.
+pub(crate) fn counts(command: &mut Command) -> Result<Counts> {
+    announce(command);
+    if std::io::stderr().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} does not start", name(command)))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (printed, complained) = thread::scope(|scope| {
+        let printed = scope.spawn(|| pass_on(stdout, std::io::stdout()));
+        let complained = scope.spawn(|| pass_on(stderr, std::io::stderr()));
+        (printed.join().unwrap_or_default(), complained.join().unwrap_or_default())
+    });
+    let success = child.wait()?.success();
+    let mut counts = printed + complained;
+    if !success && counts.failed == 0 {
+        counts.failed = 1;
+    }
+    Ok(counts)
+}
+
+fn pass_on(from: Option<impl Read>, mut to: impl Write) -> Counts {
+    let Some(from) = from else { return Counts::default() };
+    let mut counts = Counts::default();
+    let mut reader = BufReader::new(from);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        // A closed terminal is no reason to stop counting.
+        let _ = to.write_all(&line).and_then(|()| to.flush());
+        counts += Counts::of_closing_line(&String::from_utf8_lossy(&line));
+        line.clear();
+    }
+    counts
+}
+
+fn announce(command: &Command) {
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        value.map(|value| format!("{}={} ", name.to_string_lossy(), quoted(&value.to_string_lossy())))
+    });
+    let arguments = command.get_args().map(|argument| format!(" {}", quoted(&argument.to_string_lossy())));
+    println!("\n$ {}{}{}", variables.collect::<String>(), name(command), arguments.collect::<String>());
+}
+
+fn name(command: &Command) -> String {
+    Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program())
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([' ', '*']) { format!("'{text}'") } else { text.to_owned() }
+}
