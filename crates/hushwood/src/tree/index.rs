@@ -95,6 +95,12 @@ impl NodeIndex {
         }
     }
 
+    /// Both children; `None` for a leaf.
+    #[must_use]
+    pub fn children(self) -> Option<(Self, Self)> {
+        Some((self.left()?, self.right()?))
+    }
+
     /// The parent in a tree with `leaves` leaves; `None` for the root.
     #[must_use]
     pub const fn parent(self, leaves: u32) -> Option<Self> {

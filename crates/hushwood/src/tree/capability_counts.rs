@@ -1,0 +1,84 @@
+//! RFC 9420 §7.2, §7.3, §11.1: what the members support, counted.
+//!
+//! Whether every member supports a type, and which credential types are in use, is asked for every leaf,
+//! proposal and extension. It is answered from counts that each change of a leaf moves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::credential::CredentialType;
+use crate::extension::ExtensionType;
+use crate::proposal::ProposalType;
+use crate::tree::LeafNode;
+
+/// Numbers of members, by type. Shared between clones of a tree; copied when changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct CapabilityCounts(Arc<Counts>);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Counts {
+    members: u32,
+    credentials_used: BTreeMap<CredentialType, u32>,
+    credentials: BTreeMap<CredentialType, u32>,
+    extensions: BTreeMap<ExtensionType, u32>,
+    proposals: BTreeMap<ProposalType, u32>,
+}
+
+impl CapabilityCounts {
+    pub(crate) fn add(&mut self, leaf: &LeafNode) {
+        let counts = Arc::make_mut(&mut self.0);
+        counts.members += 1;
+        let up = |count: &mut u32| *count += 1;
+        each(&mut counts.credentials_used, &[leaf.credential.credential_type()], up);
+        each(&mut counts.credentials, &leaf.capabilities.credentials, up);
+        each(&mut counts.extensions, &leaf.capabilities.extensions, up);
+        each(&mut counts.proposals, &leaf.capabilities.proposals, up);
+    }
+
+    pub(crate) fn remove(&mut self, leaf: &LeafNode) {
+        let counts = Arc::make_mut(&mut self.0);
+        counts.members = counts.members.saturating_sub(1);
+        let down = |count: &mut u32| *count = count.saturating_sub(1);
+        each(&mut counts.credentials_used, &[leaf.credential.credential_type()], down);
+        each(&mut counts.credentials, &leaf.capabilities.credentials, down);
+        each(&mut counts.extensions, &leaf.capabilities.extensions, down);
+        each(&mut counts.proposals, &leaf.capabilities.proposals, down);
+    }
+
+    /// No credential type is implied (C118).
+    pub(crate) fn support_credential(&self, credential_type: CredentialType) -> bool {
+        self.all(self.0.credentials.get(&credential_type))
+    }
+
+    /// The default extension types are implied (C116).
+    pub(crate) fn support_extension(&self, extension_type: ExtensionType) -> bool {
+        extension_type.is_default() || self.all(self.0.extensions.get(&extension_type))
+    }
+
+    /// The default proposal types are implied (C117).
+    pub(crate) fn support_proposal(&self, proposal_type: ProposalType) -> bool {
+        proposal_type.is_default() || self.all(self.0.proposals.get(&proposal_type))
+    }
+
+    pub(crate) fn credential_types_in_use(&self) -> impl Iterator<Item = CredentialType> {
+        self.0.credentials_used.keys().copied()
+    }
+
+    fn all(&self, count: Option<&u32>) -> bool {
+        count.copied().unwrap_or_default() == self.0.members
+    }
+}
+
+/// Moves the count of each type once, however often a list names it; counts of zero are dropped.
+fn each<T: Copy + Ord>(counts: &mut BTreeMap<T, u32>, types: &[T], change: impl Fn(&mut u32)) {
+    let mut types = types.to_vec();
+    types.sort_unstable();
+    types.dedup();
+    for kind in types {
+        let count = counts.entry(kind).or_default();
+        change(count);
+        if *count == 0 {
+            counts.remove(&kind);
+        }
+    }
+}

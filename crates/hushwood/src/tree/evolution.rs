@@ -1,0 +1,140 @@
+//! RFC 9420 §7.7, §12.1.1 to §12.1.3: adding, updating and removing leaves.
+//!
+//! Only the public tree changes here; whether a change is allowed was decided before. What a removed or
+//! updated member knew is blanked on its way to the root, so that nobody encrypts to it again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hushwood_crypto::HpkePublicKey;
+
+use crate::error::{ApiMisuse, Error, NotNow, Violation};
+use crate::tree::index::MAX_LEAVES;
+use crate::tree::subtree::Subtree;
+use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode, RatchetTree};
+
+impl RatchetTree {
+    /// Applies an Add (RFC 9420 §12.1.1): the leaf goes to the leftmost blank place, or to the first new
+    /// one after extending the tree (C143, C243).
+    ///
+    /// # Errors
+    /// [`NotNow::Limit`] if the tree can't be extended any more.
+    pub fn add(&mut self, leaf: LeafNode) -> Result<LeafIndex, Error> {
+        let index = self.next_free_leaf();
+        self.extend_to(index)?;
+        self.replace_leaf(index, Some(Arc::new(leaf)), &mut |_, node| {
+            // C243: the new leaf is unmerged at every non-blank parent above it.
+            if let Some(node) = node {
+                let unmerged = &mut Arc::make_mut(node).unmerged_leaves;
+                let place = unmerged.partition_point(|other| *other < index);
+                unmerged.insert(place, index);
+            }
+        });
+        Ok(index)
+    }
+
+    /// Applies an Update (RFC 9420 §12.1.2): replaces a member's leaf and blanks its direct path (C245).
+    ///
+    /// # Errors
+    /// [`ApiMisuse::LeafAbsent`] if the leaf is blank or beyond the tree.
+    pub fn update(&mut self, index: LeafIndex, leaf: LeafNode) -> Result<(), Error> {
+        if self.leaf(index)?.is_none() {
+            return Err(ApiMisuse::LeafAbsent.into());
+        }
+        self.replace_path(index, Some(Arc::new(leaf)), BTreeMap::new());
+        Ok(())
+    }
+
+    /// Applies a Remove (RFC 9420 §12.1.3): blanks a leaf and its direct path, and truncates the tree.
+    ///
+    /// # Errors
+    /// [`Violation::RemoveBlank`] if the leaf is blank or beyond the tree.
+    pub fn remove(&mut self, index: LeafIndex) -> Result<(), Error> {
+        // RFC 9420 §12.1.3, C246: `removed` names a non-blank leaf.
+        if self.leaf(index)?.is_none() {
+            return Err(Violation::RemoveBlank.into());
+        }
+        self.replace_path(index, None, BTreeMap::new());
+        self.truncate();
+        Ok(())
+    }
+
+    /// Extends the tree (RFC 9420 §7.7, C143) until it has `index`, which must be the next free leaf.
+    pub(crate) fn extend_to(&mut self, index: LeafIndex) -> Result<(), Error> {
+        if index > self.next_free_leaf() {
+            return Err(ApiMisuse::LeafAbsent.into());
+        }
+        while index.number() >= self.leaf_count() {
+            let leaves = self.leaf_count() << 1;
+            if leaves > MAX_LEAVES {
+                return Err(NotNow::Limit.into());
+            }
+            let root = NodeIndex::root(leaves);
+            let (_, right) = root.children().ok_or(Error::Bug("a root without children"))?;
+            let left = std::mem::replace(&mut self.root, Subtree::blank(root));
+            self.root = Subtree::parent(root, None, left, Subtree::blank(right));
+        }
+        Ok(())
+    }
+
+    /// Drops the right half for as long as it is blank (RFC 9420 §7.7, C144). One leaf stays.
+    fn truncate(&mut self) {
+        while let Subtree::Parent(parent) = &self.root
+            && parent.right.is_blank()
+        {
+            if let Some(node) = &parent.node {
+                self.keys.remove_encryption(&node.encryption_key, parent.at);
+            }
+            self.root = parent.left.clone();
+        }
+        if self.root.is_blank() {
+            self.root = Subtree::blank(NodeIndex::root(1));
+        }
+    }
+
+    /// Replaces a leaf, blanks its direct path, and sets the given nodes of it (RFC 9420 §7.5).
+    pub(crate) fn replace_path(
+        &mut self,
+        index: LeafIndex,
+        leaf: Option<Arc<LeafNode>>,
+        mut nodes: BTreeMap<NodeIndex, ParentNode>,
+    ) {
+        let mut changes: Vec<(NodeIndex, Option<HpkePublicKey>, Option<HpkePublicKey>)> = Vec::new();
+        self.replace_leaf(index, leaf, &mut |at, node| {
+            let old = node.take().map(|old| old.encryption_key.clone());
+            *node = nodes.remove(&at).map(Arc::new);
+            changes.push((at, old, node.as_deref().map(|new| new.encryption_key.clone())));
+        });
+        for (at, old, new) in changes {
+            if let Some(old) = old {
+                self.keys.remove_encryption(&old, at);
+            }
+            if let Some(new) = new {
+                self.keys.insert_encryption(&new, at);
+            }
+        }
+    }
+
+    /// Replaces a leaf and moves what is counted and indexed of it; parents above go through `edit`.
+    fn replace_leaf(
+        &mut self,
+        index: LeafIndex,
+        leaf: Option<Arc<LeafNode>>,
+        edit: &mut dyn FnMut(NodeIndex, &mut Option<Arc<ParentNode>>),
+    ) {
+        let Some(at) = index.node() else { return };
+        let new = leaf.clone();
+        let mut slot = leaf;
+        self.root.edit_path(index, &mut slot, edit);
+        if let Some(old) = slot {
+            self.keys.remove_encryption(&old.encryption_key, at);
+            self.keys.remove_signature(&old.signature_key, index);
+            self.capabilities.remove(&old);
+        }
+        if let Some(new) = new {
+            self.keys.insert_encryption(&new.encryption_key, at);
+            self.keys.insert_signature(&new.signature_key, index);
+            self.capabilities.add(&new);
+        }
+    }
+}

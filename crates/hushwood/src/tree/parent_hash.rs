@@ -1,0 +1,126 @@
+//! RFC 9420 §7.9: parent hashes.
+//!
+//! They chain every parent's key to a leaf whose signature vouches for it: a joiner learns from them that
+//! the parents' keys were made by members below those parents, not by somebody who wants to listen.
+
+use hushwood_codec::Writer;
+use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey};
+
+use crate::error::{Error, Violation};
+use crate::tree::subtree::{Parent, Subtree};
+use crate::tree::tree_hash::{OriginalHashes, split_at_parent};
+use crate::tree::{LeafIndex, LeafNodeSource, ParentNode, RatchetTree};
+
+/// The hash of `ParentHashInput` (RFC 9420 §7.9, C146).
+pub(crate) fn parent_hash(
+    suite: &dyn CipherSuite,
+    encryption_key: &HpkePublicKey,
+    parent_hash: &[u8],
+    original_sibling_tree_hash: &Digest,
+) -> Result<Digest, Error> {
+    let mut input = Writer::with_capacity(256);
+    input.value(encryption_key).opaque(parent_hash).value(original_sibling_tree_hash);
+    Ok(suite.hash().hash(&[&input.finish()?]))
+}
+
+impl RatchetTree {
+    /// Checks on joining that every non-blank parent is parent-hash valid (RFC 9420 §7.9.2).
+    ///
+    /// Each tree hash is computed once, and once more only where a sibling had other members when the
+    /// parent was set. [`from_nodes`](Self::from_nodes) has checked the unmerged leaves before.
+    ///
+    /// # Errors
+    /// [`Violation::ParentHash`].
+    pub fn verify_parent_hashes(&self) -> Result<(), Error> {
+        let mut hashes = OriginalHashes::new(self.suite);
+        self.verify_below(&self.root, &mut hashes)
+    }
+
+    /// Verifies the parents of a subtree, children first. Recursion is as deep as the tree is high.
+    fn verify_below(&self, subtree: &Subtree, hashes: &mut OriginalHashes<'_>) -> Result<(), Error> {
+        let Subtree::Parent(parent) = subtree else { return Ok(()) };
+        self.verify_below(&parent.left, hashes)?;
+        self.verify_below(&parent.right, hashes)?;
+        let Some(node) = &parent.node else { return Ok(()) };
+        // RFC 9420 §7.9.2, C148, C334: there is exactly one descendant for which this parent is valid. By
+        // induction that descendant is a leaf or is chained to one itself. Had the parent two, two
+        // members would claim to have set it.
+        let left = self.is_valid_for(parent, node, Side::Left, hashes)?;
+        let right = self.is_valid_for(parent, node, Side::Right, hashes)?;
+        match left != right {
+            true => Ok(()),
+            false => Err(Violation::ParentHash.into()),
+        }
+    }
+
+    /// Whether the parent P is valid for a descendant on one side, given as C with the other child as S.
+    fn is_valid_for(
+        &self,
+        parent: &Parent,
+        node: &ParentNode,
+        side: Side,
+        hashes: &mut OriginalHashes<'_>,
+    ) -> Result<bool, Error> {
+        let (left, right) = split_at_parent(&node.unmerged_leaves, parent.at);
+        let (child, unmerged, sibling, sibling_unmerged) = match side {
+            Side::Left => (&parent.left, left, &parent.right, right),
+            Side::Right => (&parent.right, right, &parent.left, left),
+        };
+        let Descendant::One(Some(claimed)) = descendant(child, unmerged) else { return Ok(false) };
+        // C147: the sibling's hash is that of the time before P's unmerged leaves were added.
+        let original_sibling_tree_hash = hashes.get(sibling, sibling_unmerged)?;
+        let hash =
+            parent_hash(self.suite, &node.encryption_key, &node.parent_hash, &original_sibling_tree_hash)?;
+        Ok(claimed == hash.as_bytes())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// The D of RFC 9420 §7.9.2 within a subtree, given P's unmerged leaves in it.
+enum Descendant<'t> {
+    /// The resolution holds nothing but unmerged leaves.
+    None,
+    /// It holds one node more: D, with its `parent_hash` field if it has one (C151: leaves from a
+    /// KeyPackage or an Update have none and can't start a chain).
+    One(Option<&'t [u8]>),
+    /// No node fits.
+    Unfit,
+}
+
+/// Finds D: it is in the resolution of C, and the resolution without it is P's unmerged leaves below C
+/// (C149).
+///
+/// A resolution holds the nearest non-blank nodes and their unmerged leaves, so D is the only node of it
+/// that is not unmerged at P, and each non-blank parent is D and has the same unmerged leaves as P.
+fn descendant<'t>(subtree: &'t Subtree, unmerged: &[LeafIndex]) -> Descendant<'t> {
+    match subtree {
+        Subtree::Blank(..) if unmerged.is_empty() => Descendant::None,
+        Subtree::Blank(..) => Descendant::Unfit,
+        Subtree::Leaf(leaf) if unmerged.is_empty() => Descendant::One(match &leaf.node.leaf_node_source {
+            LeafNodeSource::Commit { parent_hash } => Some(parent_hash),
+            LeafNodeSource::KeyPackage(_) | LeafNodeSource::Update => None,
+        }),
+        Subtree::Leaf(leaf) if unmerged == [leaf.index] => Descendant::None,
+        Subtree::Leaf(_) => Descendant::Unfit,
+        Subtree::Parent(parent) => match &parent.node {
+            Some(node) if node.unmerged_leaves == unmerged => Descendant::One(Some(&node.parent_hash)),
+            Some(_) => Descendant::Unfit,
+            None => {
+                let (left, right) = split_at_parent(unmerged, parent.at);
+                match descendant(&parent.left, left) {
+                    Descendant::None => descendant(&parent.right, right),
+                    Descendant::Unfit => Descendant::Unfit,
+                    one @ Descendant::One(_) => match descendant(&parent.right, right) {
+                        Descendant::None => one,
+                        Descendant::One(_) | Descendant::Unfit => Descendant::Unfit,
+                    },
+                }
+            }
+        },
+    }
+}

@@ -1,0 +1,307 @@
+//! RFC 9420 §4: the public ratchet tree.
+//!
+//! What all members, and whoever follows the group from outside, know: who sits at which leaf, and the
+//! public keys of the nodes. How it changes is in [`evolution`](super::evolution), how it is hashed in
+//! [`tree_hash`](super::tree_hash), how it is read from the wire in [`validation`](super::validation).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey, SignaturePublicKey};
+
+use crate::credential::CredentialType;
+use crate::error::{ApiMisuse, Error};
+use crate::extension::ExtensionType;
+use crate::proposal::ProposalType;
+use crate::tree::capability_counts::CapabilityCounts;
+use crate::tree::key_index::KeyIndex;
+use crate::tree::subtree::{Leaves, Parent, Subtree};
+use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode};
+
+/// The public state of a ratchet tree.
+///
+/// Cloned in constant time: clones share all nodes that neither changes. Beside the nodes it keeps an index
+/// of all public keys and counts of what the members support, each change costs O(log n).
+///
+/// It holds no secrets; those of a member are a [`PrivateTree`](super::private::PrivateTree).
+#[derive(Clone)]
+pub struct RatchetTree {
+    pub(crate) suite: &'static dyn CipherSuite,
+    pub(crate) root: Subtree,
+    pub(crate) keys: KeyIndex,
+    pub(crate) capabilities: CapabilityCounts,
+}
+
+/// One node of a filtered direct path (RFC 9420 §4.1.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PathStep {
+    /// The node on the path.
+    pub node: NodeIndex,
+    /// Its child that is not on the path.
+    pub copath_child: NodeIndex,
+}
+
+impl RatchetTree {
+    /// The tree of a new group (RFC 9420 §11): one leaf.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn new(suite: &'static dyn CipherSuite, leaf: LeafNode) -> Result<Self, Error> {
+        let mut tree = Self::empty(suite);
+        tree.add(leaf)?;
+        Ok(tree)
+    }
+
+    /// A tree of one blank leaf.
+    pub(crate) fn empty(suite: &'static dyn CipherSuite) -> Self {
+        let root = Subtree::blank(NodeIndex::root(1));
+        Self { suite, root, keys: KeyIndex::new(), capabilities: CapabilityCounts::default() }
+    }
+
+    /// The group's cipher suite.
+    #[must_use]
+    pub fn suite(&self) -> &'static dyn CipherSuite {
+        self.suite
+    }
+
+    /// The width: how many leaves there are, blank ones too. A power of two.
+    #[must_use]
+    pub fn leaf_count(&self) -> u32 {
+        self.root.at().number() + 1
+    }
+
+    /// How many leaves are not blank.
+    #[must_use]
+    pub fn member_count(&self) -> u32 {
+        self.root.members()
+    }
+
+    /// The root's position.
+    #[must_use]
+    pub fn root(&self) -> NodeIndex {
+        self.root.at()
+    }
+
+    /// The member at `index`; `None` if the leaf is blank or beyond the tree.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`] for a tree that is read from a store; none today.
+    pub fn leaf(&self, index: LeafIndex) -> Result<Option<&LeafNode>, Error> {
+        Ok(self.leaf_shared(index)?.map(|leaf| &**leaf))
+    }
+
+    /// As [`leaf`](Self::leaf), to be kept without a copy.
+    ///
+    /// # Errors
+    /// As [`leaf`](Self::leaf).
+    pub fn leaf_shared(&self, index: LeafIndex) -> Result<Option<&Arc<LeafNode>>, Error> {
+        Ok(match index.node().and_then(|at| self.root.find(at)) {
+            Some(Subtree::Leaf(leaf)) => Some(&leaf.node),
+            Some(Subtree::Blank(..) | Subtree::Parent(_)) | None => None,
+        })
+    }
+
+    /// The parent at `index`; `None` if it is blank, a leaf, or beyond the tree.
+    ///
+    /// # Errors
+    /// As [`leaf`](Self::leaf).
+    pub fn parent(&self, index: NodeIndex) -> Result<Option<&ParentNode>, Error> {
+        Ok(match self.root.find(index) {
+            Some(Subtree::Parent(parent)) => parent.node.as_deref(),
+            Some(Subtree::Blank(..) | Subtree::Leaf(_)) | None => None,
+        })
+    }
+
+    /// The encryption key of a node, leaf or parent; `None` if it is blank or beyond the tree.
+    ///
+    /// # Errors
+    /// As [`leaf`](Self::leaf).
+    pub fn encryption_key(&self, index: NodeIndex) -> Result<Option<&HpkePublicKey>, Error> {
+        Ok(match self.root.find(index) {
+            Some(Subtree::Leaf(leaf)) => Some(&leaf.node.encryption_key),
+            Some(Subtree::Parent(parent)) => parent.node.as_deref().map(|node| &node.encryption_key),
+            Some(Subtree::Blank(..)) | None => None,
+        })
+    }
+
+    /// The members, from left to right.
+    pub fn members(&self) -> impl Iterator<Item = Result<(LeafIndex, &LeafNode), Error>> {
+        Leaves::new(&self.root).map(|leaf| Ok((leaf.index, &*leaf.node)))
+    }
+
+    /// The hash of the whole tree: `GroupContext.tree_hash` (RFC 9420 §7.8).
+    ///
+    /// # Errors
+    /// [`ApiMisuse::TooLong`] if a node is longer than a vector can be.
+    pub fn tree_hash(&self) -> Result<Digest, Error> {
+        super::tree_hash::tree_hash(self.suite, &self.root)
+    }
+
+    /// The tree hash of one node (RFC 9420 §7.8).
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NodeAbsent`] beyond the tree; as [`tree_hash`](Self::tree_hash).
+    pub fn node_hash(&self, index: NodeIndex) -> Result<Digest, Error> {
+        match self.subtree(index)? {
+            // The subtree that was found may be a larger blank one with this node in it.
+            Subtree::Blank(_, hashes) => hashes.get(self.suite, index),
+            found => super::tree_hash::tree_hash(self.suite, found),
+        }
+    }
+
+    /// The leaf that the next member is added at: the leftmost blank one, or the first beyond the tree.
+    #[must_use]
+    pub fn next_free_leaf(&self) -> LeafIndex {
+        self.root.first_blank_leaf().unwrap_or(LeafIndex::new(self.leaf_count()))
+    }
+
+    /// The nodes that together cover all members below a node (RFC 9420 §4.1.1), in order.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NodeAbsent`] beyond the tree.
+    pub fn resolution(&self, index: NodeIndex) -> Result<Vec<NodeIndex>, Error> {
+        self.resolution_without(index, &BTreeSet::new())
+    }
+
+    /// The resolution without some leaves: those added by the commit at hand (RFC 9420 §7.6, C132).
+    pub(crate) fn resolution_without(
+        &self,
+        index: NodeIndex,
+        added: &BTreeSet<LeafIndex>,
+    ) -> Result<Vec<NodeIndex>, Error> {
+        let mut nodes = Vec::new();
+        resolve(self.subtree(index)?, &mut |at| match at.leaf() {
+            Some(leaf) if added.contains(&leaf) => {}
+            _ => nodes.push(at),
+        });
+        Ok(nodes)
+    }
+
+    /// How many nodes [`resolution_without`](Self::resolution_without) gives.
+    pub(crate) fn resolution_size(
+        &self,
+        index: NodeIndex,
+        added: &BTreeSet<LeafIndex>,
+    ) -> Result<usize, Error> {
+        let mut size = 0_usize;
+        resolve(self.subtree(index)?, &mut |at| match at.leaf() {
+            Some(leaf) if added.contains(&leaf) => {}
+            _ => size += 1,
+        });
+        Ok(size)
+    }
+
+    /// The parents of a leaf, nearest first, without those whose child on the copath has an empty
+    /// resolution (RFC 9420 §4.1.2).
+    ///
+    /// # Errors
+    /// [`ApiMisuse::LeafAbsent`] beyond the tree.
+    pub fn filtered_direct_path(&self, leaf: LeafIndex) -> Result<Vec<PathStep>, Error> {
+        if leaf.number() >= self.leaf_count() {
+            return Err(ApiMisuse::LeafAbsent.into());
+        }
+        let mut steps = Vec::new();
+        let mut subtree = &self.root;
+        while let Subtree::Parent(parent) = subtree {
+            let (child, copath) = parent.children_towards(leaf);
+            if !copath.is_blank() {
+                steps.push(PathStep { node: parent.at, copath_child: copath.at() });
+            }
+            subtree = child;
+        }
+        steps.reverse();
+        Ok(steps)
+    }
+
+    /// The node with this encryption key. Costs O(1), whether there is one or not.
+    #[must_use]
+    pub fn encryption_key_at(&self, key: &HpkePublicKey) -> Option<NodeIndex> {
+        self.keys.encryption(key)
+    }
+
+    /// The leaf with this signature key. Costs O(1), whether there is one or not.
+    #[must_use]
+    pub fn signature_key_at(&self, key: &SignaturePublicKey) -> Option<LeafIndex> {
+        self.keys.signature(key)
+    }
+
+    /// Refuses a tree in which a key is used twice (RFC 9420 §7.3, §16.7). Costs O(1): ask it once all
+    /// proposals of a commit, and its path, are applied.
+    ///
+    /// # Errors
+    /// [`Violation::EncryptionKeyReused`](crate::error::Violation::EncryptionKeyReused),
+    /// [`Violation::SignatureKeyReused`](crate::error::Violation::SignatureKeyReused).
+    pub fn check_unique_keys(&self) -> Result<(), Error> {
+        self.keys.check_unique()
+    }
+
+    /// True if every member's capabilities list this credential type.
+    #[must_use]
+    pub fn members_support_credential(&self, credential_type: CredentialType) -> bool {
+        self.capabilities.support_credential(credential_type)
+    }
+
+    /// True if every member supports this extension type: it is a default one, or all list it.
+    #[must_use]
+    pub fn members_support_extension(&self, extension_type: ExtensionType) -> bool {
+        self.capabilities.support_extension(extension_type)
+    }
+
+    /// True if every member supports this proposal type: it is a default one, or all list it.
+    #[must_use]
+    pub fn members_support_proposal(&self, proposal_type: ProposalType) -> bool {
+        self.capabilities.support_proposal(proposal_type)
+    }
+
+    /// The credential types of the members.
+    pub fn credential_types_in_use(&self) -> impl Iterator<Item = CredentialType> {
+        self.capabilities.credential_types_in_use()
+    }
+
+    /// The subtree below a node, or the blank one it is in.
+    pub(crate) fn subtree(&self, index: NodeIndex) -> Result<&Subtree, Error> {
+        self.root.find(index).ok_or(ApiMisuse::NodeAbsent.into())
+    }
+}
+
+impl Parent {
+    /// The child with the leaf in it, and the other one.
+    pub(crate) fn children_towards(&self, leaf: LeafIndex) -> (&Subtree, &Subtree) {
+        match self.left.at().is_above(leaf) {
+            true => (&self.left, &self.right),
+            false => (&self.right, &self.left),
+        }
+    }
+}
+
+impl fmt::Debug for RatchetTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RatchetTree")
+            .field("suite", &self.suite)
+            .field("leaf_count", &self.leaf_count())
+            .field("member_count", &self.member_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hands each node of a resolution to `each` (RFC 9420 §4.1.1). Recursion is as deep as the tree is high.
+fn resolve(subtree: &Subtree, each: &mut impl FnMut(NodeIndex)) {
+    match subtree {
+        // The resolution of a blank leaf is empty, and so is that of a parent over blank leaves.
+        Subtree::Blank(..) => {}
+        Subtree::Leaf(leaf) => each(leaf.at),
+        Subtree::Parent(parent) => match &parent.node {
+            // That of a non-blank node is the node, then its unmerged leaves.
+            Some(node) => {
+                each(parent.at);
+                node.unmerged_leaves.iter().filter_map(|leaf| leaf.node()).for_each(each);
+            }
+            // That of a blank parent is the left child's, then the right child's.
+            None => {
+                resolve(&parent.left, each);
+                resolve(&parent.right, each);
+            }
+        },
+    }
+}
