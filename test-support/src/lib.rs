@@ -12,6 +12,7 @@
 )]
 
 pub mod differential;
+pub mod mls_vectors;
 pub mod no_random;
 pub mod random;
 pub mod table;

@@ -17,6 +17,13 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().map_or_else(|| xtask.clone(), Path::to_path_buf)
 }
 
+/// The folder that cargo builds into.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let metadata = metadata(&root().join("Cargo.toml"), &["--no-deps"])?;
+    let path = metadata.get("target_directory").and_then(|path| path.as_str());
+    Ok(path.context("cargo metadata names no target directory")?.into())
+}
+
 /// `cargo metadata` of a manifest.
 pub(crate) fn metadata(manifest: &Path, arguments: &[&str]) -> Result<serde_json::Value> {
     let output = cargo(&["metadata", "--format-version=1", "--manifest-path"])

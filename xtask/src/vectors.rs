@@ -1,6 +1,11 @@
 //! The official test vectors on every provider: finds the files and runs the crate `test-support` on them.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::report::Outcome;
 use crate::run;
@@ -14,11 +19,108 @@ pub(crate) struct Args {
 }
 
 /// `cargo xtask vectors`.
-pub(crate) fn vectors(_args: &Args) -> Result<bool> {
-    run::has_member("test-support")
+pub(crate) fn vectors(args: &Args) -> Result<bool> {
+    run::succeeds(&mut command(args)?)
 }
 
 /// The same as a step of a report.
-pub(crate) fn counts(_args: &Args) -> Result<Outcome> {
-    Ok(Outcome::Skipped("no vectors yet".into()))
+pub(crate) fn counts(args: &Args) -> Result<Outcome> {
+    run::counts(&mut command(args)?).map(Outcome::Counted)
+}
+
+fn command(args: &Args) -> Result<Command> {
+    let mut command = run::cargo(&["run", "--quiet", "--package", "test-support", "--bin", "vectors", "--"]);
+    if args.strict {
+        command.arg("--strict");
+    }
+    command.env("HUSHWOOD_VECTORS", folder()?);
+    Ok(command)
+}
+
+/// The vectors' folder: the one that `HUSHWOOD_VECTORS` names, or the one beside the workspace, or what the
+/// registry has.
+fn folder() -> Result<PathBuf> {
+    if let Some(named) = env::var_os("HUSHWOOD_VECTORS") {
+        return Ok(named.into());
+    }
+    match run::root().join("../shared/vectors").canonicalize() {
+        Ok(beside) => Ok(beside),
+        Err(_) => from_registry().context("no vectors beside the workspace and none from the registry"),
+    }
+}
+
+/// The published crate that ships the working group's files.
+const CRATE: &str = "openmls";
+const VERSION: &str = "0.5.0";
+
+/// Two of its files are older than the RFC's final form: this one has neither suites nor tree hashes, and in
+/// `crypto-basics` two suites have signatures over another label. There is no `deserialization`.
+const OUTDATED: &str = "tree-operations.json";
+const PARTLY_OUTDATED: (&str, [u64; 2]) = ("crypto-basics.json", [5, 7]);
+/// Files with vectors of the crate's own.
+const ITS_OWN: &str = "kat_";
+
+/// Lays out what the registry has like the usual folder. The crate is fetched, never compiled: a manifest of
+/// its own names it.
+fn from_registry() -> Result<PathBuf> {
+    let folder = run::target_dir()?.join("vectors");
+    let manifest = folder.join("fetch/Cargo.toml");
+    println!("vectors: from the published crate {CRATE} {VERSION}");
+    fs::create_dir_all(folder.join("fetch/src"))?;
+    fs::write(folder.join("fetch/src/lib.rs"), "")?;
+    fs::write(
+        &manifest,
+        format!(
+            "[package]\nname = \"fetch-vectors\"\nedition = \"2021\"\n\n[dependencies]\n{CRATE} = \"={VERSION}\"\n\n[workspace]\n"
+        ),
+    )?;
+    let shipped = shipped(&manifest)?;
+    let mls = folder.join("mls");
+    if mls.exists() {
+        fs::remove_dir_all(&mls)?;
+    }
+    fs::create_dir_all(&mls)?;
+    for entry in fs::read_dir(&shipped).with_context(|| shipped.display().to_string())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == OUTDATED || name.to_string_lossy().starts_with(ITS_OWN) {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path())?;
+        let (partly, suites) = PARTLY_OUTDATED;
+        let text = if name == partly { without_suites(&text, &suites)? } else { text };
+        fs::write(mls.join(name), text)?;
+    }
+    Ok(folder)
+}
+
+/// The folder in the source of the crate that has the files.
+fn shipped(manifest: &Path) -> Result<PathBuf> {
+    let metadata = run::metadata(manifest, &[])?;
+    let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
+    let named = |package: &&Value| package.get("name").and_then(Value::as_str) == Some(CRATE);
+    let package = packages.into_iter().find(named);
+    let Some(manifest) = package.and_then(|package| package.get("manifest_path")).and_then(Value::as_str)
+    else {
+        bail!("cargo metadata does not name the crate {CRATE}");
+    };
+    Ok(Path::new(manifest).with_file_name("test_vectors"))
+}
+
+fn without_suites(json: &str, suites: &[u64]) -> Result<String> {
+    let mut cases: Vec<Value> = serde_json::from_str(json)?;
+    let suite = |case: &Value| case.get("cipher_suite").and_then(Value::as_u64);
+    cases.retain(|case| suite(case).is_none_or(|suite| !suites.contains(&suite)));
+    Ok(serde_json::to_string(&cases)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_of_outdated_suites_are_left_out() {
+        let json = r#"[{"cipher_suite":1,"x":1},{"cipher_suite":5},{"y":2}]"#;
+        assert_eq!(without_suites(json, &[5, 7]).unwrap(), r#"[{"cipher_suite":1,"x":1},{"y":2}]"#);
+    }
 }
