@@ -1,0 +1,55 @@
+//! The command line. Each command's own arguments stand in its file in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{completions, inspect};
+
+/// End-to-end encrypted group conversations over any transport (RFC 9420)
+///
+/// State lives in a home folder, sealed under a passphrase or a key file. Messages are files or pipes:
+/// carry them by mail, a shared folder, a bulletin board. Nothing here opens a network connection.
+#[derive(Debug, Parser)]
+#[command(name = "hushwood", version, max_term_width = 100, after_help = EXAMPLE)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLE: &str = "\
+Example: two homes on one machine
+  export HUSHWOOD_PASSPHRASE=...
+  hushwood --home a identity new desk
+  hushwood --home b identity new phone
+  hushwood --home b key-package > phone.kp
+  hushwood --home a group create tea
+  hushwood --home a invite tea phone.kp       # writes tea-0.commit and tea-0.welcome
+  hushwood --home b join tea-0.welcome
+  echo hello | hushwood --home a send tea > m1
+  hushwood --home b receive m1                # desk: hello
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 wrong passphrase or locked home.";
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// The folder that holds the state
+    #[arg(long, global = true, value_name = "DIR", env = "HUSHWOOD_HOME", hide_env_values = true)]
+    pub(crate) home: Option<PathBuf>,
+    /// A file with the key of the home, instead of a passphrase (from HUSHWOOD_PASSPHRASE, else asked for)
+    #[arg(long, global = true, value_name = "FILE", env = "HUSHWOOD_KEY_FILE", hide_env_values = true)]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Print one JSON object; failures too, on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Inspect(inspect::Inspect),
+    Completions(completions::Completions),
+}

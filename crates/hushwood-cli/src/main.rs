@@ -1,0 +1,63 @@
+//! The program `hushwood`: end-to-end encrypted group conversations (RFC 9420) over any transport.
+//!
+//! One command, one process: state lives in a home folder, messages are files or pipes. What the
+//! commands do is in `commands`, one file each; what they say in `output`, what goes wrong in `failure`.
+
+#![allow(dead_code)]
+
+mod args;
+mod commands;
+mod failure;
+mod files;
+mod inspect;
+mod output;
+mod progress;
+mod system;
+mod text;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::args::Cli;
+use crate::failure::{EXIT_USAGE, Failure};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_usage(&error),
+    };
+    let output = Output { json: cli.global.json };
+    let code = commands::run(cli).unwrap_or_else(|failure| {
+        output.fail(&failure);
+        failure.exit_code()
+    });
+    ExitCode::from(code)
+}
+
+/// Help and version were asked for and succeed; anything else is wrong usage, told in the way the
+/// caller reads.
+fn refuse_usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        _ if json => {
+            let rendered = error.render().to_string();
+            let sentence = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let failure = Failure::usage(sentence).advise("see `hushwood --help`");
+            Output { json }.fail(&failure);
+            ExitCode::from(EXIT_USAGE)
+        }
+        _ => {
+            // Nothing is left to do if standard error is closed.
+            let _ = error.print();
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
