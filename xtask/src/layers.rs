@@ -50,8 +50,8 @@ const APART: [(&str, &str, &str); 2] = [
 const OUTSIDE: [&str; 7] = ["env", "fs", "io", "net", "process", "thread", "time"];
 const PARALLEL: &str = "parallel.rs";
 
-/// The crates that do no I/O.
-const PURE: [&str; 3] = ["hushwood", "hushwood-codec", "hushwood-crypto"];
+/// The protocol crates, which do no I/O.
+pub(crate) const PURE: [&str; 3] = ["hushwood", "hushwood-codec", "hushwood-crypto"];
 
 /// `cargo xtask layers`.
 pub(crate) fn layers() -> Result<bool> {

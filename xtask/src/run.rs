@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::report::Counts;
 
@@ -20,12 +21,11 @@ pub(crate) fn root() -> PathBuf {
 /// The folder that cargo builds into.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     let metadata = metadata(&root().join("Cargo.toml"), &["--no-deps"])?;
-    let path = metadata.get("target_directory").and_then(|path| path.as_str());
-    Ok(path.context("cargo metadata names no target directory")?.into())
+    Ok(text(&metadata, "target_directory").context("cargo metadata names no target directory")?.into())
 }
 
 /// `cargo metadata` of a manifest.
-pub(crate) fn metadata(manifest: &Path, arguments: &[&str]) -> Result<serde_json::Value> {
+pub(crate) fn metadata(manifest: &Path, arguments: &[&str]) -> Result<Value> {
     let output = cargo(&["metadata", "--format-version=1", "--manifest-path"])
         .arg(manifest)
         .args(arguments)
@@ -35,12 +35,23 @@ pub(crate) fn metadata(manifest: &Path, arguments: &[&str]) -> Result<serde_json
     serde_json::from_slice(&output.stdout).context("cargo metadata does not answer")
 }
 
+/// The packages of the workspace, as `cargo metadata` has them.
+pub(crate) fn members() -> Result<Vec<Value>> {
+    let mut metadata = metadata(&root().join("Cargo.toml"), &["--no-deps"])?;
+    match metadata.get_mut("packages").map(Value::take) {
+        Some(Value::Array(packages)) => Ok(packages),
+        _ => bail!("cargo metadata names no packages"),
+    }
+}
+
+/// A field that is a text.
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field)?.as_str()
+}
+
 /// True if the workspace has a member of that name.
 pub(crate) fn has_member(name: &str) -> Result<bool> {
-    let metadata = metadata(&root().join("Cargo.toml"), &["--no-deps"])?;
-    let packages = metadata.get("packages").and_then(|packages| packages.as_array());
-    let packages = packages.context("cargo metadata names no packages")?;
-    Ok(packages.iter().any(|package| package.get("name").and_then(|name| name.as_str()) == Some(name)))
+    Ok(members()?.iter().any(|package| text(package, "name") == Some(name)))
 }
 
 /// The cargo that runs us, in the folder of the workspace.

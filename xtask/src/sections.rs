@@ -1,11 +1,13 @@
-//! The table of sections and files in ARCHITECTURE.md, made from the first words of each file.
+//! What ARCHITECTURE.md lists: the sections with their files, made from the first words of each file, and the
+//! dependencies of the protocol crates.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-use crate::{run, sources};
+use crate::{layers, run, sources};
 
 /// What to do with the table.
 #[derive(clap::Args)]
@@ -33,9 +35,13 @@ pub(crate) fn sections(args: &Args) -> Result<bool> {
     Ok(true)
 }
 
-/// Each file of the protocol is in the table, and nothing else is.
+/// Each file of the protocol is in the table, and nothing else is; each dependency has its reason.
 pub(crate) fn check() -> Result<bool> {
     let text = fs::read_to_string(run::root().join(DOCUMENT)).context(DOCUMENT)?;
+    let unexplained = unexplained(&text)?;
+    for dependency in &unexplained {
+        println!("{DOCUMENT}: no reason is given for the dependency {dependency} of a protocol crate");
+    }
     let (_, written, _) = parts(&text)?;
     let table = table(&run::root().join(SOURCES))?;
     let is_in = |text: &str, line: &&str| text.lines().any(|other| other == *line);
@@ -48,7 +54,23 @@ pub(crate) fn check() -> Result<bool> {
     if written != table {
         println!("{DOCUMENT}: `cargo xtask sections --write` writes the table anew");
     }
-    Ok(written == table)
+    Ok(written == table && unexplained.is_empty())
+}
+
+/// Dependencies of the protocol crates, other than on one another, that the document does not list.
+fn unexplained(text: &str) -> Result<Vec<String>> {
+    let listed = |name: &str| text.lines().any(|line| line.starts_with(&format!("| `{name}` |")));
+    let mut found = Vec::new();
+    for package in run::members()? {
+        let is_protocol = run::text(&package, "name").is_some_and(|name| layers::PURE.contains(&name));
+        let dependencies = package.get("dependencies").and_then(Value::as_array).filter(|_| is_protocol);
+        // Those for tests and builds have a kind.
+        let normal =
+            dependencies.into_iter().flatten().filter(|dependency| run::text(dependency, "kind").is_none());
+        let names = normal.filter_map(|dependency| run::text(dependency, "name"));
+        found.extend(names.filter(|name| !layers::PURE.contains(name) && !listed(name)).map(str::to_owned));
+    }
+    Ok(found)
 }
 
 fn parts(text: &str) -> Result<(&str, &str, &str)> {
