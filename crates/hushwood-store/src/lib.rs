@@ -25,5 +25,9 @@
 //! [`Records`]: hushwood::transition::Records
 
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{OpenError, PassphraseCost, Reading, SqliteOptions, SqliteStore, Unlock};

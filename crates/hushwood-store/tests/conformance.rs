@@ -9,7 +9,8 @@
 
 use hushwood::transition::{InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, WriteSet};
 use hushwood_crypto::Secret;
-use hushwood_store::MemoryStore;
+use hushwood_store::{MemoryStore, SqliteStore, Unlock};
+use tempfile::TempDir;
 
 const TEA: InstanceId = InstanceId::new([1; 16]);
 const CHESS: InstanceId = InstanceId::new([2; 16]);
@@ -40,9 +41,44 @@ impl Fixture for Memory {
     }
 }
 
+struct Sqlite {
+    folder: TempDir,
+    store: Option<SqliteStore>,
+}
+
+impl Sqlite {
+    fn unlock() -> Unlock {
+        Unlock::KeyFile(Secret::new(vec![7; 32]))
+    }
+}
+
+impl Fixture for Sqlite {
+    fn create() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::create(folder.path().join("store"), &Self::unlock()).unwrap();
+        Self { folder, store: Some(store) }
+    }
+
+    fn store(&mut self) -> &mut dyn Store {
+        self.store.as_mut().unwrap()
+    }
+
+    fn reopen(&mut self) {
+        self.store.take().unwrap().close().unwrap();
+        self.store = Some(SqliteStore::open(self.folder.path().join("store"), &Self::unlock()).unwrap());
+    }
+}
+
 macro_rules! conformance {
     ($($test:ident)*) => {
-        mod memory { use super::Fixture; $( #[test] fn $test() { super::$test(super::Memory::create()) } )* }
+        mod memory {
+            use super::Fixture;
+            $( #[test] fn $test() { super::$test(super::Memory::create()) } )*
+        }
+        mod sqlite {
+            use super::Fixture;
+            $( #[test] fn $test() { super::$test(super::Sqlite::create()) } )*
+        }
     };
 }
 

@@ -1,0 +1,415 @@
+//! A store in one sealed SQLite file.
+
+mod error;
+mod file;
+mod key;
+mod options;
+mod reading;
+mod schema;
+mod seal;
+
+use std::cell::Cell;
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hushwood::error::StoreReadError;
+use hushwood::transition::{
+    InstanceId, Persist, PersistError, Precondition, RecordKey, RecordKind, Records, Write, WriteSet,
+};
+use hushwood_crypto::{Random, Secret};
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub use error::OpenError;
+pub use key::{PassphraseCost, Unlock};
+pub use options::SqliteOptions;
+pub use reading::Reading;
+
+use error::Failure;
+use key::WrappedKey;
+use schema::Header;
+use seal::{Name, Sealer};
+
+/// Records in one file, each sealed under a key that a passphrase or a key file opens.
+///
+/// **Durable.** When a write returns, it has reached the disk (WAL, `synchronous=FULL`); it happens whole
+/// or not at all, also if the process is killed in the middle.
+///
+/// **Several processes** may open one file. Each write checks the versions it expects under the writer's
+/// lock, so the slower of two is [`PersistError::Stale`]. Reads that belong together go through
+/// [`read`](Self::read).
+///
+/// **Sealed.** Who reads the file without the key sees how many records there are, how long each is, in
+/// how many groups of one kind they stand, and how often each instance has changed: no names, no content.
+/// Who writes to the file can destroy it, but neither alter a record nor move it. An old copy of the whole
+/// file put in place of the new is not noticed here: compare [`generation`](Self::generation) with a
+/// number that is kept elsewhere.
+///
+/// **Erased.** What is erased or replaced is overwritten in the file, but its sealed bytes stay in the log
+/// beside it until the log is emptied: on [`close`](Self::close) and when dropped, on
+/// [`checkpoint`](Self::checkpoint), which the host calls when it is idle, when the file is opened, and by
+/// a write that finds the last time 1,000 steps or 60 seconds ago. Until then who has the store key as well
+/// can read them. Blocks that the file system or the disk keeps to itself are out of reach.
+pub struct SqliteStore {
+    connection: Connection,
+    id: [u8; 16],
+    store_key: Secret,
+    sealer: Sealer,
+    options: SqliteOptions,
+    /// Transactions of [`Reading`]s on this connection.
+    readings: Cell<usize>,
+    /// Steps in the log, and when the first of them was made.
+    logged: Option<(u64, Instant)>,
+    /// A commit had an unknown outcome.
+    poisoned: bool,
+}
+
+impl SqliteStore {
+    /// Makes a new store. Its file and those beside it (`-wal`, `-shm`) are for its owner only.
+    ///
+    /// # Errors
+    /// [`OpenError::Exists`] if there is something at the path, also a store; [`OpenError::KeyTooShort`];
+    /// what the disk says.
+    pub fn create(path: impl AsRef<Path>, unlock: &Unlock) -> Result<Self, OpenError> {
+        Self::create_with(path, unlock, SqliteOptions::new())
+    }
+
+    /// [`create`](Self::create) with options.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_with(
+        path: impl AsRef<Path>,
+        unlock: &Unlock,
+        mut options: SqliteOptions,
+    ) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let random: &mut dyn Random = &mut *options.random;
+        let (id, store_key) = (random.array()?, random.secret(32)?);
+        let key = WrappedKey::wrap((&id, &store_key), unlock, options.cost, random)?;
+        let header = Header { id, key };
+        file::create(path)?;
+        let connection = schema::connect(path, options.busy_timeout)?;
+        // An empty file is what a creation that was cut short leaves.
+        match schema::is_empty(&connection) {
+            Ok(true) => {}
+            Ok(false) | Err(OpenError::NotAStore) => return Err(OpenError::Exists),
+            Err(error) => return Err(error),
+        }
+        schema::configure(&connection)?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        if !schema::is_empty(&connection)? {
+            return Err(OpenError::Exists);
+        }
+        schema::create(&connection, &header)?;
+        connection.execute_batch("COMMIT")?;
+        Self::new(connection, id, store_key, options)
+    }
+
+    /// Opens a store.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongKey`], [`OpenError::NotFound`], [`OpenError::NotAStore`],
+    /// [`OpenError::Version`], [`OpenError::Corrupt`]; what the disk says.
+    pub fn open(path: impl AsRef<Path>, unlock: &Unlock) -> Result<Self, OpenError> {
+        Self::open_with(path, unlock, SqliteOptions::new())
+    }
+
+    /// [`open`](Self::open) with options.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(
+        path: impl AsRef<Path>,
+        unlock: &Unlock,
+        options: SqliteOptions,
+    ) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        file::restrict(path)?;
+        let connection = schema::connect(path, options.busy_timeout)?;
+        let Header { id, key } = schema::read_header(&connection)?;
+        let store_key = key.unwrap(&id, unlock)?;
+        schema::configure(&connection)?;
+        Self::new(connection, id, store_key, options)
+    }
+
+    fn new(
+        connection: Connection,
+        id: [u8; 16],
+        store_key: Secret,
+        options: SqliteOptions,
+    ) -> Result<Self, OpenError> {
+        let sealer = Sealer::new(&store_key).map_err(|_| OpenError::Io)?;
+        let mut store = Self {
+            connection,
+            id,
+            store_key,
+            sealer,
+            options,
+            readings: Cell::new(0),
+            logged: None,
+            poisoned: false,
+        };
+        // A process that was killed has left its log behind.
+        store.checkpoint_without_waiting();
+        Ok(store)
+    }
+
+    /// The store's random identity. A copy has the same.
+    #[must_use]
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// How many write sets this store has taken. Kept also elsewhere (with the delivery service, in the
+    /// keeper of secrets of the operating system), it shows that an old copy has been put back.
+    ///
+    /// # Errors
+    /// [`StoreReadError::Io`], [`StoreReadError::Corrupt`].
+    pub fn generation(&self) -> Result<u64, StoreReadError> {
+        self.query(|connection| {
+            connection.prepare_cached("SELECT steps FROM store")?.query_row([], |row| row.get(0))
+        })
+    }
+
+    /// Another passphrase or key file from now on. The old one is erased from the disk when this returns.
+    ///
+    /// The store key stays: who has a copy of the file as it was, and the old unlock, has the key to later
+    /// copies too.
+    ///
+    /// # Errors
+    /// [`OpenError::KeyTooShort`]; what the disk says. [`OpenError::Busy`] also if the change was made but
+    /// a reader keeps the old wrapping in the log: [`checkpoint`](Self::checkpoint) once more.
+    pub fn change_unlock(&mut self, unlock: &Unlock) -> Result<(), OpenError> {
+        let SqliteOptions { cost, random, .. } = &mut self.options;
+        let key = WrappedKey::wrap((&self.id, &self.store_key), unlock, *cost, &mut **random)?;
+        self.transaction(|connection| Ok(schema::update_key(connection, &key)?))?;
+        Ok(self.checkpoint()?)
+    }
+
+    /// Empties the log, so that what has been erased is gone from the disk. For hosts that are idle.
+    ///
+    /// # Errors
+    /// [`PersistError::Busy`] while another process reads or writes; [`PersistError::Refused`] if the disk
+    /// fails. Nothing is lost then, and it may be tried again.
+    pub fn checkpoint(&mut self) -> Result<(), PersistError> {
+        self.refuse_if_poisoned()?;
+        let busy: bool = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|error| error::not_written(&error))?;
+        if busy {
+            return Err(PersistError::Busy);
+        }
+        self.logged = None;
+        Ok(())
+    }
+
+    /// Closes the store with an empty log. Dropping does the same and can't say that it failed.
+    ///
+    /// # Errors
+    /// Those of [`checkpoint`](Self::checkpoint): what was written stays written, what was erased may still
+    /// be in the log.
+    pub fn close(mut self) -> Result<(), PersistError> {
+        self.checkpoint()
+    }
+
+    /// A view of the store as it is now, whatever other processes write meanwhile. Keep it for short: the
+    /// log can't be emptied before it ends.
+    ///
+    /// # Errors
+    /// [`StoreReadError`].
+    pub fn read(&self) -> Result<Reading<'_>, StoreReadError> {
+        Reading::begin(self)
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), PersistError> {
+        if self.poisoned { Err(PersistError::Refused) } else { Ok(()) }
+    }
+
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreReadError> {
+        if self.poisoned {
+            return Err(StoreReadError::Io);
+        }
+        query(&self.connection).map_err(|error| error::of_read(&error))
+    }
+
+    /// One transaction that holds the writer's lock from its start.
+    fn transaction(
+        &mut self,
+        write: impl FnOnce(&Connection) -> Result<(), Failure>,
+    ) -> Result<(), PersistError> {
+        self.refuse_if_poisoned()?;
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| error::not_written(&error))?;
+        if let Err(failure) = write(&self.connection) {
+            self.roll_back()?;
+            return Err(failure.into());
+        }
+        if let Err(error) = self.connection.execute_batch("COMMIT") {
+            self.poisoned = error::of_commit(&error) == PersistError::Unknown;
+            self.roll_back()?;
+            return Err(error::of_commit(&error));
+        }
+        let (steps, since) = self.logged.unwrap_or_else(|| (0, Instant::now()));
+        self.logged = Some((steps.saturating_add(1), since));
+        Ok(())
+    }
+
+    fn roll_back(&mut self) -> Result<(), PersistError> {
+        // After most errors SQLite has done so itself.
+        if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
+            self.poisoned = true;
+            return Err(PersistError::Unknown);
+        }
+        Ok(())
+    }
+
+    fn checkpoint_if_due(&mut self) {
+        let due = self.logged.is_some_and(|(steps, since)| {
+            steps >= self.options.checkpoint_steps || since.elapsed() >= self.options.checkpoint_interval
+        });
+        if due {
+            self.checkpoint_without_waiting();
+        }
+    }
+
+    /// A reader in the way is no reason to hold up a write that is done: the next one tries again.
+    fn checkpoint_without_waiting(&mut self) {
+        let _ = self.connection.busy_timeout(Duration::ZERO);
+        let _ = self.checkpoint();
+        let _ = self.connection.busy_timeout(self.options.busy_timeout);
+    }
+}
+
+impl Persist for SqliteStore {
+    fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
+        self.refuse_if_poisoned()?;
+        // Before the lock is taken: others need not wait for our cryptography.
+        let sealed = Sealed::new(writes, &self.sealer, &mut *self.options.random)?;
+        self.transaction(|connection| sealed.write(connection))?;
+        self.checkpoint_if_due();
+        Ok(())
+    }
+}
+
+/// A write set as it goes into the file.
+struct Sealed {
+    heads: Vec<(Name, Precondition)>,
+    erased_buckets: Vec<Name>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    bucket: Name,
+    name: Name,
+    /// `None` erases.
+    value: Option<Vec<u8>>,
+}
+
+impl Row {
+    fn new(
+        key: &RecordKey,
+        write: &Write,
+        sealer: &Sealer,
+        random: &mut dyn Random,
+    ) -> Result<Self, PersistError> {
+        let value = match write {
+            // No randomness, or too long for the cipher: nothing has been begun.
+            Write::Put(content) => {
+                Some(sealer.seal(key, content, random).map_err(|_| PersistError::Refused)?)
+            }
+            Write::Erase => None,
+        };
+        Ok(Self { bucket: sealer.bucket(key.instance, key.kind), name: sealer.name(key), value })
+    }
+}
+
+impl Sealed {
+    fn new(writes: &WriteSet, sealer: &Sealer, random: &mut dyn Random) -> Result<Self, PersistError> {
+        let buckets = |instance| RecordKind::ALL.iter().map(move |kind| sealer.bucket(instance, *kind));
+        Ok(Self {
+            heads: writes.preconditions().map(|(id, precondition)| (sealer.head(id), precondition)).collect(),
+            erased_buckets: writes.erased_instances().flat_map(buckets).collect(),
+            rows: writes
+                .writes()
+                .map(|(key, write)| Row::new(key, write, sealer, random))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn write(&self, connection: &Connection) -> Result<(), Failure> {
+        for (name, precondition) in &self.heads {
+            if version(connection, name)? != precondition.expected {
+                return Err(Failure::Stale);
+            }
+        }
+        let mut erase_bucket = connection.prepare_cached("DELETE FROM records WHERE bucket = ?1")?;
+        for bucket in &self.erased_buckets {
+            erase_bucket.execute([bucket])?;
+        }
+        let mut put = connection.prepare_cached("INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3)")?;
+        let mut erase = connection.prepare_cached("DELETE FROM records WHERE bucket = ?1 AND name = ?2")?;
+        for Row { bucket, name, value } in &self.rows {
+            match value {
+                Some(value) => put.execute(params![bucket, name, value])?,
+                None => erase.execute([bucket, name])?,
+            };
+        }
+        let mut advance = connection.prepare_cached("INSERT OR REPLACE INTO heads VALUES (?1, ?2)")?;
+        for (name, precondition) in &self.heads {
+            advance.execute(params![name, precondition.next])?;
+        }
+        connection.prepare_cached("UPDATE store SET steps = steps + 1")?.execute([])?;
+        Ok(())
+    }
+}
+
+/// The version of an instance, 0 if there is none.
+fn version(connection: &Connection, head: &Name) -> rusqlite::Result<u64> {
+    let mut select = connection.prepare_cached("SELECT version FROM heads WHERE name = ?1")?;
+    Ok(select.query_row([head], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+impl Records for SqliteStore {
+    fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
+        let head = self.sealer.head(instance);
+        self.query(|connection| version(connection, &head))
+    }
+
+    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
+        let (bucket, name) = (self.sealer.bucket(key.instance, key.kind), self.sealer.name(key));
+        let row: Option<Vec<u8>> = self.query(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT value FROM records WHERE bucket = ?1 AND name = ?2")?;
+            select.query_row([bucket, name], |row| row.get(0)).optional()
+        })?;
+        row.map(|row| Ok(self.sealer.open(&bucket, &name, &row)?.1)).transpose()
+    }
+
+    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
+        let bucket = self.sealer.bucket(instance, kind);
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.query(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT name, value FROM records WHERE bucket = ?1")?;
+            select.query_map([bucket], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let open = |(name, row): (Vec<u8>, Vec<u8>)| self.sealer.open(&bucket, &name, &row);
+        let mut records = rows.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        records.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(records)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.logged.is_some() {
+            self.checkpoint_without_waiting();
+        }
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("poisoned", &self.poisoned).finish_non_exhaustive()
+    }
+}
