@@ -59,12 +59,12 @@ impl RatchetTree {
         Ok(())
     }
 
-    /// Extends the tree (RFC 9420 §7.7, C143) until it has `index`, which must be the next free leaf.
+    /// Extends the tree (RFC 9420 §7.7, C143) if `index` is beyond it, where it must be the next free leaf.
     pub(crate) fn extend_to(&mut self, index: LeafIndex) -> Result<(), Error> {
-        if index > self.next_free_leaf() {
-            return Err(ApiMisuse::LeafAbsent.into());
-        }
-        while index.number() >= self.leaf_count() {
+        if index.number() >= self.leaf_count() {
+            if index != self.next_free_leaf() {
+                return Err(ApiMisuse::LeafAbsent.into());
+            }
             let leaves = self.leaf_count() << 1;
             if leaves > MAX_LEAVES {
                 return Err(NotNow::Limit.into());

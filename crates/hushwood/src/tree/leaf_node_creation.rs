@@ -81,6 +81,11 @@ impl UnsignedLeafNode {
         self.0.leaf_node_source = source;
     }
 
+    /// Sets the key, when the path is made (RFC 9420 §7.5, C131).
+    pub(crate) fn set_encryption_key(&mut self, encryption_key: HpkePublicKey) {
+        self.0.encryption_key = encryption_key;
+    }
+
     /// Lists an extension type that the KeyPackage around the leaf uses (C206).
     pub(crate) fn list_extension(&mut self, extension_type: ExtensionType) {
         self.0.capabilities.list_extension(extension_type);

@@ -3,13 +3,15 @@
 //! They chain every parent's key to a leaf whose signature vouches for it: a joiner learns from them that
 //! the parents' keys were made by members below those parents, not by somebody who wants to listen.
 
+use std::collections::BTreeMap;
+
 use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey};
 
 use crate::error::{Error, Violation};
 use crate::tree::subtree::{Parent, Subtree};
 use crate::tree::tree_hash::{OriginalHashes, split_at_parent};
-use crate::tree::{LeafIndex, LeafNodeSource, ParentNode, RatchetTree};
+use crate::tree::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, PathStep, RatchetTree};
 
 /// The hash of `ParentHashInput` (RFC 9420 §7.9, C146).
 pub(crate) fn parent_hash(
@@ -24,6 +26,29 @@ pub(crate) fn parent_hash(
 }
 
 impl RatchetTree {
+    /// The nodes of an update path with their parent hashes, and the parent hash of its leaf
+    /// (RFC 9420 §7.5, §7.9, C136). Computed from the root down, so that each takes in all that are above.
+    pub(crate) fn path_nodes(
+        &self,
+        path: &[(PathStep, &HpkePublicKey)],
+    ) -> Result<(BTreeMap<NodeIndex, ParentNode>, Vec<u8>), Error> {
+        let mut nodes = BTreeMap::new();
+        // The topmost node has a zero-length parent hash, and so has the leaf of a path without nodes.
+        let mut above = Vec::new();
+        for (step, key) in path.iter().rev() {
+            // The path has just been set, so nothing is unmerged: the original sibling is the current one.
+            let sibling = self.node_hash(step.copath_child)?;
+            let hash = parent_hash(self.suite, key, &above, &sibling)?;
+            let encryption_key = HpkePublicKey::clone(key);
+            nodes.insert(
+                step.node,
+                ParentNode { encryption_key, parent_hash: above, unmerged_leaves: Vec::new() },
+            );
+            above = hash.as_bytes().to_vec();
+        }
+        Ok((nodes, above))
+    }
+
     /// Checks on joining that every non-blank parent is parent-hash valid (RFC 9420 §7.9.2).
     ///
     /// Each tree hash is computed once, and once more only where a sibling had other members when the

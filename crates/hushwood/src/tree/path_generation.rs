@@ -1,0 +1,183 @@
+//! RFC 9420 §7.4 to §7.6: making an update path, as a committer.
+//!
+//! In two steps, since the path secrets are encrypted under a group context that has the hash of the tree
+//! with the new keys in it: [`NewPath::generate`] changes the tree, [`NewPath::encrypt`] makes the message.
+
+use std::collections::BTreeSet;
+
+use hushwood_crypto::hpke::HpkeInfo;
+use hushwood_crypto::{HpkePublicKey, Random, Signer};
+
+use crate::error::{Error, Violation};
+use crate::policy::Policy;
+use crate::schedule::CommitSecret;
+use crate::tree::path_secret::{KeyPair, PathSecret};
+use crate::tree::private::PrivateChanges;
+use crate::tree::{
+    LeafContent, LeafIndex, LeafNode, LeafNodeSource, NodeIndex, PathStep, RatchetTree, UnsignedLeafNode,
+    UpdatePath, UpdatePathNode,
+};
+
+/// What a committer's new leaf says. Its key, its parent hash and its signature are made with the path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewLeaf(UnsignedLeafNode);
+
+impl NewLeaf {
+    /// A leaf with new content.
+    ///
+    /// # Errors
+    /// As [`UnsignedLeafNode::new`].
+    pub fn new(content: &LeafContent, policy: &Policy, random: &mut dyn Random) -> Result<Self, Error> {
+        let source = LeafNodeSource::Commit { parent_hash: Vec::new() };
+        Ok(Self(UnsignedLeafNode::new(content, HpkePublicKey(Vec::new()), source, policy, random)?))
+    }
+
+    /// A leaf that says what `old` says.
+    #[must_use]
+    pub fn successor(old: &LeafNode) -> Self {
+        let source = LeafNodeSource::Commit { parent_hash: Vec::new() };
+        Self(UnsignedLeafNode::successor(old, HpkePublicKey(Vec::new()), source))
+    }
+
+    /// The leaf as it is so far.
+    #[must_use]
+    pub fn inspect(&self) -> &LeafNode {
+        self.0.inspect()
+    }
+}
+
+/// A path that was made: its keys are in the tree, its secrets are here.
+#[derive(Debug)]
+pub struct NewPath {
+    leaf: LeafIndex,
+    leaf_node: LeafNode,
+    leaf_keys: KeyPair,
+    steps: Vec<NewStep>,
+    /// The path secret after the last one of the path.
+    last: PathSecret,
+}
+
+#[derive(Debug)]
+struct NewStep {
+    step: PathStep,
+    secret: PathSecret,
+    keys: KeyPair,
+}
+
+impl NewPath {
+    /// Updates the direct path of `leaf` in `tree`, to which the commit's proposals have been applied
+    /// (RFC 9420 §7.4, §7.5). For an external commit `leaf` is the tree's next free one. `place` is the
+    /// group's id and the signer of the new leaf. If it fails, the tree is as before.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::LeafAbsent`](crate::error::ApiMisuse::LeafAbsent) if `leaf` is neither in the tree nor
+    /// the next free one; [`Error::Crypto`]; [`Error::Signer`].
+    pub fn generate(
+        tree: &mut RatchetTree,
+        leaf: LeafIndex,
+        new_leaf: NewLeaf,
+        (group_id, signer): (&[u8], &dyn Signer),
+        random: &mut dyn Random,
+    ) -> Result<Self, Error> {
+        let suite = tree.suite();
+        let mut next = tree.clone();
+        next.extend_to(leaf)?;
+
+        // §7.4: a fresh leaf key pair; path secrets along the filtered direct path, and their key pairs.
+        let leaf_keys = KeyPair::generate(suite, random)?;
+        let mut last = PathSecret::generate(suite, random)?;
+        let mut steps = Vec::new();
+        for step in next.filtered_direct_path(leaf)? {
+            let keys = last.key_pair(suite)?;
+            let above = last.next(suite)?;
+            steps.push(NewStep { step, secret: std::mem::replace(&mut last, above), keys });
+        }
+
+        // §7.5: parent hashes from the root down to the leaf, which is then signed.
+        let keys: Vec<_> = steps.iter().map(|step| (step.step, &step.keys.public)).collect();
+        let (nodes, parent_hash) = next.path_nodes(&keys)?;
+        let NewLeaf(mut new_leaf) = new_leaf;
+        new_leaf.set_encryption_key(leaf_keys.public.clone());
+        new_leaf.set_source(LeafNodeSource::Commit { parent_hash });
+        let leaf_node = new_leaf.sign(signer, (group_id, leaf))?;
+
+        next.replace_path(leaf, Some(leaf_node.clone().into()), nodes);
+        *tree = next;
+        Ok(Self { leaf, leaf_node, leaf_keys, steps, last })
+    }
+
+    /// Encrypts the path secrets to the group (RFC 9420 §7.5, §7.6) under the provisional group context,
+    /// encoded (C135). `tree` is the one that [`generate`](Self::generate) changed; `added` are the members
+    /// that the commit adds.
+    ///
+    /// # Errors
+    /// [`Violation::HpkePublicKey`] if a node's key is not allowed; [`Error::Crypto`].
+    pub fn encrypt(
+        &self,
+        tree: &RatchetTree,
+        group_context: &[u8],
+        added: &BTreeSet<LeafIndex>,
+        random: &mut dyn Random,
+    ) -> Result<UpdatePath, Error> {
+        let info = HpkeInfo::new(tree.suite(), PATH_LABEL, group_context)?;
+        let mut nodes = Vec::with_capacity(self.steps.len());
+        for NewStep { step, secret, keys } in &self.steps {
+            let mut encrypted_path_secret = Vec::new();
+            // C132: members that the commit adds get their path secret in the Welcome.
+            for recipient in tree.resolution_without(step.copath_child, added)? {
+                let key = tree.encryption_key(recipient)?;
+                let key = key.ok_or(Error::Bug("a resolution has a blank node"))?;
+                encrypted_path_secret.push(match info.seal(key, secret.secret().expose(), random) {
+                    Err(hushwood_crypto::CryptoError::PublicKey) => {
+                        return Err(Violation::HpkePublicKey.into());
+                    }
+                    sealed => sealed?,
+                });
+            }
+            nodes.push(UpdatePathNode { encryption_key: keys.public.clone(), encrypted_path_secret });
+        }
+        Ok(UpdatePath { leaf_node: self.leaf_node.clone(), nodes })
+    }
+
+    /// The committer's leaf.
+    #[must_use]
+    pub fn leaf(&self) -> LeafIndex {
+        self.leaf
+    }
+
+    /// The path secret for the GroupSecrets of a member that the commit adds: that of the lowest common
+    /// ancestor with the committer (RFC 9420 §12.4.1, C303). `None` if there is no such member.
+    #[must_use]
+    pub fn path_secret_for(&self, joiner: LeafIndex) -> Option<PathSecret> {
+        let ancestor = NodeIndex::common_ancestor(self.leaf, joiner)?;
+        let step = self.steps.iter().find(|step| step.step.node == ancestor)?;
+        Some(step.secret.duplicate())
+    }
+
+    /// The `commit_secret` (RFC 9420 §12.4.1): what comes after the last path secret (C300).
+    ///
+    /// # Errors
+    /// None today.
+    pub fn commit_secret(&self) -> Result<CommitSecret, Error> {
+        Ok(self.last.duplicate().into_commit_secret())
+    }
+
+    /// A copy of the keys that [`into_parts`](Self::into_parts) gives.
+    #[cfg(test)]
+    pub(crate) fn keys_for_test(&self) -> PrivateChanges {
+        let nodes = self.steps.iter().map(|step| (step.step.node, step.keys.duplicate())).collect();
+        PrivateChanges { leaf_keys: Some(self.leaf_keys.duplicate()), nodes }
+    }
+
+    /// The private keys for the committer's own [`PrivateTree`](super::PrivateTree), and the
+    /// `commit_secret`. The path secrets are erased (C141).
+    #[must_use]
+    pub fn into_parts(self) -> (PrivateChanges, CommitSecret) {
+        let nodes = self.steps.into_iter().map(|step| (step.step.node, step.keys)).collect();
+        let changes = PrivateChanges { leaf_keys: Some(self.leaf_keys), nodes };
+        (changes, self.last.into_commit_secret())
+    }
+}
+
+/// The label of path secrets' encryption (RFC 9420 §7.6).
+pub(crate) const PATH_LABEL: &str = "UpdatePathNode";
