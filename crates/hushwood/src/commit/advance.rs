@@ -100,3 +100,20 @@ impl Advanced {
         Ok((next, JoinSecrets { joiner: self.joiner, welcome: self.welcome }))
     }
 }
+
+/// The public state after a commit, for those who can't derive its keys: observers, and the member it
+/// removes. The confirmation tag is taken as it came.
+pub(crate) fn advance_public(
+    old: &PublicState,
+    tree: RatchetTree,
+    provisional: GroupContext,
+    commit: &SignedCommit<'_>,
+    confirmation_tag: Vec<u8>,
+) -> Result<PublicState, Error> {
+    let interim = &old.interim_transcript_hash;
+    let confirmed_transcript_hash =
+        confirmed_transcript_hash(old.suite, interim, commit.wire_format, commit.content, commit.signature)?;
+    let interim = interim_transcript_hash(old.suite, &confirmed_transcript_hash, &confirmation_tag)?;
+    let context = GroupContext { confirmed_transcript_hash, ..provisional };
+    PublicState::new(context, tree, confirmation_tag, interim)
+}

@@ -70,10 +70,9 @@ impl PublicState {
     }
 }
 
-/// What a member knows in an epoch, apart from the message keys.
+/// What only a member knows in an epoch, apart from the message keys.
 #[derive(Debug)]
-pub(crate) struct EpochState {
-    pub(crate) public: PublicState,
+pub(crate) struct MemberState {
     pub(crate) private: PrivateTree,
     pub(crate) secrets: EpochSecrets,
 }

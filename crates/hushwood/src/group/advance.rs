@@ -1,0 +1,306 @@
+//! RFC 9420 §12.4.2, §9.2: from one epoch to the next, in memory and on disk, in one step.
+
+use std::collections::BTreeMap;
+
+use hushwood_codec::Encode;
+
+use crate::commit::advance::NextEpoch;
+use crate::commit::state::{MemberState, PublicState};
+use crate::error::Error;
+use crate::group::change::{Change, Draft, secret_row_id};
+use crate::group::past::PastEpoch;
+use crate::group::record::{
+    EpochRecord, GroupRecord, PastEpochRecord, PastMember, PastMemberRecord, StatusRecord, public_record,
+    record,
+};
+use crate::group::{Group, Member, Status};
+use crate::policy::Timestamp;
+use crate::schedule::EpochSecrets;
+use crate::secret_tree::{self, SecretTree};
+use crate::transition::RecordKind;
+use crate::tree::{LeafIndex, PrivateTree};
+
+/// An epoch about to become the current one.
+pub(super) struct NewEpoch {
+    public: PublicState,
+    /// None if the commit removed this client.
+    member: Option<Member>,
+    status: Status,
+    /// What the old epoch's secret tree loses, and when it ended.
+    retired: Option<secret_tree::Change>,
+    ended: u64,
+    past_members: BTreeMap<(LeafIndex, u64), Option<PastMember>>,
+    forgotten: Vec<u64>,
+}
+
+/// What a commit leads to, for this client.
+pub(super) enum Successor {
+    /// A member of the next epoch.
+    Member(Box<NextEpoch>, PrivateTree),
+    /// Not a member any more.
+    Removed(Box<PublicState>),
+}
+
+impl Group {
+    /// Drafts the change to the next epoch: the old one becomes a past epoch, and whatever belonged to
+    /// it alone is erased.
+    pub(super) fn draft_epoch(
+        &self,
+        successor: Successor,
+        status: Status,
+        now: Timestamp,
+    ) -> Result<Draft, Error> {
+        let mut draft = Draft::new(self);
+        let (public, member) = match successor {
+            Successor::Member(next, private) => {
+                let NextEpoch { public, secrets, encryption } = *next;
+                let secret_tree = SecretTree::new(public.suite, public.tree.leaf_count(), encryption)?;
+                let state = MemberState { private, secrets };
+                (public, Some(Member { state, secret_tree }))
+            }
+            Successor::Removed(public) => (*public, None),
+        };
+        let epoch = public.context.epoch;
+        draft.epoch(&public, member.as_ref())?;
+        draft.group(self.suite().id(), self.own_leaf, &status)?;
+        draft.tree_changes(&self.public.tree, &public.tree)?;
+        if let Some(member) = &member {
+            draft.new_secret_tree(epoch, &member.secret_tree)?;
+        }
+        let past_members = self.draft_past_members(&mut draft, &public)?;
+        let retired = self.draft_retirement(&mut draft, now)?;
+        let forgotten = self.past.expired(
+            self.policy.max_past_epochs.saturating_sub(usize::from(retired.is_some())),
+            now.0.saturating_sub(self.policy.max_past_epoch_age),
+        );
+        self.draft_forgetting(&mut draft, &forgotten)?;
+        self.draft_resumption_psks(&mut draft)?;
+        self.draft_end_of_epoch(&mut draft);
+        let new = NewEpoch { public, member, status, retired, ended: now.0, past_members, forgotten };
+        draft.changes.push(Change::Epoch(Box::new(new)));
+        Ok(draft)
+    }
+
+    /// Keeps who stood at the leaves that have changed, to attribute late messages to them.
+    fn draft_past_members(
+        &self,
+        draft: &mut Draft,
+        next: &PublicState,
+    ) -> Result<BTreeMap<(LeafIndex, u64), Option<PastMember>>, Error> {
+        let mut members = BTreeMap::new();
+        let leaves = next.tree.changes_since(&self.public.tree).into_iter().filter_map(|node| node.leaf());
+        for leaf in leaves {
+            let old = self.public.tree.leaf(leaf)?.map(PastMember::of);
+            let new = next.tree.leaf(leaf)?.map(PastMember::of);
+            if old != new {
+                let id = past_member_id(leaf, self.epoch());
+                let record = PastMemberRecord { member: old.clone() };
+                draft.put(RecordKind::PastMember, id, public_record(&record)?);
+                members.insert((leaf, self.epoch()), old);
+            }
+        }
+        Ok(members)
+    }
+
+    /// Turns the current epoch into a past one (or erases it, if none are kept): its handshake keys go,
+    /// its application keys stay for late messages.
+    fn draft_retirement(
+        &self,
+        draft: &mut Draft,
+        now: Timestamp,
+    ) -> Result<Option<secret_tree::Change>, Error> {
+        let Some(member) = &self.member else { return Ok(None) };
+        if self.policy.max_past_epochs == 0 {
+            for row in member.secret_tree.rows() {
+                draft.erase(RecordKind::SecretTree, secret_row_id(self.epoch(), row)?);
+            }
+            return Ok(None);
+        }
+        let change = member.secret_tree.discard_handshakes();
+        draft.secret_tree_rows(self.epoch(), &change)?;
+        let past = PastEpochRecord {
+            context: self.public.context.clone(),
+            leaf_count: self.public.tree.leaf_count(),
+            own_leaf: self.own_leaf,
+            ended: now.0,
+        };
+        let public = past.to_bytes()?;
+        let sender_data = member.state.secrets.sender_data.secret();
+        let value = record(public.len().saturating_add(sender_data.len()), |writer| {
+            writer.raw(&public).value(sender_data);
+        })?;
+        draft.put(RecordKind::PastEpoch, self.epoch().to_be_bytes(), value);
+        Ok(Some(change))
+    }
+
+    /// Erases past epochs, and who stood where in them.
+    fn draft_forgetting(&self, draft: &mut Draft, epochs: &[u64]) -> Result<(), Error> {
+        for epoch in epochs {
+            draft.erase(RecordKind::PastEpoch, epoch.to_be_bytes());
+            let rows = self.past.epochs.get(epoch).into_iter().flat_map(|past| past.secret_tree.rows());
+            for row in rows {
+                draft.erase(RecordKind::SecretTree, secret_row_id(*epoch, row)?);
+            }
+        }
+        for (leaf, last) in self.past.members.keys().filter(|(_, last)| *last < self.oldest_kept(epochs)) {
+            draft.erase(RecordKind::PastMember, past_member_id(*leaf, *last));
+        }
+        Ok(())
+    }
+
+    /// The oldest past epoch that is kept once these are forgotten.
+    fn oldest_kept(&self, forgotten: &[u64]) -> u64 {
+        let kept = self.past.epochs.keys().find(|epoch| !forgotten.contains(epoch));
+        kept.copied().unwrap_or(self.epoch())
+    }
+
+    /// Keeps the resumption PSK of the epoch that ends, and drops the oldest (RFC 9420 §8.6, C178).
+    fn draft_resumption_psks(&self, draft: &mut Draft) -> Result<(), Error> {
+        for epoch in self.surplus_resumption_psks() {
+            draft.erase(RecordKind::ResumptionPsk, epoch.to_be_bytes());
+        }
+        if let Some(member) = self.member.as_ref().filter(|_| self.policy.max_resumption_psks > 0) {
+            let secret = member.state.secrets.resumption.secret();
+            let value = record(secret.len(), |writer| {
+                writer.value(secret);
+            })?;
+            draft.put(RecordKind::ResumptionPsk, self.epoch().to_be_bytes(), value);
+        }
+        Ok(())
+    }
+
+    fn surplus_resumption_psks(&self) -> Vec<u64> {
+        let keep = self.policy.max_resumption_psks.saturating_sub(1);
+        let surplus = self.resumption_psks.len().saturating_sub(keep);
+        self.resumption_psks.keys().take(surplus).copied().collect()
+    }
+
+    /// Erases what belonged to the epoch alone (C241): proposals, keys of our own updates, staged
+    /// commits, and the memory of what we sent.
+    fn draft_end_of_epoch(&self, draft: &mut Draft) {
+        for cached in self.proposals.iter() {
+            draft.erase(RecordKind::Proposal, cached.reference.0.clone());
+        }
+        for reference in self.own_updates.keys() {
+            draft.erase(RecordKind::OwnUpdate, reference.0.clone());
+        }
+        for id in self.staged.keys() {
+            draft.erase(RecordKind::StagedCommit, *id.as_bytes());
+        }
+        for id in self.own_messages.keys() {
+            draft.erase(RecordKind::OwnMessage, *id.as_bytes());
+        }
+    }
+
+    /// Makes the drafted epoch the current one.
+    pub(super) fn enter(&mut self, new: NewEpoch) {
+        let forgotten = new.forgotten;
+        self.forget_past(&forgotten);
+        let old_public = std::mem::replace(&mut self.public, new.public);
+        let old_member = std::mem::replace(&mut self.member, new.member);
+        self.past.members.extend(new.past_members);
+        for epoch in self.surplus_resumption_psks() {
+            self.resumption_psks.remove(&epoch);
+        }
+        if let Some(Member { state, mut secret_tree }) = old_member {
+            let EpochSecrets { sender_data, resumption, .. } = state.secrets;
+            let epoch = old_public.context.epoch;
+            if self.policy.max_resumption_psks > 0 {
+                self.resumption_psks.insert(epoch, resumption);
+            }
+            if let Some(change) = new.retired {
+                self.poisoned |= secret_tree.apply(change).is_err();
+                let leaf_count = old_public.tree.leaf_count();
+                let past = PastEpoch {
+                    context: old_public.context,
+                    context_bytes: old_public.context_bytes,
+                    own_leaf: self.own_leaf,
+                    leaf_count,
+                    ended: new.ended,
+                    sender_data,
+                    secret_tree,
+                };
+                self.past.epochs.insert(epoch, past);
+            }
+        }
+        self.status = new.status;
+        self.proposals.clear();
+        self.own_updates.clear();
+        self.own_messages.clear();
+        self.staged.clear();
+    }
+
+    /// Forgets past epochs in memory.
+    pub(super) fn forget_past(&mut self, epochs: &[u64]) {
+        let oldest = self.oldest_kept(epochs);
+        self.past.epochs.retain(|epoch, _| !epochs.contains(epoch));
+        self.past.members.retain(|(_, last), _| *last >= oldest);
+    }
+
+    /// Erases past epochs that are older than the policy allows, between commits (C188, C193).
+    ///
+    /// # Errors
+    /// [`NotNow::Reopen`](crate::error::NotNow::Reopen).
+    pub fn expire(&mut self, now: Timestamp) -> Result<crate::transition::Step<'_, ()>, Error> {
+        self.check_usable()?;
+        let oldest = now.0.saturating_sub(self.policy.max_past_epoch_age);
+        let epochs = self.past.expired(self.policy.max_past_epochs, oldest);
+        let mut draft = Draft::new(self);
+        self.draft_forgetting(&mut draft, &epochs)?;
+        draft.changes.push(Change::Forgotten(epochs));
+        Ok(self.step(draft, ()))
+    }
+}
+
+impl Draft {
+    /// The records `Epoch` and `PrivateTree`.
+    pub(super) fn epoch(&mut self, public: &PublicState, member: Option<&Member>) -> Result<(), Error> {
+        let head = EpochRecord {
+            context: public.context.clone(),
+            confirmation_tag: public.confirmation_tag.clone(),
+            interim_transcript_hash: public.interim_transcript_hash.clone(),
+        };
+        let head = head.to_bytes()?;
+        let secrets = member.map(|member| member.state.secrets.to_record()).transpose()?;
+        let length = secrets.as_ref().map_or(0, |secrets| secrets.len());
+        let value = record(head.len().saturating_add(length), |writer| {
+            writer.raw(&head).value(&secrets);
+        })?;
+        self.put(RecordKind::Epoch, Vec::new(), value);
+        match member {
+            Some(member) => self.put(RecordKind::PrivateTree, Vec::new(), member.state.private.to_record()?),
+            None => self.erase(RecordKind::PrivateTree, Vec::new()),
+        }
+        Ok(())
+    }
+
+    /// The record `Group`.
+    pub(super) fn group(
+        &mut self,
+        cipher_suite: hushwood_crypto::CipherSuiteId,
+        own_leaf: LeafIndex,
+        status: &Status,
+    ) -> Result<(), Error> {
+        let status = match status {
+            Status::Active => StatusRecord::Active,
+            Status::Reinitialised(reinit) => StatusRecord::Reinitialised(reinit.clone()),
+            Status::Removed => StatusRecord::Removed,
+        };
+        let group = GroupRecord { cipher_suite, own_leaf, status };
+        self.put(RecordKind::Group, Vec::new(), public_record(&group)?);
+        Ok(())
+    }
+
+    /// The rows of a secret tree that is written for the first time.
+    pub(super) fn new_secret_tree(&mut self, epoch: u64, tree: &SecretTree) -> Result<(), Error> {
+        for (row, value) in tree.records()? {
+            self.put(RecordKind::SecretTree, secret_row_id(epoch, row)?, value);
+        }
+        Ok(())
+    }
+}
+
+/// The id of a `PastMember` row: the leaf, then the last epoch in which this was so.
+pub(super) fn past_member_id(leaf: LeafIndex, last_epoch: u64) -> Vec<u8> {
+    [&leaf.number().to_be_bytes()[..], &last_epoch.to_be_bytes()].concat()
+}

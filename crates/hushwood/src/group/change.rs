@@ -1,0 +1,213 @@
+//! A change of a group: the same, in memory and as writes, put together at one place.
+
+use hushwood_codec::Encode;
+use hushwood_crypto::{HashReference, HpkePrivateKey, Secret};
+
+use crate::error::{Error, NotNow};
+use crate::group::advance::NewEpoch;
+use crate::group::message_id::{CommitId, MessageId};
+use crate::group::record::{OwnMessageRecord, ProposalRecord, public_record, record};
+use crate::group::staged::OwnCommit;
+use crate::group::Group;
+use crate::policy::Policy;
+use crate::proposal::CachedProposal;
+use crate::secret_tree;
+use crate::transition::{Effect, InstanceId, RecordKey, RecordKind, Step, WriteSet};
+
+/// One thing that a step changes in memory.
+pub(super) enum Change {
+    SecretTree(secret_tree::Change),
+    PastSecretTree(u64, secret_tree::Change),
+    Proposal(Box<CachedProposal>),
+    OwnUpdate(HashReference, HpkePrivateKey),
+    OwnMessage(MessageId, OwnMessageRecord),
+    Staged(CommitId, Box<OwnCommit>),
+    Discarded(CommitId),
+    Policy(Box<Policy>),
+    Epoch(Box<NewEpoch>),
+    Forgotten(Vec<u64>),
+}
+
+/// A change being put together. Each method adds the writes and the change in memory that belong to
+/// each other.
+pub(super) struct Draft {
+    instance: InstanceId,
+    pub(super) writes: WriteSet,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Draft {
+    pub(super) fn new(group: &Group) -> Self {
+        let mut writes = WriteSet::new();
+        writes.require(group.instance, group.version);
+        Self { instance: group.instance, writes, changes: Vec::new() }
+    }
+
+    pub(super) fn put(&mut self, kind: RecordKind, id: impl Into<Vec<u8>>, value: Secret) {
+        self.writes.put(RecordKey::new(self.instance, kind, id), value);
+    }
+
+    pub(super) fn erase(&mut self, kind: RecordKind, id: impl Into<Vec<u8>>) {
+        self.writes.erase(RecordKey::new(self.instance, kind, id));
+    }
+
+    /// Rows of an epoch's secret tree.
+    pub(super) fn secret_tree_rows(
+        &mut self,
+        epoch: u64,
+        change: &secret_tree::Change,
+    ) -> Result<(), Error> {
+        for row in change.erases() {
+            self.erase(RecordKind::SecretTree, secret_row_id(epoch, *row)?);
+        }
+        for (row, value) in change.puts()? {
+            self.put(RecordKind::SecretTree, secret_row_id(epoch, row)?, value);
+        }
+        Ok(())
+    }
+
+    pub(super) fn secret_tree(&mut self, epoch: u64, change: secret_tree::Change) -> Result<(), Error> {
+        self.secret_tree_rows(epoch, &change)?;
+        self.changes.push(Change::SecretTree(change));
+        Ok(())
+    }
+
+    pub(super) fn past_secret_tree(&mut self, epoch: u64, change: secret_tree::Change) -> Result<(), Error> {
+        self.secret_tree_rows(epoch, &change)?;
+        self.changes.push(Change::PastSecretTree(epoch, change));
+        Ok(())
+    }
+
+    pub(super) fn proposal(&mut self, position: usize, cached: CachedProposal) -> Result<(), Error> {
+        let record = ProposalRecord {
+            position: u32::try_from(position).map_err(|_| NotNow::Limit)?,
+            sender: cached.sender,
+            proposal: cached.proposal.clone(),
+        };
+        self.put(RecordKind::Proposal, cached.reference.0.clone(), public_record(&record)?);
+        self.changes.push(Change::Proposal(Box::new(cached)));
+        Ok(())
+    }
+
+    pub(super) fn own_update(&mut self, reference: HashReference, key: HpkePrivateKey) -> Result<(), Error> {
+        let value = record(key.0.len(), |writer| {
+            writer.value(&key.0);
+        })?;
+        self.put(RecordKind::OwnUpdate, reference.0.clone(), value);
+        self.changes.push(Change::OwnUpdate(reference, key));
+        Ok(())
+    }
+
+    pub(super) fn own_message(&mut self, id: MessageId, reference: HashReference) -> Result<(), Error> {
+        let own = OwnMessageRecord { reference };
+        self.put(RecordKind::OwnMessage, *id.as_bytes(), public_record(&own)?);
+        self.changes.push(Change::OwnMessage(id, own));
+        Ok(())
+    }
+
+    /// A message to be sent, readable until it is acknowledged.
+    pub(super) fn outbox(&mut self, id: MessageId, message: &[u8]) -> Result<(), Error> {
+        let value = record(message.len(), |writer| {
+            writer.opaque(message);
+        })?;
+        self.put(RecordKind::Outbox, *id.as_bytes(), value);
+        Ok(())
+    }
+
+    pub(super) fn staged(&mut self, id: CommitId, commit: OwnCommit) -> Result<(), Error> {
+        self.put(RecordKind::StagedCommit, *id.as_bytes(), commit.to_record()?);
+        self.changes.push(Change::Staged(id, Box::new(commit)));
+        Ok(())
+    }
+
+    pub(super) fn discarded(&mut self, id: CommitId) {
+        self.erase(RecordKind::StagedCommit, *id.as_bytes());
+        self.erase(RecordKind::Outbox, *id.as_bytes());
+        self.changes.push(Change::Discarded(id));
+    }
+
+    pub(super) fn policy(&mut self, policy: Policy) -> Result<(), Error> {
+        self.put(RecordKind::Policy, Vec::new(), public_record(&policy)?);
+        self.changes.push(Change::Policy(Box::new(policy)));
+        Ok(())
+    }
+}
+
+/// The id of a secret tree row: the epoch, then the row.
+pub(super) fn secret_row_id(epoch: u64, row: secret_tree::SecretTreeRow) -> Result<Vec<u8>, Error> {
+    Ok((EpochPrefix { epoch, row }).to_bytes()?)
+}
+
+/// The structure of that id.
+pub(super) struct EpochPrefix {
+    pub(super) epoch: u64,
+    pub(super) row: secret_tree::SecretTreeRow,
+}
+
+impl Encode for EpochPrefix {
+    fn encode(&self, writer: &mut hushwood_codec::Writer) {
+        writer.value(&self.epoch).value(&self.row);
+    }
+}
+
+impl hushwood_codec::Decode for EpochPrefix {
+    fn decode(reader: &mut hushwood_codec::Reader<'_>) -> Result<Self, hushwood_codec::DecodeError> {
+        Ok(Self { epoch: u64::decode(reader)?, row: secret_tree::SecretTreeRow::decode(reader)? })
+    }
+}
+
+impl Group {
+    /// The step that writes a draft and then changes this group.
+    pub(super) fn step<T>(&mut self, draft: Draft, output: T) -> Step<'_, T> {
+        let effect = GroupEffect { group: self, changes: draft.changes };
+        Step::new(draft.writes, Some(Box::new(effect)), output)
+    }
+
+    fn make(&mut self, change: Change) {
+        match change {
+            Change::SecretTree(change) => {
+                let applied = self.member.as_mut().map(|member| member.secret_tree.apply(change));
+                self.poisoned |= !matches!(applied, Some(Ok(_)));
+            }
+            Change::PastSecretTree(epoch, change) => {
+                let applied = self.past.epochs.get_mut(&epoch).map(|past| past.secret_tree.apply(change));
+                self.poisoned |= !matches!(applied, Some(Ok(_)));
+            }
+            Change::Proposal(cached) => self.proposals.insert(*cached),
+            Change::OwnUpdate(reference, key) => {
+                self.own_updates.insert(reference, key);
+            }
+            Change::OwnMessage(id, own) => {
+                self.own_messages.insert(id, own);
+            }
+            Change::Staged(id, commit) => {
+                self.staged.insert(id, *commit);
+            }
+            Change::Discarded(id) => {
+                self.staged.remove(&id);
+            }
+            Change::Policy(policy) => self.policy = *policy,
+            Change::Epoch(epoch) => self.enter(*epoch),
+            Change::Forgotten(epochs) => self.forget_past(&epochs),
+        }
+    }
+}
+
+/// The effect of a step on a group.
+struct GroupEffect<'g> {
+    group: &'g mut Group,
+    changes: Vec<Change>,
+}
+
+impl Effect for GroupEffect<'_> {
+    fn apply(self: Box<Self>) {
+        self.group.version = self.group.version.saturating_add(1);
+        for change in self.changes {
+            self.group.make(change);
+        }
+    }
+
+    fn poison(self: Box<Self>) {
+        self.group.poisoned = true;
+    }
+}

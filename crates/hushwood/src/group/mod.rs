@@ -1,0 +1,366 @@
+//! A group on one client: RFC 9420 §11, §12, §14, §15 put together.
+//!
+//! A [`Group`] is the state of one member. Nothing here waits, reads a clock or writes a file: every
+//! operation that changes something gives a [`Step`](crate::transition::Step), to be committed to a
+//! store. What arrives is first shown and then decided on:
+//!
+//! ```text
+//! bytes -> Group::receive -> Received::Application(Step)                    commit the step: the text
+//!                         -> Received::Proposal -> accept_proposal -> Step
+//!                         -> Received::Commit -> stage_commit -> StagedCommit -> accept_commit -> Step
+//! Group::commit -> Step: the message to send, a CommitId;  then  apply(id) -> Step  or  discard(id) -> Step
+//! ```
+
+mod accept;
+mod advance;
+mod application;
+mod change;
+mod commit;
+mod create;
+mod external_join;
+mod join;
+mod message_id;
+mod open;
+mod outside;
+mod past;
+mod propose;
+mod receive;
+pub(crate) mod record;
+mod staged;
+mod successor;
+mod tree_rows;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hushwood_crypto::{CipherSuite, HashReference, HpkePrivateKey, Random, Secret, Signer};
+
+use crate::commit::state::{MemberState, PublicState};
+use crate::error::{ApiMisuse, Error, NotNow};
+use crate::framing::{MlsMessage, Sender};
+use crate::group::change::Draft;
+use crate::group::past::Past;
+use crate::group::record::OwnMessageRecord;
+use crate::group::staged::OwnCommit;
+use crate::policy::Policy;
+use crate::proposal::{Proposal, ProposalCache, ReInit};
+use crate::schedule::{GroupContext, ResumptionPsk};
+use crate::secret_tree::SecretTree;
+use crate::transition::{InstanceId, RecordKey, RecordKind, Step};
+use crate::tree::{LeafIndex, LeafNode, RatchetTree};
+use crate::unverified::Unverified;
+use crate::welcome::create::{GroupInfoContents, group_info};
+
+pub use accept::StagedCommit;
+pub use application::{ApplicationMessage, Outgoing, Unacknowledged};
+pub use commit::{CommitPlan, CommitStaged, Cover, LeafUpdate};
+pub use create::NewGroup;
+pub use external_join::{ExternalJoin, StagedExternalJoin};
+pub use join::{OpenedWelcome, StagedJoin};
+pub use message_id::{CommitId, MessageId};
+pub use outside::{external_proposal, new_member_proposal};
+pub use propose::NewProposal;
+pub use receive::{Received, ReceivedCommit, ReceivedProposal};
+pub use staged::EpochChange;
+pub use successor::Successor;
+
+/// One group on one client: the state of a member.
+pub struct Group {
+    instance: InstanceId,
+    /// How often the stored state has changed; the store checks it at every write.
+    version: u64,
+    policy: Policy,
+    status: Status,
+    public: PublicState,
+    own_leaf: LeafIndex,
+    /// What only members know; gone when this client has been removed.
+    member: Option<Member>,
+    proposals: ProposalCache,
+    own_updates: BTreeMap<HashReference, HpkePrivateKey>,
+    own_messages: BTreeMap<MessageId, OwnMessageRecord>,
+    staged: BTreeMap<CommitId, OwnCommit>,
+    past: Past,
+    resumption_psks: BTreeMap<u64, ResumptionPsk>,
+    /// A write had an unknown outcome: memory may differ from the store.
+    poisoned: bool,
+}
+
+/// The secrets of the current epoch.
+#[derive(Debug)]
+struct Member {
+    state: MemberState,
+    secret_tree: SecretTree,
+}
+
+/// What a group has come to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// Messages can be sent and received.
+    Active,
+    /// A commit has covered a ReInit: the group is frozen, and a new one replaces it (RFC 9420 §11.2).
+    Reinitialised(ReInit),
+    /// This client has been removed. Late messages of past epochs can still be read.
+    Removed,
+}
+
+/// A member, as the tree shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberView<'g> {
+    /// Its leaf: who it is in this epoch.
+    pub index: LeafIndex,
+    /// Its keys, credential and capabilities.
+    pub leaf: &'g LeafNode,
+}
+
+/// A proposal of this epoch that waits for a commit.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingProposal<'g> {
+    /// Its name.
+    pub reference: &'g HashReference,
+    /// Who made it.
+    pub sender: Sender,
+    /// What it proposes.
+    pub proposal: &'g Proposal,
+}
+
+/// What goes into a GroupInfo.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GroupInfoOptions {
+    /// The ratchet tree, so that the receiver need not get it elsewhere (RFC 9420 §12.4.3.3).
+    pub ratchet_tree: bool,
+    /// The external public key, so that the receiver can join by external commit (RFC 9420 §12.4.3.2).
+    pub external_pub: bool,
+}
+
+impl Default for GroupInfoOptions {
+    fn default() -> Self {
+        Self { ratchet_tree: true, external_pub: true }
+    }
+}
+
+impl Group {
+    /// The local name of this state of the group.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// The group's id, the same for all members.
+    #[must_use]
+    pub fn group_id(&self) -> &[u8] {
+        &self.public.context.group_id
+    }
+
+    /// The current epoch.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.public.context.epoch
+    }
+
+    /// The group context.
+    #[must_use]
+    pub fn context(&self) -> &GroupContext {
+        &self.public.context
+    }
+
+    /// The suite.
+    #[must_use]
+    pub fn suite(&self) -> &'static dyn CipherSuite {
+        self.public.suite
+    }
+
+    /// This client's leaf.
+    #[must_use]
+    pub fn own_leaf(&self) -> LeafIndex {
+        self.own_leaf
+    }
+
+    /// What the group has come to.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The policy it runs under.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The ratchet tree.
+    #[must_use]
+    pub fn tree(&self) -> &RatchetTree {
+        &self.public.tree
+    }
+
+    /// The public state, for an observer to start from.
+    #[must_use]
+    pub fn public_state(&self) -> &PublicState {
+        &self.public
+    }
+
+    /// How many members the group has.
+    #[must_use]
+    pub fn member_count(&self) -> u32 {
+        self.public.tree.member_count()
+    }
+
+    /// The members, by leaf.
+    ///
+    /// # Errors
+    /// Each item: [`Error::StoreRead`].
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+        self.public.tree.members().map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
+    }
+
+    /// A member, if there is one at this leaf.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn member(&self, index: LeafIndex) -> Result<Option<MemberView<'_>>, Error> {
+        Ok(self.public.tree.leaf(index)?.map(|leaf| MemberView { index, leaf }))
+    }
+
+    /// The proposals of this epoch that wait for a commit, in the order in which they came.
+    pub fn pending_proposals(&self) -> impl Iterator<Item = PendingProposal<'_>> {
+        self.proposals.iter().map(|cached| PendingProposal {
+            reference: &cached.reference,
+            sender: cached.sender,
+            proposal: &cached.proposal,
+        })
+    }
+
+    /// Commits of our own that wait to be applied or discarded.
+    pub fn staged_commits(&self) -> impl Iterator<Item = &CommitId> {
+        self.staged.keys()
+    }
+
+    /// The `epoch_authenticator` (RFC 9420 §8.7, C179): equal for all who have the same view of the
+    /// group, and for nobody else.
+    ///
+    /// # Errors
+    /// [`NotNow::GroupEnded`] if this client was removed.
+    pub fn epoch_authenticator(&self) -> Result<&[u8], Error> {
+        Ok(self.active_member()?.state.secrets.authenticator.secret().expose())
+    }
+
+    /// `MLS-Exporter(Label, Context, Length)` (RFC 9420 §8.5).
+    ///
+    /// The secret changes with every epoch (C177): keep the epoch beside whatever you use it for. Use a
+    /// label that nobody else uses.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::ExportTooLong`]; [`NotNow::GroupEnded`] if this client was removed.
+    pub fn export(&self, label: &str, context: &[u8], length: usize) -> Result<Secret, Error> {
+        self.active_member()?.state.secrets.exporter.export(self.suite(), label, context, length)
+    }
+
+    /// The encoded ratchet tree, `optional<Node> ratchet_tree<V>`, to be given to those who join where it
+    /// is not in the Welcome or GroupInfo.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::TooLong`]; [`Error::StoreRead`].
+    pub fn ratchet_tree(&self) -> Result<Vec<u8>, Error> {
+        let mut writer = hushwood_codec::Writer::new();
+        self.public.tree.encode(&mut writer)?;
+        Ok(writer.finish()?)
+    }
+
+    /// A GroupInfo of this epoch as an MLSMessage (RFC 9420 §12.4.3), signed by us.
+    ///
+    /// # Errors
+    /// [`Error::Signer`], [`Error::Crypto`], [`ApiMisuse::TooLong`], [`NotNow::GroupEnded`].
+    pub fn group_info(
+        &self,
+        options: GroupInfoOptions,
+        signer: &dyn Signer,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, Error> {
+        let member = self.active_member()?;
+        self.check_signer(signer)?;
+        let external_pub = match options.external_pub {
+            true => Some(member.state.secrets.external.key_pair(self.suite())?.1),
+            false => None,
+        };
+        let contents = GroupInfoContents { ratchet_tree: options.ratchet_tree, external_pub };
+        let info = group_info(&self.public, contents, (self.own_leaf, signer), &self.policy, random)?;
+        encode(&MlsMessage::GroupInfo(Box::new(Unverified::new(info))))
+    }
+
+    /// Changes the policy.
+    ///
+    /// # Errors
+    /// [`NotNow::Reopen`].
+    pub fn set_policy(&mut self, policy: Policy) -> Result<Step<'_, ()>, Error> {
+        self.check_usable()?;
+        let mut draft = Draft::new(self);
+        draft.policy(policy)?;
+        Ok(self.step(draft, ()))
+    }
+
+    /// Erases everything this client knows of the group. The group itself goes on without knowing.
+    ///
+    /// # Errors
+    /// [`NotNow::Reopen`].
+    pub fn forget(self, store: &dyn crate::transition::Records) -> Result<Step<'static, ()>, Error> {
+        let current = Self::instance_of(store, self.group_id())?;
+        let mut writes = crate::transition::WriteSet::new();
+        writes.require(self.instance, self.version);
+        writes.erase_instance(self.instance);
+        if current == Some(self.instance) {
+            writes.erase(RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, self.group_id()));
+        }
+        Ok(Step::new(writes, None, ()))
+    }
+
+    /// The secrets of the current epoch.
+    fn active_member(&self) -> Result<&Member, Error> {
+        self.member.as_ref().ok_or(NotNow::GroupEnded.into())
+    }
+
+    /// Refuses everything after a write of unknown outcome.
+    fn check_usable(&self) -> Result<(), Error> {
+        match self.poisoned {
+            true => Err(NotNow::Reopen.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses to send in a group that is at its end (C314, C315).
+    fn check_sending(&self) -> Result<(), Error> {
+        self.check_usable()?;
+        match self.status {
+            Status::Active => Ok(()),
+            Status::Reinitialised(_) | Status::Removed => Err(NotNow::GroupEnded.into()),
+        }
+    }
+
+    /// A message signed with a key that is not our leaf's would be refused by everybody.
+    fn check_signer(&self, signer: &dyn Signer) -> Result<(), Error> {
+        let leaf = self.public.tree.leaf(self.own_leaf)?;
+        match leaf.is_some_and(|leaf| leaf.signature_key == *signer.public_key()) {
+            true => Ok(()),
+            false => Err(ApiMisuse::SignerMismatch.into()),
+        }
+    }
+
+    fn key(&self, kind: RecordKind, id: impl Into<Vec<u8>>) -> RecordKey {
+        RecordKey::new(self.instance, kind, id)
+    }
+}
+
+/// An MLSMessage as bytes.
+pub(crate) fn encode(message: &MlsMessage) -> Result<Vec<u8>, Error> {
+    use hushwood_codec::Encode;
+    Ok(message.to_bytes()?)
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("instance", &self.instance)
+            .field("epoch", &self.epoch())
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}

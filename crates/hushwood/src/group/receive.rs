@@ -1,0 +1,392 @@
+//! RFC 9420 §6, §12.1, §12.4.2: what arrives for a group, up to the point where somebody has to decide.
+//!
+//! Nothing is acted on before it is authenticated (C099): parse, group, epoch, decryption or tag,
+//! signature. Nothing is consumed before it is accepted (C189, R0).
+
+use hushwood_codec::Decode;
+use hushwood_crypto::{HashReference, Secret, SignaturePublicKey};
+
+use crate::commit::Commit;
+use crate::credential::{Credential, CredentialCheck, Verdicts};
+use crate::error::{Error, NotNow, Violation};
+use crate::framing::{
+    Authenticated, Content, ContentType, KeySource, MlsMessage, PrivateMessage, PublicMessage, Sender,
+    SenderData, Unprotected, external_sender,
+};
+use crate::group::application::ApplicationMessage;
+use crate::group::change::Draft;
+use crate::group::message_id::{CommitId, MessageId};
+use crate::group::past::PastEpoch;
+use crate::group::{Group, Status};
+use crate::policy::Timestamp;
+use crate::proposal::{CachedProposal, Proposal, single};
+use crate::schedule::Psk;
+use crate::secret_tree;
+use crate::transition::{InstanceId, RecordKind, Step};
+use crate::tree::LeafIndex;
+
+/// What a message turned out to be.
+#[derive(Debug)]
+pub enum Received<'g> {
+    /// Application data. Commit the step to get it; its key is then gone.
+    Application(Step<'g, ApplicationMessage>),
+    /// A proposal, to be accepted or refused.
+    Proposal(ReceivedProposal),
+    /// A commit, to be staged, looked at, and accepted or refused.
+    Commit(ReceivedCommit),
+    /// A commit of our own came back: apply it.
+    OwnCommit(CommitId),
+    /// A proposal of our own came back. It is pending already.
+    OwnProposal(HashReference),
+}
+
+/// A proposal whose sender is known and that is valid by itself. Nothing has changed yet.
+#[derive(Debug)]
+pub struct ReceivedProposal {
+    instance: InstanceId,
+    epoch: u64,
+    key: Option<HandshakeKey>,
+    cached: CachedProposal,
+    checks: Vec<CredentialCheck>,
+}
+
+/// A commit whose sender is known. Nothing has changed yet.
+#[derive(Debug)]
+pub struct ReceivedCommit {
+    pub(super) instance: InstanceId,
+    pub(super) epoch: u64,
+    pub(super) message: Authenticated,
+    psks: Vec<Psk>,
+}
+
+/// Which handshake key opened a message. It is consumed when the message is accepted.
+#[derive(Clone, Copy, Debug)]
+struct HandshakeKey {
+    leaf: LeafIndex,
+    content_type: ContentType,
+    generation: u32,
+}
+
+impl ReceivedProposal {
+    /// Who made it.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.cached.sender
+    }
+
+    /// What it proposes.
+    #[must_use]
+    pub fn proposal(&self) -> &Proposal {
+        &self.cached.proposal
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn reference(&self) -> &HashReference {
+        &self.cached.reference
+    }
+
+    /// The credentials to judge.
+    #[must_use]
+    pub fn checks(&self) -> &[CredentialCheck] {
+        &self.checks
+    }
+}
+
+impl ReceivedCommit {
+    /// Who made it: a member, or a new member that joins by it.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.message.content().sender
+    }
+
+    /// The pre-shared keys that it uses, apart from resumption keys of this group: supply them as
+    /// answers.
+    #[must_use]
+    pub fn psks(&self) -> &[Psk] {
+        &self.psks
+    }
+
+    /// The application's data, authenticated with it.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.message.content().authenticated_data
+    }
+}
+
+impl Group {
+    /// Takes a message off the wire: an MLSMessage for this group.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the message: [`Error::Decode`], [`Error::Violation`],
+    /// [`Error::Unsupported`], [`Error::NotNow`]. Nothing has changed, whatever the error.
+    pub fn receive(&mut self, message: &[u8], now: Timestamp) -> Result<Received<'_>, Error> {
+        self.check_usable()?;
+        let parsed = MlsMessage::from_bytes_with(message, self.policy.decode)?;
+        let id = MessageId::of(self.suite(), message);
+        let (group_id, epoch, content_type) = match &parsed {
+            MlsMessage::PublicMessage(message) => {
+                let content = &message.content;
+                (&content.group_id, content.epoch, content.content.content_type())
+            }
+            MlsMessage::PrivateMessage(message) => (&message.group_id, message.epoch, message.content_type),
+            MlsMessage::Welcome(_) | MlsMessage::GroupInfo(_) | MlsMessage::KeyPackage(_) => {
+                return Err(NotNow::NotForGroup.into());
+            }
+        };
+        // C063: a message of another group.
+        if group_id != self.group_id() {
+            return Err(NotNow::OtherGroup.into());
+        }
+        // RFC 9420 §12.1, §12.4.2, C064, C065, C305: handshakes are of the current epoch.
+        if epoch > self.epoch() {
+            return Err(NotNow::EpochFuture.into());
+        }
+        if epoch < self.epoch() && content_type != ContentType::Application {
+            return Err(NotNow::EpochPast.into());
+        }
+        if let Some(own) = self.own_messages.get(&id) {
+            return Ok(match self.staged.contains_key(&id) {
+                true => Received::OwnCommit(id),
+                false if own.reference.0.is_empty() => return Err(NotNow::OwnMessage.into()),
+                false => Received::OwnProposal(own.reference.clone()),
+            });
+        }
+        match (parsed, content_type) {
+            (MlsMessage::PrivateMessage(message), ContentType::Application) => {
+                self.receive_application(id, message, now)
+            }
+            (MlsMessage::PrivateMessage(message), _) => {
+                let (message, key) = self.open_handshake(message)?;
+                self.receive_handshake(message, Some(key), now)
+            }
+            (MlsMessage::PublicMessage(message), _) => {
+                let message = self.open_public(*message)?;
+                self.receive_handshake(message, None, now)
+            }
+            (MlsMessage::Welcome(_) | MlsMessage::GroupInfo(_) | MlsMessage::KeyPackage(_), _) => {
+                Err(NotNow::NotForGroup.into())
+            }
+        }
+    }
+
+    /// Accepts a proposal: it waits for a commit from now on, and its key is consumed.
+    ///
+    /// # Errors
+    /// [`NotNow::Stale`] if the epoch has ended; [`Violation::CredentialRefused`] and others if a verdict
+    /// refuses; [`NotNow::Limit`] if too many proposals wait.
+    pub fn accept_proposal(
+        &mut self,
+        received: ReceivedProposal,
+        verdicts: &Verdicts,
+    ) -> Result<Step<'_, HashReference>, Error> {
+        self.check_usable()?;
+        if received.instance != self.instance || received.epoch != self.epoch() {
+            return Err(NotNow::Stale.into());
+        }
+        verdicts.confirm(&received.checks)?;
+        let reference = received.cached.reference.clone();
+        let mut draft = Draft::new(self);
+        if let Some(key) = received.key {
+            let (_, change) = self.handshake_key(key)?;
+            draft.secret_tree(self.epoch(), change)?;
+        }
+        self.proposals.check_room(&self.policy)?;
+        draft.proposal(self.proposals.next_position(), received.cached)?;
+        Ok(self.step(draft, reference))
+    }
+
+    /// Application data, of this epoch or of a past one (RFC 9420 §15.3).
+    fn receive_application(
+        &mut self,
+        id: MessageId,
+        message: PrivateMessage,
+        now: Timestamp,
+    ) -> Result<Received<'_>, Error> {
+        let epoch = message.epoch;
+        let suite = self.suite();
+        let keys = self.application_keys(epoch, now)?;
+        let sender_data = message.open_sender_data(suite, keys.sender_data)?;
+        let sender = sender_data.leaf_index;
+        // C098: our own message came back to us.
+        if sender == keys.own_leaf {
+            return Err(NotNow::OwnMessage.into());
+        }
+        let (signature_key, credential) = self.member_at(epoch, sender)?;
+        let (message_key, change) = keys.secret_tree.open_key(
+            sender,
+            ContentType::Application,
+            sender_data.generation,
+            &self.policy,
+        )?;
+        let unprotected =
+            message.open_content(suite, sender_data, message_key, keys.context_bytes, self.policy.decode)?;
+        let authenticated = unprotected.verify_signature(suite, &signature_key)?.into_inner();
+        let Content::Application(plaintext) = authenticated.content.content else {
+            return Err(Error::Bug("an application message opened as something else"));
+        };
+        let message = ApplicationMessage {
+            id,
+            sender,
+            credential,
+            epoch,
+            generation: sender_data.generation,
+            plaintext: Secret::new(plaintext),
+            authenticated_data: authenticated.content.authenticated_data,
+        };
+        let mut draft = Draft::new(self);
+        match epoch == self.epoch() {
+            true => draft.secret_tree(epoch, change)?,
+            false => draft.past_secret_tree(epoch, change)?,
+        }
+        draft.put(RecordKind::Inbox, *id.as_bytes(), message.to_record()?);
+        Ok(Received::Application(self.step(draft, message)))
+    }
+
+    /// What it takes to open the application messages of an epoch.
+    fn application_keys(&self, epoch: u64, now: Timestamp) -> Result<EpochKeys<'_>, Error> {
+        if epoch == self.epoch() {
+            let member = self.active_member()?;
+            return Ok(EpochKeys {
+                sender_data: &member.state.secrets.sender_data,
+                secret_tree: &member.secret_tree,
+                context_bytes: &self.public.context_bytes,
+                own_leaf: self.own_leaf,
+            });
+        }
+        let past = self.past.epoch(epoch)?;
+        // C193: the window is bounded in time, even where nobody came to erase what is behind it.
+        if now.0.saturating_sub(past.ended) > self.policy.max_past_epoch_age {
+            return Err(NotNow::EpochPast.into());
+        }
+        Ok(EpochKeys::of(past))
+    }
+
+    /// The key and credential of a member in an epoch.
+    fn member_at(&self, epoch: u64, leaf: LeafIndex) -> Result<(SignaturePublicKey, Credential), Error> {
+        if epoch != self.epoch() {
+            let member = self.past.member(leaf, epoch, self.tree())?;
+            return Ok((member.signature_key, member.credential));
+        }
+        // RFC 9420 §6.1, §6.3.2, C067, C095: the sender's leaf must not be blank.
+        let leaf = self.tree().leaf(leaf)?.ok_or(Violation::SenderBlank)?;
+        Ok((leaf.signature_key.clone(), leaf.credential.clone()))
+    }
+
+    /// Opens an encrypted handshake message of the current epoch, without consuming its key.
+    fn open_handshake(&self, message: PrivateMessage) -> Result<(Authenticated, HandshakeKey), Error> {
+        let suite = self.suite();
+        let member = self.active_member()?;
+        let content_type = message.content_type;
+        let sender_data: SenderData =
+            message.open_sender_data(suite, &member.state.secrets.sender_data)?;
+        let leaf = sender_data.leaf_index;
+        // C098: a handshake of ours that the store does not know: sent before our state was lost.
+        if leaf == self.own_leaf {
+            return Err(NotNow::OwnMessage.into());
+        }
+        let (signature_key, _) = self.member_at(self.epoch(), leaf)?;
+        let key = HandshakeKey { leaf, content_type, generation: sender_data.generation };
+        let (message_key, _) = self.handshake_key(key)?;
+        let context = &self.public.context_bytes;
+        let unprotected =
+            message.open_content(suite, sender_data, message_key, context, self.policy.decode)?;
+        Ok((unprotected.verify_signature(suite, &signature_key)?, key))
+    }
+
+    fn handshake_key(
+        &self,
+        key: HandshakeKey,
+    ) -> Result<(crate::framing::MessageKey, secret_tree::Change), Error> {
+        let tree = &self.active_member()?.secret_tree;
+        tree.open_key(key.leaf, key.content_type, key.generation, &self.policy)
+    }
+
+    /// Checks the tag and signature of a public message of the current epoch.
+    fn open_public(&self, message: PublicMessage) -> Result<Authenticated, Error> {
+        let member = self.active_member()?;
+        let membership_key = &member.state.secrets.membership;
+        let context = &self.public.context_bytes;
+        let unprotected = message.unprotect(self.suite(), membership_key, context)?;
+        verify_sender(&self.public, unprotected)
+    }
+
+    /// A handshake message whose sender is authenticated.
+    fn receive_handshake(
+        &self,
+        message: Authenticated,
+        key: Option<HandshakeKey>,
+        now: Timestamp,
+    ) -> Result<Received<'_>, Error> {
+        let sender = message.content().sender;
+        match &message.content().content {
+            Content::Application(_) => Err(Error::Bug("application data came as a handshake")),
+            Content::Proposal(proposal) => {
+                let reference = message.proposal_ref(self.suite())?;
+                let proposal = proposal.clone();
+                let (sender_policy, policy) = (sender, &self.policy);
+                single::check(&self.public, (&proposal, sender_policy), policy, now)?;
+                let checks = single::credential_checks(&self.public, (&proposal, sender), now)?;
+                let cached = CachedProposal { reference, sender, proposal };
+                let (instance, epoch) = (self.instance, self.epoch());
+                Ok(Received::Proposal(ReceivedProposal { instance, epoch, key, cached, checks }))
+            }
+            Content::Commit(commit) => {
+                if !matches!(self.status, Status::Active) {
+                    return Err(NotNow::GroupEnded.into());
+                }
+                let psks = self.psks_needed(commit)?;
+                let (instance, epoch) = (self.instance, self.epoch());
+                Ok(Received::Commit(ReceivedCommit { instance, epoch, message, psks }))
+            }
+        }
+    }
+
+    /// The pre-shared keys of a commit that this group does not hold itself.
+    fn psks_needed(&self, commit: &Commit) -> Result<Vec<Psk>, Error> {
+        let proposals = self.proposals.resolve(commit, Sender::NewMemberCommit)?;
+        let psks = proposals.iter().filter_map(|committed| match &committed.proposal {
+            Proposal::Psk(psk) => Some(&psk.psk.psk),
+            _ => None,
+        });
+        Ok(psks.filter(|psk| self.own_resumption_psk(psk).is_none()).cloned().collect())
+    }
+}
+
+/// Verifies the signature of a public message with the key of its sender (RFC 9420 §6.1).
+pub(crate) fn verify_sender(
+    state: &crate::commit::state::PublicState,
+    message: Unprotected,
+) -> Result<Authenticated, Error> {
+    let key = match message.key_source()? {
+        // C067, C068.
+        KeySource::Member(leaf) => {
+            state.tree.leaf(leaf)?.ok_or(Violation::SenderBlank)?.signature_key.clone()
+        }
+        // C069, C070.
+        KeySource::ExternalSender(index) => external_sender(&state.context.extensions, index)?.signature_key,
+        // C074, C076.
+        KeySource::Message(key) => key.clone(),
+    };
+    message.verify_signature(state.suite, &key)
+}
+
+/// The keys of one epoch.
+struct EpochKeys<'g> {
+    sender_data: &'g crate::schedule::SenderDataSecret,
+    secret_tree: &'g secret_tree::SecretTree,
+    context_bytes: &'g [u8],
+    own_leaf: LeafIndex,
+}
+
+impl<'g> EpochKeys<'g> {
+    fn of(past: &'g PastEpoch) -> Self {
+        Self {
+            sender_data: &past.sender_data,
+            secret_tree: &past.secret_tree,
+            context_bytes: &past.context_bytes,
+            own_leaf: past.own_leaf,
+        }
+    }
+}
+
