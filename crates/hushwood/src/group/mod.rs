@@ -20,6 +20,7 @@ mod create;
 mod external_join;
 mod join;
 mod message_id;
+mod new_state;
 mod open;
 mod outside;
 mod past;

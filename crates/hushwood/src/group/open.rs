@@ -1,0 +1,256 @@
+//! A group read back from its store.
+
+use std::collections::BTreeMap;
+
+use hushwood_codec::{Decode, Encode};
+use hushwood_crypto::{CipherSuite, CryptoProvider, HashReference, HpkePrivateKey, Secret};
+
+use crate::commit::state::{MemberState, PublicState};
+use crate::error::{ApiMisuse, Error, NotNow, StoreReadError, Unsupported};
+use crate::group::change::EpochPrefix;
+use crate::group::message_id::MessageId;
+use crate::group::past::{Past, PastEpoch};
+use crate::group::record::{
+    EpochRecord, GroupRecord, OwnMessageRecord, PastEpochRecord, PastMemberRecord, ProposalRecord,
+    StatusRecord, read, read_value,
+};
+use crate::group::staged::OwnCommit;
+use crate::group::tree_rows::read_tree;
+use crate::group::{Group, Member, Status};
+use crate::policy::Policy;
+use crate::proposal::{CachedProposal, ProposalCache};
+use crate::schedule::{EpochSecrets, ResumptionPsk, SenderDataSecret};
+use crate::secret_tree::{SecretTree, SecretTreeRow, Usage};
+use crate::transition::{InstanceId, RecordKey, RecordKind, Records};
+use crate::tree::{LeafIndex, PrivateTree};
+
+/// The rows of a group's secret trees, by epoch.
+type SecretTreeRows = BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>;
+
+impl Group {
+    /// Reads a group back. If somebody writes it meanwhile, it is read again.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchRecord`] if there is no such group; [`Error::StoreRead`];
+    /// [`Unsupported::CipherSuite`] if the provider lacks its suite; [`NotNow::Stale`] if others keep
+    /// writing it.
+    pub fn open(
+        store: &dyn Records,
+        provider: &CryptoProvider,
+        instance: InstanceId,
+    ) -> Result<Self, Error> {
+        for _ in 0..ATTEMPTS {
+            let version = store.version(instance)?;
+            let group = Self::read(store, provider, (instance, version));
+            // Rows of two versions make no group: only a read between which nothing was written counts.
+            if store.version(instance)? == version {
+                return group;
+            }
+        }
+        Err(NotNow::Stale.into())
+    }
+
+    /// The current instance of a group, if this client has one.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn instance_of(store: &dyn Records, group_id: &[u8]) -> Result<Option<InstanceId>, Error> {
+        let key = RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, group_id);
+        let value = store.get(&key)?;
+        value.map(|value| read_value::<[u8; 16]>(&value).map(InstanceId::new)).transpose()
+    }
+
+    /// All groups of this client: their ids and current instances.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn list(store: &dyn Records) -> Result<Vec<(Vec<u8>, InstanceId)>, Error> {
+        let rows = store.list(InstanceId::CLIENT, RecordKind::GroupInstance)?;
+        let group = |(id, value): (Vec<u8>, Secret)| {
+            Ok((id, InstanceId::new(read_value::<[u8; 16]>(&value)?)))
+        };
+        rows.into_iter().map(group).collect()
+    }
+
+    fn read(
+        store: &dyn Records,
+        provider: &CryptoProvider,
+        (instance, version): (InstanceId, u64),
+    ) -> Result<Self, Error> {
+        let rows = Rows { store, instance };
+        let Some(group) = rows.optional(RecordKind::Group)? else {
+            return Err(ApiMisuse::NoSuchRecord.into());
+        };
+        let group: GroupRecord = read_value(&group)?;
+        let suite = provider.suite(group.cipher_suite).ok_or(Unsupported::CipherSuite)?;
+        let policy: Policy = read_value(&rows.required(RecordKind::Policy)?)?;
+        let mut secret_tree_rows = rows.secret_tree_rows()?;
+        let tree = read_tree(store, suite, (instance, &rows.required(RecordKind::TreeSummary)?))?;
+        let (epoch, secrets) = read_epoch(suite, &rows.required(RecordKind::Epoch)?)?;
+        let number = epoch.context.epoch;
+        let public =
+            PublicState::new(epoch.context, tree, epoch.confirmation_tag, epoch.interim_transcript_hash)?;
+        let member = match secrets {
+            Some(secrets) => {
+                let private = PrivateTree::from_record(&rows.required(RecordKind::PrivateTree)?)?;
+                let rows = secret_tree_rows.remove(&number).unwrap_or_default();
+                let leaves = public.tree.leaf_count();
+                let secret_tree = SecretTree::from_rows(suite, leaves, Usage::Current, rows)?;
+                Some(Member { state: MemberState { private, secrets }, secret_tree })
+            }
+            None => None,
+        };
+        let past = rows.past(suite, secret_tree_rows)?;
+        let mut opened = Self {
+            instance,
+            version,
+            policy,
+            status: match group.status {
+                StatusRecord::Active => Status::Active,
+                StatusRecord::Reinitialised(reinit) => Status::Reinitialised(reinit),
+                StatusRecord::Removed => Status::Removed,
+            },
+            public,
+            own_leaf: group.own_leaf,
+            member,
+            proposals: rows.proposals()?,
+            own_updates: rows.own_updates()?,
+            own_messages: rows.own_messages()?,
+            staged: BTreeMap::new(),
+            past,
+            resumption_psks: rows.resumption_psks()?,
+            poisoned: false,
+        };
+        for (id, value) in store.list(instance, RecordKind::StagedCommit)? {
+            let id = MessageId::read(&id).ok_or(StoreReadError::Corrupt)?;
+            let commit = OwnCommit::from_record(&opened, &value)?;
+            opened.staged.insert(id, commit);
+        }
+        Ok(opened)
+    }
+}
+
+const ATTEMPTS: usize = 16;
+
+/// The rows of one group.
+struct Rows<'s> {
+    store: &'s dyn Records,
+    instance: InstanceId,
+}
+
+impl Rows<'_> {
+    fn optional(&self, kind: RecordKind) -> Result<Option<Secret>, Error> {
+        Ok(self.store.get(&RecordKey::new(self.instance, kind, Vec::new()))?)
+    }
+
+    fn required(&self, kind: RecordKind) -> Result<Secret, Error> {
+        self.optional(kind)?.ok_or(StoreReadError::Missing.into())
+    }
+
+    /// All rows of a kind, with ids of the form that `T` decodes.
+    fn all<T: Decode>(&self, kind: RecordKind) -> Result<Vec<(T, Secret)>, Error> {
+        let rows = self.store.list(self.instance, kind)?;
+        let row = |(id, value): (Vec<u8>, Secret)| match T::from_bytes(&id) {
+            Ok(id) => Ok((id, value)),
+            Err(_) => Err(StoreReadError::Corrupt.into()),
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    fn secret_tree_rows(&self) -> Result<SecretTreeRows, Error> {
+        let mut by_epoch = SecretTreeRows::new();
+        for (EpochPrefix { epoch, row }, value) in self.all(RecordKind::SecretTree)? {
+            by_epoch.entry(epoch).or_default().push((row, value));
+        }
+        Ok(by_epoch)
+    }
+
+    fn past(&self, suite: &'static dyn CipherSuite, mut rows: SecretTreeRows) -> Result<Past, Error> {
+        let mut past = Past::default();
+        for (epoch, value) in self.all::<u64>(RecordKind::PastEpoch)? {
+            let (record, sender_data) = read(&value, |reader| {
+                Ok((PastEpochRecord::decode(reader)?, Secret::copy_of(reader.opaque()?)))
+            })?;
+            let tree_rows = rows.remove(&epoch).unwrap_or_default();
+            let secret_tree = SecretTree::from_rows(suite, record.leaf_count, Usage::Past, tree_rows)?;
+            let context_bytes = record.context.to_bytes()?;
+            let past_epoch = PastEpoch {
+                context: record.context,
+                context_bytes,
+                own_leaf: record.own_leaf,
+                leaf_count: record.leaf_count,
+                ended: record.ended,
+                sender_data: SenderDataSecret::new(sender_data),
+                secret_tree,
+            };
+            past.epochs.insert(epoch, past_epoch);
+        }
+        for (id, value) in self.all::<PastMemberId>(RecordKind::PastMember)? {
+            let record: PastMemberRecord = read_value(&value)?;
+            past.members.insert((id.leaf, id.last_epoch), record.member);
+        }
+        Ok(past)
+    }
+
+    fn proposals(&self) -> Result<ProposalCache, Error> {
+        let mut rows = Vec::new();
+        for (id, value) in self.store.list(self.instance, RecordKind::Proposal)? {
+            let record: ProposalRecord = read_value(&value)?;
+            rows.push((record, HashReference(id)));
+        }
+        rows.sort_by_key(|(record, _)| record.position);
+        let mut cache = ProposalCache::default();
+        for (record, reference) in rows {
+            cache.insert(CachedProposal { reference, sender: record.sender, proposal: record.proposal });
+        }
+        Ok(cache)
+    }
+
+    fn own_updates(&self) -> Result<BTreeMap<HashReference, HpkePrivateKey>, Error> {
+        let rows = self.store.list(self.instance, RecordKind::OwnUpdate)?;
+        let row = |(id, value): (Vec<u8>, Secret)| {
+            let key = read(&value, |reader| Ok(Secret::copy_of(reader.opaque()?)))?;
+            Ok((HashReference(id), HpkePrivateKey(key)))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    fn own_messages(&self) -> Result<BTreeMap<MessageId, OwnMessageRecord>, Error> {
+        let rows = self.all::<[u8; 16]>(RecordKind::OwnMessage)?;
+        rows.into_iter().map(|(id, value)| Ok((MessageId::new(id), read_value(&value)?))).collect()
+    }
+
+    fn resumption_psks(&self) -> Result<BTreeMap<u64, ResumptionPsk>, Error> {
+        let rows = self.all::<u64>(RecordKind::ResumptionPsk)?;
+        let row = |(epoch, value): (u64, Secret)| {
+            let secret = read(&value, |reader| Ok(Secret::copy_of(reader.opaque()?)))?;
+            Ok((epoch, ResumptionPsk::new(secret)))
+        };
+        rows.into_iter().map(row).collect()
+    }
+}
+
+hushwood_codec::wire_struct! {
+    /// The id of a `PastMember` row.
+    struct PastMemberId {
+        leaf: LeafIndex,
+        last_epoch: u64,
+    }
+}
+
+/// The record `Epoch`: its public part, and the secrets unless this client was removed.
+fn read_epoch(
+    suite: &'static dyn CipherSuite,
+    value: &Secret,
+) -> Result<(EpochRecord, Option<EpochSecrets>), Error> {
+    let (head, secrets) = read(value, |reader| {
+        let head = EpochRecord::decode(reader)?;
+        let secrets = match u8::decode(reader)? {
+            0 => None,
+            _ => Some(Secret::copy_of(reader.opaque()?)),
+        };
+        Ok((head, secrets))
+    })?;
+    let secrets = secrets.map(|secrets| EpochSecrets::from_record(suite, &secrets)).transpose()?;
+    Ok((head, secrets))
+}
