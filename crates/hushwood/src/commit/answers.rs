@@ -43,13 +43,13 @@ impl fmt::Debug for Answers {
 ///
 /// # Errors
 /// [`NotNow::PskMissing`] if one is not found.
-pub(crate) fn psk_secret<'k>(
+pub(crate) fn psk_secret<'k, 'i>(
     suite: &dyn CipherSuite,
-    ids: &[PreSharedKeyId],
+    ids: impl Iterator<Item = &'i PreSharedKeyId>,
     find: impl Fn(&Psk) -> Option<&'k Secret>,
 ) -> Result<PskSecret, Error> {
     // RFC 9420 §12.4.2, C308: every key must be at hand before anything is derived.
-    let found = ids.iter().map(|id| find(&id.psk).map(|key| (id, key)));
+    let found = ids.map(|id| find(&id.psk).map(|key| (id, key)));
     let keys: Vec<_> = found.collect::<Option<_>>().ok_or(NotNow::PskMissing)?;
     PskSecret::derive(suite, &keys)
 }

@@ -7,22 +7,18 @@ use hushwood_crypto::{Random, Signer};
 
 use crate::commit::advance::{Advanced, JoinSecrets, KeyInputs, NextEpoch, SignedCommit};
 use crate::commit::state::PublicState;
-use crate::commit::{Commit, ProposalOrRef};
-use crate::error::{ApiMisuse, Error};
+use crate::commit::Commit;
+use crate::error::Error;
 use crate::framing::{Authenticated, Content, FramedContent, Sender, Signed, WireFormat};
-use crate::proposal::{Applied, ProposalList};
+use crate::proposal::{Applied, ProposalChecks, ProposalList};
 use crate::schedule::{CommitSecret, InitSecret, PskSecret};
 use crate::tree::{LeafIndex, NewLeaf, NewPath};
 
 /// A commit to be made.
 pub(crate) struct CommitInputs<'a> {
     pub(crate) state: &'a PublicState,
-    /// A member, or a new member that commits from outside.
-    pub(crate) sender: Sender,
-    /// The proposals, checked (RFC 9420 §12.2).
+    /// The proposals, checked (RFC 9420 §12.2), and who commits them.
     pub(crate) list: &'a ProposalList,
-    /// The same proposals as the commit names them.
-    pub(crate) proposals: Vec<ProposalOrRef>,
     /// The committer's new leaf; none for a commit without path.
     pub(crate) leaf: Option<NewLeaf>,
     pub(crate) init: InitSecret,
@@ -53,37 +49,44 @@ pub(crate) struct CreatedCommit {
 pub(crate) fn create(
     inputs: CommitInputs<'_>,
     signers: CommitSigners<'_>,
+    checks: &ProposalChecks<'_>,
     random: &mut dyn Random,
 ) -> Result<CreatedCommit, Error> {
-    let state = inputs.state;
+    let CommitInputs { state, list, .. } = inputs;
     let suite = state.suite;
+    let sender = list.committer();
     // RFC 9420 §12.4, C296, C297: by default the path is populated.
-    if inputs.leaf.is_none() && inputs.list.path_required() {
-        return Err(ApiMisuse::PathRequired.into());
+    if inputs.leaf.is_none() && list.path_required() {
+        return Err(Error::Bug("a commit that needs a path was made without"));
     }
 
     // Create the new tree and context by applying the proposals (§12.3).
-    let mut tree = state.tree.clone();
-    let applied = inputs.list.apply(&mut tree, &state.context)?;
-    let committer = match inputs.sender {
+    let mut applied = list.apply(checks)?;
+    let committer = match sender {
         Sender::Member(leaf) => leaf,
         // C361: the leftmost blank leaf of the tree after the proposals.
-        Sender::NewMemberCommit | Sender::NewMemberProposal | Sender::External(_) => tree.next_free_leaf(),
+        Sender::NewMemberCommit | Sender::NewMemberProposal | Sender::External(_) => {
+            applied.tree.next_free_leaf()
+        }
     };
 
     // Populate the path: update the direct path, then encrypt under the provisional context (§7.5).
     let group_id = &state.context.group_id;
+    let tree = &mut applied.tree;
     let path = inputs
         .leaf
-        .map(|leaf| NewPath::generate(&mut tree, committer, leaf, (group_id, signers.leaf), random))
+        .map(|leaf| NewPath::generate(tree, committer, leaf, (group_id, signers.leaf), random))
         .transpose()?;
-    let provisional = state.provisional_context(&tree, &applied.extensions)?;
-    let added: BTreeSet<LeafIndex> = applied.added.iter().map(|added| added.leaf).collect();
+    // We refuse ourselves what others would refuse (C260), with the signature just made taken as good.
+    if path.is_some() && let Some(leaf) = applied.tree.leaf(committer)? {
+        list.check_path_leaf(leaf, &applied, checks)?;
+    }
+    applied.check_tree(checks)?;
+    let provisional = state.provisional_context(&applied.tree, &applied.extensions)?;
     let provisional_bytes = provisional.to_bytes()?;
-    let update_path = path
-        .as_ref()
-        .map(|path| path.encrypt(&tree, &provisional_bytes, &added, random))
-        .transpose()?;
+    let added: BTreeSet<LeafIndex> = applied.added.iter().copied().collect();
+    let encrypt = |path: &NewPath| path.encrypt(&applied.tree, &provisional_bytes, &added, random);
+    let update_path = path.as_ref().map(encrypt).transpose()?;
     let commit_secret = match &path {
         Some(path) => path.commit_secret()?,
         // C300: the all-zero secret without a path.
@@ -91,12 +94,13 @@ pub(crate) fn create(
     };
 
     // Sign with the old context, derive with the new one (C299).
+    let proposals = list.iter().map(|committed| committed.to_commit()).collect();
     let content = FramedContent {
         group_id: group_id.clone(),
         epoch: state.context.epoch,
-        sender: inputs.sender,
+        sender,
         authenticated_data: inputs.authenticated_data,
-        content: Content::Commit(Box::new(Commit { proposals: inputs.proposals, path: update_path })),
+        content: Content::Commit(Box::new(Commit { proposals, path: update_path })),
     };
     let signed = Signed::sign(signers.message, inputs.wire_format, content, &state.context_bytes)?;
     let keys = KeyInputs { init: inputs.init, commit: commit_secret, psk: inputs.psk };
@@ -105,7 +109,7 @@ pub(crate) fn create(
         content: signed.content(),
         signature: signed.signature(),
     };
-    let advanced = Advanced::derive(state, tree, provisional, &transcript, keys)?;
+    let advanced = Advanced::derive(state, applied.tree.clone(), provisional, &transcript, keys)?;
     let confirmation_tag = advanced.confirmation_tag();
     let message = signed.complete(Some(confirmation_tag.clone()))?;
     let (next, join) = advanced.finish(confirmation_tag)?;
