@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use hushwood_codec::Encode;
 
-use crate::commit::advance::NextEpoch;
-use crate::commit::state::{MemberState, PublicState};
+use crate::commit::state::PublicState;
 use crate::error::Error;
 use crate::group::change::{Change, Draft, secret_row_id};
 use crate::group::past::PastEpoch;
@@ -15,30 +14,27 @@ use crate::group::record::{
 };
 use crate::group::{Group, Member, Status};
 use crate::policy::Timestamp;
+use crate::proposal::ProposalCache;
 use crate::schedule::EpochSecrets;
 use crate::secret_tree::{self, SecretTree};
 use crate::transition::RecordKind;
-use crate::tree::{LeafIndex, PrivateTree};
+use crate::tree::LeafIndex;
 
 /// An epoch about to become the current one.
-pub(super) struct NewEpoch {
-    public: PublicState,
-    /// None if the commit removed this client.
-    member: Option<Member>,
-    status: Status,
-    /// What the old epoch's secret tree loses, and when it ended.
-    retired: Option<secret_tree::Change>,
+pub(super) struct Arrival<'a> {
+    pub(super) public: &'a PublicState,
+    /// None if the commit removes this client.
+    pub(super) member: Option<&'a Member>,
+    pub(super) status: &'a Status,
+}
+
+/// What becomes of the epoch that ends.
+pub(super) struct Retirement {
+    /// What its secret tree loses; none if it is not kept at all.
+    secret_tree: Option<secret_tree::Change>,
     ended: u64,
     past_members: BTreeMap<(LeafIndex, u64), Option<PastMember>>,
     forgotten: Vec<u64>,
-}
-
-/// What a commit leads to, for this client.
-pub(super) enum Successor {
-    /// A member of the next epoch.
-    Member(Box<NextEpoch>, PrivateTree),
-    /// Not a member any more.
-    Removed(Box<PublicState>),
 }
 
 impl Group {
@@ -46,39 +42,27 @@ impl Group {
     /// it alone is erased.
     pub(super) fn draft_epoch(
         &self,
-        successor: Successor,
-        status: Status,
+        arrival: &Arrival<'_>,
         now: Timestamp,
-    ) -> Result<Draft, Error> {
+    ) -> Result<(Draft, Retirement), Error> {
+        let Arrival { public, member, status } = *arrival;
         let mut draft = Draft::new(self);
-        let (public, member) = match successor {
-            Successor::Member(next, private) => {
-                let NextEpoch { public, secrets, encryption } = *next;
-                let secret_tree = SecretTree::new(public.suite, public.tree.leaf_count(), encryption)?;
-                let state = MemberState { private, secrets };
-                (public, Some(Member { state, secret_tree }))
-            }
-            Successor::Removed(public) => (*public, None),
-        };
-        let epoch = public.context.epoch;
-        draft.epoch(&public, member.as_ref())?;
-        draft.group(self.suite().id(), self.own_leaf, &status)?;
+        draft.epoch(public, member)?;
+        draft.group(self.suite().id(), self.own_leaf, status)?;
         draft.tree_changes(&self.public.tree, &public.tree)?;
-        if let Some(member) = &member {
-            draft.new_secret_tree(epoch, &member.secret_tree)?;
+        if let Some(member) = member {
+            draft.new_secret_tree(public.context.epoch, &member.secret_tree)?;
         }
-        let past_members = self.draft_past_members(&mut draft, &public)?;
-        let retired = self.draft_retirement(&mut draft, now)?;
+        let past_members = self.draft_past_members(&mut draft, public)?;
+        let secret_tree = self.draft_retirement(&mut draft, now)?;
         let forgotten = self.past.expired(
-            self.policy.max_past_epochs.saturating_sub(usize::from(retired.is_some())),
+            self.policy.max_past_epochs.saturating_sub(usize::from(secret_tree.is_some())),
             now.0.saturating_sub(self.policy.max_past_epoch_age),
         );
         self.draft_forgetting(&mut draft, &forgotten)?;
         self.draft_resumption_psks(&mut draft)?;
         self.draft_end_of_epoch(&mut draft);
-        let new = NewEpoch { public, member, status, retired, ended: now.0, past_members, forgotten };
-        draft.changes.push(Change::Epoch(Box::new(new)));
-        Ok(draft)
+        Ok((draft, Retirement { secret_tree, ended: now.0, past_members, forgotten }))
     }
 
     /// Keeps who stood at the leaves that have changed, to attribute late messages to them.
@@ -179,7 +163,7 @@ impl Group {
     /// commits, and the memory of what we sent.
     fn draft_end_of_epoch(&self, draft: &mut Draft) {
         for cached in self.proposals.iter() {
-            draft.erase(RecordKind::Proposal, cached.reference.0.clone());
+            draft.erase(RecordKind::Proposal, cached.reference().0.clone());
         }
         for reference in self.own_updates.keys() {
             draft.erase(RecordKind::OwnUpdate, reference.0.clone());
@@ -193,12 +177,15 @@ impl Group {
     }
 
     /// Makes the drafted epoch the current one.
-    pub(super) fn enter(&mut self, new: NewEpoch) {
-        let forgotten = new.forgotten;
-        self.forget_past(&forgotten);
-        let old_public = std::mem::replace(&mut self.public, new.public);
-        let old_member = std::mem::replace(&mut self.member, new.member);
-        self.past.members.extend(new.past_members);
+    pub(super) fn enter(
+        &mut self,
+        (public, member, status): (PublicState, Option<Member>, Status),
+        retirement: Retirement,
+    ) {
+        self.forget_past(&retirement.forgotten);
+        let old_public = std::mem::replace(&mut self.public, public);
+        let old_member = std::mem::replace(&mut self.member, member);
+        self.past.members.extend(retirement.past_members);
         for epoch in self.surplus_resumption_psks() {
             self.resumption_psks.remove(&epoch);
         }
@@ -208,23 +195,20 @@ impl Group {
             if self.policy.max_resumption_psks > 0 {
                 self.resumption_psks.insert(epoch, resumption);
             }
-            if let Some(change) = new.retired {
+            if let Some(change) = retirement.secret_tree {
                 self.poisoned |= secret_tree.apply(change).is_err();
-                let leaf_count = old_public.tree.leaf_count();
                 let past = PastEpoch {
-                    context: old_public.context,
                     context_bytes: old_public.context_bytes,
                     own_leaf: self.own_leaf,
-                    leaf_count,
-                    ended: new.ended,
+                    ended: retirement.ended,
                     sender_data,
                     secret_tree,
                 };
                 self.past.epochs.insert(epoch, past);
             }
         }
-        self.status = new.status;
-        self.proposals.clear();
+        self.status = status;
+        self.proposals = ProposalCache::new();
         self.own_updates.clear();
         self.own_messages.clear();
         self.staged.clear();
@@ -268,7 +252,7 @@ impl Draft {
         })?;
         self.put(RecordKind::Epoch, Vec::new(), value);
         match member {
-            Some(member) => self.put(RecordKind::PrivateTree, Vec::new(), member.state.private.to_record()?),
+            Some(member) => self.put(RecordKind::PrivateTree, Vec::new(), member.state.private.to_secret()?),
             None => self.erase(RecordKind::PrivateTree, Vec::new()),
         }
         Ok(())
@@ -281,12 +265,7 @@ impl Draft {
         own_leaf: LeafIndex,
         status: &Status,
     ) -> Result<(), Error> {
-        let status = match status {
-            Status::Active => StatusRecord::Active,
-            Status::Reinitialised(reinit) => StatusRecord::Reinitialised(reinit.clone()),
-            Status::Removed => StatusRecord::Removed,
-        };
-        let group = GroupRecord { cipher_suite, own_leaf, status };
+        let group = GroupRecord { cipher_suite, own_leaf, status: StatusRecord::of(status) };
         self.put(RecordKind::Group, Vec::new(), public_record(&group)?);
         Ok(())
     }

@@ -1,30 +1,35 @@
 //! A change of a group: the same, in memory and as writes, put together at one place.
 
 use hushwood_codec::Encode;
-use hushwood_crypto::{HashReference, HpkePrivateKey, Secret};
+use hushwood_crypto::{HashReference, Secret};
 
-use crate::error::{Error, NotNow};
-use crate::group::advance::NewEpoch;
+use crate::commit::state::PublicState;
+use crate::error::Error;
+use crate::group::advance::Retirement;
 use crate::group::message_id::{CommitId, MessageId};
 use crate::group::record::{OwnMessageRecord, ProposalRecord, public_record, record};
 use crate::group::staged::OwnCommit;
-use crate::group::Group;
+use crate::group::{Group, Member, Status};
 use crate::policy::Policy;
-use crate::proposal::CachedProposal;
+use crate::proposal::{CachedProposal, ProposalCache};
 use crate::secret_tree;
 use crate::transition::{Effect, InstanceId, RecordKey, RecordKind, Step, WriteSet};
+use crate::tree::KeyPair;
 
 /// One thing that a step changes in memory.
 pub(super) enum Change {
     SecretTree(secret_tree::Change),
     PastSecretTree(u64, secret_tree::Change),
     Proposal(Box<CachedProposal>),
-    OwnUpdate(HashReference, HpkePrivateKey),
+    OwnUpdate(HashReference, KeyPair),
     OwnMessage(MessageId, OwnMessageRecord),
     Staged(CommitId, Box<OwnCommit>),
     Discarded(CommitId),
     Policy(Box<Policy>),
-    Epoch(Box<NewEpoch>),
+    /// The next epoch, from somebody else's commit.
+    Epoch(Box<(PublicState, Option<Member>, Status)>, Box<Retirement>),
+    /// The next epoch, from a staged commit of our own.
+    Applied(CommitId, Box<Retirement>),
     Forgotten(Vec<u64>),
 }
 
@@ -78,23 +83,28 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn proposal(&mut self, position: usize, cached: CachedProposal) -> Result<(), Error> {
-        let record = ProposalRecord {
-            position: u32::try_from(position).map_err(|_| NotNow::Limit)?,
-            sender: cached.sender,
-            proposal: cached.proposal.clone(),
-        };
-        self.put(RecordKind::Proposal, cached.reference.0.clone(), public_record(&record)?);
-        self.changes.push(Change::Proposal(Box::new(cached)));
+    /// A proposal that waits from now on.
+    pub(super) fn proposal(
+        &mut self,
+        cache: &ProposalCache,
+        proposal: CachedProposal,
+        policy: &Policy,
+    ) -> Result<(), Error> {
+        // Memory must be able to take what is written.
+        cache.check_room(&proposal, policy)?;
+        let record = ProposalRecord { position: cache.next_position(), proposal: proposal.clone() };
+        self.put(RecordKind::Proposal, proposal.reference().0.clone(), public_record(&record)?);
+        self.changes.push(Change::Proposal(Box::new(proposal)));
         Ok(())
     }
 
-    pub(super) fn own_update(&mut self, reference: HashReference, key: HpkePrivateKey) -> Result<(), Error> {
-        let value = record(key.0.len(), |writer| {
-            writer.value(&key.0);
+    pub(super) fn own_update(&mut self, reference: HashReference, keys: KeyPair) -> Result<(), Error> {
+        let length = keys.private.0.len().saturating_add(keys.public.0.len());
+        let value = record(length, |writer| {
+            writer.value(&keys);
         })?;
         self.put(RecordKind::OwnUpdate, reference.0.clone(), value);
-        self.changes.push(Change::OwnUpdate(reference, key));
+        self.changes.push(Change::OwnUpdate(reference, keys));
         Ok(())
     }
 
@@ -173,9 +183,11 @@ impl Group {
                 let applied = self.past.epochs.get_mut(&epoch).map(|past| past.secret_tree.apply(change));
                 self.poisoned |= !matches!(applied, Some(Ok(_)));
             }
-            Change::Proposal(cached) => self.proposals.insert(*cached),
-            Change::OwnUpdate(reference, key) => {
-                self.own_updates.insert(reference, key);
+            Change::Proposal(proposal) => {
+                self.poisoned |= self.proposals.insert(*proposal, &self.policy).is_err();
+            }
+            Change::OwnUpdate(reference, keys) => {
+                self.own_updates.insert(reference, keys);
             }
             Change::OwnMessage(id, own) => {
                 self.own_messages.insert(id, own);
@@ -187,7 +199,13 @@ impl Group {
                 self.staged.remove(&id);
             }
             Change::Policy(policy) => self.policy = *policy,
-            Change::Epoch(epoch) => self.enter(*epoch),
+            Change::Epoch(next, retirement) => self.enter(*next, *retirement),
+            Change::Applied(id, retirement) => match self.staged.remove(&id) {
+                Some(own) => {
+                    self.enter((own.public, Some(own.member), own.change.status), *retirement);
+                }
+                None => self.poisoned = true,
+            },
             Change::Forgotten(epochs) => self.forget_past(&epochs),
         }
     }

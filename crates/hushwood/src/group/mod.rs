@@ -34,7 +34,7 @@ mod tree_rows;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hushwood_crypto::{CipherSuite, HashReference, HpkePrivateKey, Random, Secret, Signer};
+use hushwood_crypto::{CipherSuite, HashReference, Random, Secret, Signer};
 
 use crate::commit::state::{MemberState, PublicState};
 use crate::error::{ApiMisuse, Error, NotNow};
@@ -48,7 +48,7 @@ use crate::proposal::{Proposal, ProposalCache, ReInit};
 use crate::schedule::{GroupContext, ResumptionPsk};
 use crate::secret_tree::SecretTree;
 use crate::transition::{InstanceId, RecordKey, RecordKind, Step};
-use crate::tree::{LeafIndex, LeafNode, RatchetTree};
+use crate::tree::{KeyPair, LeafIndex, LeafNode, RatchetTree};
 use crate::unverified::Unverified;
 use crate::welcome::create::{GroupInfoContents, group_info};
 
@@ -77,7 +77,7 @@ pub struct Group {
     /// What only members know; gone when this client has been removed.
     member: Option<Member>,
     proposals: ProposalCache,
-    own_updates: BTreeMap<HashReference, HpkePrivateKey>,
+    own_updates: BTreeMap<HashReference, KeyPair>,
     own_messages: BTreeMap<MessageId, OwnMessageRecord>,
     staged: BTreeMap<CommitId, OwnCommit>,
     past: Past,
@@ -225,9 +225,9 @@ impl Group {
     /// The proposals of this epoch that wait for a commit, in the order in which they came.
     pub fn pending_proposals(&self) -> impl Iterator<Item = PendingProposal<'_>> {
         self.proposals.iter().map(|cached| PendingProposal {
-            reference: &cached.reference,
-            sender: cached.sender,
-            proposal: &cached.proposal,
+            reference: cached.reference(),
+            sender: cached.sender(),
+            proposal: cached.proposal(),
         })
     }
 

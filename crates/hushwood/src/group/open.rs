@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hushwood_codec::{Decode, Encode};
-use hushwood_crypto::{CipherSuite, CryptoProvider, HashReference, HpkePrivateKey, Secret};
+use hushwood_crypto::{CipherSuite, CryptoProvider, HashReference, Secret};
 
 use crate::commit::state::{MemberState, PublicState};
 use crate::error::{ApiMisuse, Error, NotNow, StoreReadError, Unsupported};
@@ -12,17 +12,17 @@ use crate::group::message_id::MessageId;
 use crate::group::past::{Past, PastEpoch};
 use crate::group::record::{
     EpochRecord, GroupRecord, OwnMessageRecord, PastEpochRecord, PastMemberRecord, ProposalRecord,
-    StatusRecord, read, read_value,
+    read, read_value,
 };
 use crate::group::staged::OwnCommit;
 use crate::group::tree_rows::read_tree;
-use crate::group::{Group, Member, Status};
+use crate::group::{Group, Member};
 use crate::policy::Policy;
-use crate::proposal::{CachedProposal, ProposalCache};
+use crate::proposal::ProposalCache;
 use crate::schedule::{EpochSecrets, ResumptionPsk, SenderDataSecret};
 use crate::secret_tree::{SecretTree, SecretTreeRow, Usage};
 use crate::transition::{InstanceId, RecordKey, RecordKind, Records};
-use crate::tree::{LeafIndex, PrivateTree};
+use crate::tree::{KeyPair, LeafIndex, PrivateTree};
 
 /// The rows of a group's secret trees, by epoch.
 type SecretTreeRows = BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>;
@@ -92,7 +92,7 @@ impl Group {
             PublicState::new(epoch.context, tree, epoch.confirmation_tag, epoch.interim_transcript_hash)?;
         let member = match secrets {
             Some(secrets) => {
-                let private = PrivateTree::from_record(&rows.required(RecordKind::PrivateTree)?)?;
+                let private = PrivateTree::from_secret(&rows.required(RecordKind::PrivateTree)?)?;
                 let rows = secret_tree_rows.remove(&number).unwrap_or_default();
                 let leaves = public.tree.leaf_count();
                 let secret_tree = SecretTree::from_rows(suite, leaves, Usage::Current, rows)?;
@@ -101,19 +101,16 @@ impl Group {
             None => None,
         };
         let past = rows.past(suite, secret_tree_rows)?;
+        let proposals = rows.proposals(&policy)?;
         let mut opened = Self {
             instance,
             version,
             policy,
-            status: match group.status {
-                StatusRecord::Active => Status::Active,
-                StatusRecord::Reinitialised(reinit) => Status::Reinitialised(reinit),
-                StatusRecord::Removed => Status::Removed,
-            },
+            status: group.status.into(),
             public,
             own_leaf: group.own_leaf,
             member,
-            proposals: rows.proposals()?,
+            proposals,
             own_updates: rows.own_updates()?,
             own_messages: rows.own_messages()?,
             staged: BTreeMap::new(),
@@ -175,10 +172,8 @@ impl Rows<'_> {
             let secret_tree = SecretTree::from_rows(suite, record.leaf_count, Usage::Past, tree_rows)?;
             let context_bytes = record.context.to_bytes()?;
             let past_epoch = PastEpoch {
-                context: record.context,
                 context_bytes,
                 own_leaf: record.own_leaf,
-                leaf_count: record.leaf_count,
                 ended: record.ended,
                 sender_data: SenderDataSecret::new(sender_data),
                 secret_tree,
@@ -192,25 +187,24 @@ impl Rows<'_> {
         Ok(past)
     }
 
-    fn proposals(&self) -> Result<ProposalCache, Error> {
+    fn proposals(&self, policy: &Policy) -> Result<ProposalCache, Error> {
         let mut rows = Vec::new();
-        for (id, value) in self.store.list(self.instance, RecordKind::Proposal)? {
-            let record: ProposalRecord = read_value(&value)?;
-            rows.push((record, HashReference(id)));
+        for (_, value) in self.store.list(self.instance, RecordKind::Proposal)? {
+            rows.push(read_value::<ProposalRecord>(&value)?);
         }
-        rows.sort_by_key(|(record, _)| record.position);
-        let mut cache = ProposalCache::default();
-        for (record, reference) in rows {
-            cache.insert(CachedProposal { reference, sender: record.sender, proposal: record.proposal });
+        rows.sort_by_key(|record| record.position);
+        let mut cache = ProposalCache::new();
+        for record in rows {
+            cache.insert(record.proposal, policy)?;
         }
         Ok(cache)
     }
 
-    fn own_updates(&self) -> Result<BTreeMap<HashReference, HpkePrivateKey>, Error> {
+    fn own_updates(&self) -> Result<BTreeMap<HashReference, KeyPair>, Error> {
         let rows = self.store.list(self.instance, RecordKind::OwnUpdate)?;
         let row = |(id, value): (Vec<u8>, Secret)| {
-            let key = read(&value, |reader| Ok(Secret::copy_of(reader.opaque()?)))?;
-            Ok((HashReference(id), HpkePrivateKey(key)))
+            let keys = read(&value, KeyPair::decode)?;
+            Ok((HashReference(id), keys))
         };
         rows.into_iter().map(row).collect()
     }

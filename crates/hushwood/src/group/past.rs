@@ -7,17 +7,15 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, NotNow, Violation};
 use crate::group::record::PastMember;
-use crate::schedule::{GroupContext, SenderDataSecret};
+use crate::schedule::SenderDataSecret;
 use crate::secret_tree::SecretTree;
 use crate::tree::{LeafIndex, LeafNode, RatchetTree};
 
 /// A past epoch whose application messages can still be opened.
 #[derive(Debug)]
 pub(crate) struct PastEpoch {
-    pub(crate) context: GroupContext,
     pub(crate) context_bytes: Vec<u8>,
     pub(crate) own_leaf: LeafIndex,
-    pub(crate) leaf_count: u32,
     /// When it ended, in seconds since 1970-01-01T00:00:00Z.
     pub(crate) ended: u64,
     pub(crate) sender_data: SenderDataSecret,

@@ -6,7 +6,7 @@
 use hushwood_codec::Decode;
 use hushwood_crypto::{HashReference, Secret, SignaturePublicKey};
 
-use crate::commit::Commit;
+use crate::commit::{Commit, ProposalOrRef};
 use crate::credential::{Credential, CredentialCheck, Verdicts};
 use crate::error::{Error, NotNow, Violation};
 use crate::framing::{
@@ -19,7 +19,7 @@ use crate::group::message_id::{CommitId, MessageId};
 use crate::group::past::PastEpoch;
 use crate::group::{Group, Status};
 use crate::policy::Timestamp;
-use crate::proposal::{CachedProposal, Proposal, single};
+use crate::proposal::{CachedProposal, Proposal};
 use crate::schedule::Psk;
 use crate::secret_tree;
 use crate::transition::{InstanceId, RecordKind, Step};
@@ -71,19 +71,19 @@ impl ReceivedProposal {
     /// Who made it.
     #[must_use]
     pub fn sender(&self) -> Sender {
-        self.cached.sender
+        self.cached.sender()
     }
 
     /// What it proposes.
     #[must_use]
     pub fn proposal(&self) -> &Proposal {
-        &self.cached.proposal
+        self.cached.proposal()
     }
 
     /// Its name.
     #[must_use]
     pub fn reference(&self) -> &HashReference {
-        &self.cached.reference
+        self.cached.reference()
     }
 
     /// The credentials to judge.
@@ -185,14 +185,13 @@ impl Group {
             return Err(NotNow::Stale.into());
         }
         verdicts.confirm(&received.checks)?;
-        let reference = received.cached.reference.clone();
+        let reference = received.cached.reference().clone();
         let mut draft = Draft::new(self);
         if let Some(key) = received.key {
             let (_, change) = self.handshake_key(key)?;
             draft.secret_tree(self.epoch(), change)?;
         }
-        self.proposals.check_room(&self.policy)?;
-        draft.proposal(self.proposals.next_position(), received.cached)?;
+        draft.proposal(&self.proposals, received.cached, &self.policy)?;
         Ok(self.step(draft, reference))
     }
 
@@ -321,21 +320,19 @@ impl Group {
         let sender = message.content().sender;
         match &message.content().content {
             Content::Application(_) => Err(Error::Bug("application data came as a handshake")),
-            Content::Proposal(proposal) => {
-                let reference = message.proposal_ref(self.suite())?;
-                let proposal = proposal.clone();
-                let (sender_policy, policy) = (sender, &self.policy);
-                single::check(&self.public, (&proposal, sender_policy), policy, now)?;
-                let checks = single::credential_checks(&self.public, (&proposal, sender), now)?;
-                let cached = CachedProposal { reference, sender, proposal };
+            Content::Proposal(_) => {
+                let checks = self.checks(now, false);
+                let cached = CachedProposal::check(&message, &checks)?;
+                let credentials = checks.credential_checks(cached.proposal(), sender)?;
                 let (instance, epoch) = (self.instance, self.epoch());
-                Ok(Received::Proposal(ReceivedProposal { instance, epoch, key, cached, checks }))
+                let received = ReceivedProposal { instance, epoch, key, cached, checks: credentials };
+                Ok(Received::Proposal(received))
             }
             Content::Commit(commit) => {
                 if !matches!(self.status, Status::Active) {
                     return Err(NotNow::GroupEnded.into());
                 }
-                let psks = self.psks_needed(commit)?;
+                let psks = self.psks_needed(commit);
                 let (instance, epoch) = (self.instance, self.epoch());
                 Ok(Received::Commit(ReceivedCommit { instance, epoch, message, psks }))
             }
@@ -343,13 +340,18 @@ impl Group {
     }
 
     /// The pre-shared keys of a commit that this group does not hold itself.
-    fn psks_needed(&self, commit: &Commit) -> Result<Vec<Psk>, Error> {
-        let proposals = self.proposals.resolve(commit, Sender::NewMemberCommit)?;
-        let psks = proposals.iter().filter_map(|committed| match &committed.proposal {
+    fn psks_needed(&self, commit: &Commit) -> Vec<Psk> {
+        let proposals = commit.proposals.iter().filter_map(|committed| match committed {
+            ProposalOrRef::Proposal(proposal) => Some(proposal),
+            ProposalOrRef::Reference(reference) => {
+                self.proposals.get(reference).map(CachedProposal::proposal)
+            }
+        });
+        let psks = proposals.filter_map(|proposal| match proposal {
             Proposal::Psk(psk) => Some(&psk.psk.psk),
             _ => None,
         });
-        Ok(psks.filter(|psk| self.own_resumption_psk(psk).is_none()).cloned().collect())
+        psks.filter(|psk| self.own_resumption_psk(psk).is_none()).cloned().collect()
     }
 }
 

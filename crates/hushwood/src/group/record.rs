@@ -6,8 +6,7 @@ use hushwood_crypto::{CipherSuiteId, HashReference, Secret, SignaturePublicKey};
 
 use crate::credential::Credential;
 use crate::error::{Error, StoreReadError};
-use crate::framing::Sender;
-use crate::proposal::{Proposal, ReInit};
+use crate::proposal::{CachedProposal, ReInit};
 use crate::schedule::GroupContext;
 use crate::tree::LeafIndex;
 
@@ -136,9 +135,9 @@ wire_struct! {
     /// The record `Proposal`: a proposal that was received or sent in the current epoch.
     #[derive(Clone, Debug)]
     pub(crate) struct ProposalRecord {
-        pub(crate) position: u32,
-        pub(crate) sender: Sender,
-        pub(crate) proposal: Proposal,
+        /// By this they are sorted into the order in which they came.
+        pub(crate) position: u64,
+        pub(crate) proposal: CachedProposal,
     }
 }
 
