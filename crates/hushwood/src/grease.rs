@@ -19,6 +19,12 @@ pub(crate) fn value(random: &mut dyn Random) -> Result<u16, Error> {
     Ok(half << 8 | half)
 }
 
+/// True for the values that [`value`] gives: to leave them out where our own leaf is read back.
+pub(crate) fn is_grease(value: u16) -> bool {
+    let [high, low] = value.to_be_bytes();
+    high == low && high & 0x0F == 0x0A && value != 0xFAFA
+}
+
 /// An extension of a GREASE type with a few random bytes, for a KeyPackage, leaf or GroupInfo
 /// (C208, C348, C386). In a group context it would be refused (C387).
 ///

@@ -5,11 +5,13 @@ pub mod credential;
 pub mod error;
 pub mod extension;
 pub mod framing;
+pub mod group;
 mod grease;
 pub mod key_package;
 pub mod policy;
 pub mod proposal;
 pub mod schedule;
+pub mod secret_tree;
 #[cfg(test)]
 mod testing;
 pub mod transition;

@@ -1,6 +1,6 @@
 //! What an application allows and how long it keeps things: one object, safe by default.
 
-use hushwood_codec::DecodeLimits;
+use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, DecodeLimits, Encode, Reader, Writer};
 
 /// A point in time: seconds since 1970-01-01T00:00:00Z. The protocol reads no clock; the caller passes it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -17,10 +17,15 @@ pub struct Policy {
     pub max_members: u32,
     /// Most proposals of one epoch that are kept (I-5). Default 16,384.
     pub max_pending_proposals: usize,
+    /// Most proposals of one sender in one epoch that are kept (I-5). Default 4,096.
+    pub max_pending_proposals_of_sender: usize,
     /// Most proposals one commit may cover. Default 131,072.
     pub max_commit_proposals: usize,
     /// Longest application message, before padding, in bytes. Default 16 MiB.
     pub max_message: usize,
+    /// Most application messages this client encrypts in one epoch (RFC 9420 §15.2, C405). Each has a
+    /// key of its own, so this bounds only how many keys an attacker can try at once. Default 2^24.
+    pub max_epoch_messages: u32,
     /// How encrypted messages are padded (RFC 9420 §15.1).
     pub padding: Padding,
     /// Whether proposals and commits are encrypted (RFC 9420 §6, C062). Default true.
@@ -92,8 +97,10 @@ impl Default for Policy {
             decode: DecodeLimits::default(),
             max_members: 1 << 17,
             max_pending_proposals: 1 << 14,
+            max_pending_proposals_of_sender: 1 << 12,
             max_commit_proposals: 1 << 17,
             max_message: 16 << 20,
+            max_epoch_messages: 1 << 24,
             padding: Padding::Padme,
             encrypt_handshakes: true,
             ratchet_tree_extension: true,
@@ -112,6 +119,125 @@ impl Default for Policy {
             external_commits: ExternalCommits::Allowed,
             allow_new_member_proposals: true,
             grease: true,
+        }
+    }
+}
+
+/// For the store: a policy belongs to a group.
+impl Encode for Policy {
+    fn encode(&self, writer: &mut Writer) {
+        fn number(writer: &mut Writer, value: usize) {
+            writer.value(&u64::try_from(value).unwrap_or(u64::MAX));
+        }
+        number(writer, self.decode.max_bytes);
+        number(writer, self.decode.max_elements);
+        writer.value(&self.decode.max_depth);
+        writer.value(&self.max_members);
+        number(writer, self.max_pending_proposals);
+        number(writer, self.max_pending_proposals_of_sender);
+        number(writer, self.max_commit_proposals);
+        number(writer, self.max_message);
+        writer.value(&self.max_epoch_messages);
+        writer.value(&self.padding);
+        writer.value(&u8::from(self.encrypt_handshakes));
+        writer.value(&u8::from(self.ratchet_tree_extension));
+        writer.value(&self.max_forward);
+        number(writer, self.max_skipped);
+        number(writer, self.max_skipped_total);
+        number(writer, self.max_past_epochs);
+        writer.value(&self.max_past_epoch_age);
+        number(writer, self.max_resumption_psks);
+        writer.value(&self.max_lifetime);
+        writer.value(&self.lifetime);
+        writer.value(&u8::from(self.check_lifetime_on_add));
+        writer.value(&u8::from(self.check_lifetime_in_tree));
+        writer.value(&u8::from(self.refuse_listed_defaults));
+        writer.value(&u8::from(self.require_listed_unknown_extensions));
+        writer.value(&self.external_commits);
+        writer.value(&u8::from(self.allow_new_member_proposals));
+        writer.value(&u8::from(self.grease));
+    }
+}
+
+impl Decode for Policy {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        fn number(reader: &mut Reader<'_>) -> Result<usize, DecodeError> {
+            Ok(usize::try_from(u64::decode(reader)?).unwrap_or(usize::MAX))
+        }
+        Ok(Self {
+            decode: DecodeLimits {
+                max_bytes: number(reader)?,
+                max_elements: number(reader)?,
+                max_depth: u8::decode(reader)?,
+            },
+            max_members: u32::decode(reader)?,
+            max_pending_proposals: number(reader)?,
+            max_pending_proposals_of_sender: number(reader)?,
+            max_commit_proposals: number(reader)?,
+            max_message: number(reader)?,
+            max_epoch_messages: u32::decode(reader)?,
+            padding: Padding::decode(reader)?,
+            encrypt_handshakes: u8::decode(reader)? != 0,
+            ratchet_tree_extension: u8::decode(reader)? != 0,
+            max_forward: u32::decode(reader)?,
+            max_skipped: number(reader)?,
+            max_skipped_total: number(reader)?,
+            max_past_epochs: number(reader)?,
+            max_past_epoch_age: u64::decode(reader)?,
+            max_resumption_psks: number(reader)?,
+            max_lifetime: u64::decode(reader)?,
+            lifetime: u64::decode(reader)?,
+            check_lifetime_on_add: u8::decode(reader)? != 0,
+            check_lifetime_in_tree: u8::decode(reader)? != 0,
+            refuse_listed_defaults: u8::decode(reader)? != 0,
+            require_listed_unknown_extensions: u8::decode(reader)? != 0,
+            external_commits: ExternalCommits::decode(reader)?,
+            allow_new_member_proposals: u8::decode(reader)? != 0,
+            grease: u8::decode(reader)? != 0,
+        })
+    }
+}
+
+impl Encode for ExternalCommits {
+    fn encode(&self, writer: &mut Writer) {
+        writer.raw(&[match self {
+            Self::Allowed => 1,
+            Self::WithoutResync => 2,
+            Self::WithPsk => 3,
+            Self::Refused => 4,
+        }]);
+    }
+}
+
+impl Decode for ExternalCommits {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            1 => Ok(Self::Allowed),
+            2 => Ok(Self::WithoutResync),
+            3 => Ok(Self::WithPsk),
+            4 => Ok(Self::Refused),
+            other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
+        }
+    }
+}
+
+impl Encode for Padding {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::None => writer.raw(&[1]),
+            Self::Block(size) => writer.raw(&[2]).value(size),
+            Self::Padme => writer.raw(&[3]),
+        };
+    }
+}
+
+impl Decode for Padding {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            1 => Ok(Self::None),
+            2 => u32::decode(reader).map(Self::Block),
+            3 => Ok(Self::Padme),
+            other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
     }
 }

@@ -75,15 +75,15 @@ pub(crate) struct PrivateInputs<'a> {
     pub(crate) list: &'a ProposalList,
     pub(crate) public: &'a PublicTransition,
     /// Our private keys, with that of our own Update in place if the list covers one.
-    pub(crate) private: &'a PrivateTree,
+    pub(crate) private: PrivateTree,
 }
 
 /// Bullets 9 to 13 of RFC 9420 §12.4.2: secrets, key schedule, confirmation tag.
 pub(crate) fn process_private<'k>(
-    inputs: &PrivateInputs<'_>,
+    inputs: PrivateInputs<'_>,
     find_psk: impl Fn(&Psk) -> Option<&'k Secret>,
 ) -> Result<(NextEpoch, PrivateTree), Error> {
-    let PrivateInputs { state, member, commit, list, public, private } = *inputs;
+    let PrivateInputs { state, member, commit, list, public, private } = inputs;
     let suite = state.suite;
     let Content::Commit(body) = &commit.content().content else {
         return Err(Error::Bug("a message that is no commit was processed as one"));
@@ -93,7 +93,7 @@ pub(crate) fn process_private<'k>(
     let tree = &public.applied.tree;
     let (private, commit_secret) = match &body.path {
         Some(path) => {
-            tree::decrypt(tree, private, public.committer, path, (&public.provisional_bytes, &added))?
+            private.decrypt_path(tree, public.committer, path, (&public.provisional_bytes, &added))?
         }
         None => (private.retain(tree)?, CommitSecret::zero(suite)),
     };

@@ -28,8 +28,12 @@ pub enum NotNow {
     TreeMissing,
     /// The message is for another group (C063).
     OtherGroup,
+    /// The message is no message of a group: a Welcome, a GroupInfo or a KeyPackage.
+    NotForGroup,
     /// The message is one this client sent (C098).
     OwnMessage,
+    /// The commit covers an Update of ours whose private key is lost: rejoin.
+    OwnUpdateLost,
     /// The Welcome has no entry for any of this client's key packages (C325).
     NoKeyPackage,
     /// This client is already in a group of this id (C322).
@@ -61,7 +65,7 @@ impl NotNow {
             Self::OwnMessage => &[Row("C098")],
             Self::NoKeyPackage => &[Row("C325")],
             Self::GroupExists => &[Row("C322")],
-            Self::Stale | Self::Reopen => &[],
+            Self::NotForGroup | Self::OwnUpdateLost | Self::Stale | Self::Reopen => &[],
             Self::Limit => &[Row("C009"), Row("C029"), Row("C188"), Row("C372"), Row("C407")],
         }
     }
@@ -75,8 +79,10 @@ impl NotNow {
             | Self::TreeMissing
             | Self::Stale
             | Self::Reopen => Disposition::Retry,
+            Self::OwnUpdateLost => Disposition::Rejoin,
             Self::EpochPast
             | Self::GroupEnded
+            | Self::NotForGroup
             | Self::GenerationTooFar
             | Self::KeyUsed
             | Self::OtherGroup
@@ -101,6 +107,8 @@ impl fmt::Display for NotNow {
             Self::PskMissing => "a pre-shared key is not at hand: supply it and try again",
             Self::TreeMissing => "the ratchet tree is not in the message: supply it and try again",
             Self::OtherGroup => "the message is for another group",
+            Self::NotForGroup => "this is no message of a group: join with a welcome or a group info",
+            Self::OwnUpdateLost => "the commit uses an update whose key this client has lost: rejoin the group",
             Self::OwnMessage => "this client sent the message itself",
             Self::NoKeyPackage => "the welcome is for none of this client's key packages",
             Self::GroupExists => "this client is already in a group of this id",

@@ -217,9 +217,9 @@ impl Group {
             commit: &received.message,
             list,
             public,
-            private: &private,
+            private,
         };
-        process_private(&inputs, |psk| self.own_resumption_psk(psk).or(answers.psk(psk)))
+        process_private(inputs, |psk| self.own_resumption_psk(psk).or(answers.psk(psk)))
     }
 
     /// The keys of an Update of ours, if the list covers one.

@@ -4,6 +4,8 @@
 //! takes effect is decided elsewhere (RFC 9420 §14, C402). [`Group::apply`] makes it so, and gives the
 //! Welcomes; [`Group::discard`] forgets it.
 
+use std::collections::BTreeSet;
+
 use hushwood_crypto::{HashReference, Random, Signer};
 
 use crate::commit::Answers;
@@ -171,7 +173,11 @@ impl Group {
             by_value.push(CommittedProposal::by_value(proposal, own));
         }
         match &plan.cover {
-            Cover::All => choose(&self.proposals, by_value, own, &checks, random),
+            Cover::All => {
+                let choice =
+                    choose(&self.proposals, by_value, &BTreeSet::new(), self.own_leaf, &checks)?;
+                ProposalList::check(choice.proposals, own, &checks, random)
+            }
             Cover::None => ProposalList::check(by_value, own, &checks, random),
             Cover::Only(references) => {
                 let find = |reference| self.proposals.get(reference).map(|cached| cached.commit());

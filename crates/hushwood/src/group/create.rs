@@ -8,13 +8,12 @@ use crate::error::{Error, Unsupported};
 use crate::extension::Extensions;
 use crate::group::new_state::NewState;
 use crate::group::{Group, Member};
-use crate::key_package::fresh_key_pair;
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{EpochSecret, GroupContext, interim_transcript_hash};
 use crate::secret_tree::SecretTree;
 use crate::transition::Step;
 use crate::tree::{
-    GroupParameters, LeafChecks, LeafContent, LeafIndex, LeafNodeSource, LeafPlace, Lifetime, PrivateTree,
+    GroupParameters, KeyPair, LeafChecks, LeafContent, LeafIndex, LeafNodeSource, LeafPlace, Lifetime, PrivateTree,
     RatchetTree, Supported, UnsignedLeafNode,
 };
 use crate::version::ProtocolVersion;
@@ -85,7 +84,7 @@ pub(super) fn new_state(
         None => random.bytes(suite.kdf().length())?,
     };
     let own_leaf = LeafIndex::new(0);
-    let (encryption_key, public_key) = fresh_key_pair(suite, random)?;
+    let leaf_keys = KeyPair::generate(suite, random)?;
     let content = LeafContent {
         credential: settings.credential,
         supported: settings.supported,
@@ -94,7 +93,7 @@ pub(super) fn new_state(
     let lifetime =
         Lifetime { not_before: now.0, not_after: now.0.saturating_add(settings.policy.lifetime) };
     let source = LeafNodeSource::KeyPackage(lifetime);
-    let leaf = UnsignedLeafNode::new(&content, public_key, source, &settings.policy, random)?;
+    let leaf = UnsignedLeafNode::new(&content, leaf_keys.public.clone(), source, &settings.policy, random)?;
     let leaf = leaf.sign(signer, (&group_id, own_leaf))?;
 
     let parameters = GroupParameters::new(ProtocolVersion::MLS10, suite.id(), &settings.extensions)?;
@@ -123,7 +122,7 @@ pub(super) fn new_state(
     let confirmation_tag = secrets.confirmation.tag(suite, &context.confirmed_transcript_hash);
     let interim = interim_transcript_hash(suite, &context.confirmed_transcript_hash, &confirmation_tag)?;
     let public = PublicState::new(context, tree, confirmation_tag, interim)?;
-    let private = PrivateTree::new(own_leaf, encryption_key);
+    let private = PrivateTree::new(own_leaf, leaf_keys);
     let state = MemberState { private, secrets };
     let secret_tree = SecretTree::new(suite, public.tree.leaf_count(), encryption)?;
     let member = Member { state, secret_tree };

@@ -17,18 +17,14 @@ mod application;
 mod change;
 mod commit;
 mod create;
-mod external_join;
-mod join;
 mod message_id;
 mod new_state;
 mod open;
-mod outside;
 mod past;
 mod propose;
 mod receive;
 pub(crate) mod record;
 mod staged;
-mod successor;
 mod tree_rows;
 
 use std::collections::BTreeMap;
@@ -56,14 +52,10 @@ pub use accept::StagedCommit;
 pub use application::{ApplicationMessage, Outgoing, Unacknowledged};
 pub use commit::{CommitPlan, CommitStaged, Cover, LeafUpdate};
 pub use create::NewGroup;
-pub use external_join::{ExternalJoin, StagedExternalJoin};
-pub use join::{OpenedWelcome, StagedJoin};
 pub use message_id::{CommitId, MessageId};
-pub use outside::{external_proposal, new_member_proposal};
 pub use propose::NewProposal;
 pub use receive::{Received, ReceivedCommit, ReceivedProposal};
 pub use staged::EpochChange;
-pub use successor::Successor;
 
 /// One group on one client: the state of a member.
 pub struct Group {

@@ -219,7 +219,7 @@ impl Group {
             &self.policy,
         )?;
         let unprotected =
-            message.open_content(suite, sender_data, message_key, keys.context_bytes, self.policy.decode)?;
+            message.open(suite, sender_data, message_key, keys.context_bytes, self.policy.decode)?;
         let authenticated = unprotected.verify_signature(suite, &signature_key)?.into_inner();
         let Content::Application(plaintext) = authenticated.content.content else {
             return Err(Error::Bug("an application message opened as something else"));
@@ -289,7 +289,7 @@ impl Group {
         let (message_key, _) = self.handshake_key(key)?;
         let context = &self.public.context_bytes;
         let unprotected =
-            message.open_content(suite, sender_data, message_key, context, self.policy.decode)?;
+            message.open(suite, sender_data, message_key, context, self.policy.decode)?;
         Ok((unprotected.verify_signature(suite, &signature_key)?, key))
     }
 

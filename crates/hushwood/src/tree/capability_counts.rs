@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hushwood_codec::{Encode, Writer};
+
 use crate::credential::CredentialType;
 use crate::extension::ExtensionType;
 use crate::proposal::ProposalType;
@@ -25,6 +27,22 @@ struct Counts {
 }
 
 impl CapabilityCounts {
+    /// The counts as a store keeps them.
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        fn list<T: Encode>(writer: &mut Writer, counts: &BTreeMap<T, u32>) {
+            writer.nested(|writer| {
+                for (value, count) in counts {
+                    writer.value(value).value(count);
+                }
+            });
+        }
+        writer.value(&self.0.members);
+        list(writer, &self.0.credentials_used);
+        list(writer, &self.0.credentials);
+        list(writer, &self.0.extensions);
+        list(writer, &self.0.proposals);
+    }
+
     pub(crate) fn add(&mut self, leaf: &LeafNode) {
         let counts = Arc::make_mut(&mut self.0);
         counts.members += 1;

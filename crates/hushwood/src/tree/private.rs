@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer};
 use hushwood_crypto::{HpkePrivateKey, HpkePublicKey, Secret};
 
-use crate::error::{ApiMisuse, Error, Violation};
+use crate::error::{ApiMisuse, Error, StoreReadError, Violation};
 use crate::tree::path_secret::{KeyPair, PathSecret};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
@@ -170,6 +170,16 @@ impl PrivateTree {
         let mut writer = Writer::with_capacity(lengths.sum::<usize>() + 16);
         self.encode(&mut writer);
         Ok(Secret::new(writer.finish()?))
+    }
+}
+
+impl PrivateTree {
+    /// Reads the keys back.
+    ///
+    /// # Errors
+    /// [`StoreReadError::Corrupt`] if these are no keys.
+    pub fn from_secret(record: &Secret) -> Result<Self, Error> {
+        Self::from_bytes(record.expose()).map_err(|_| StoreReadError::Corrupt.into())
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use hushwood_codec::{Decode, Encode, wire_struct};
+use hushwood_codec::{Decode, Encode, Writer, wire_struct};
 use hushwood_crypto::{CipherSuite, Digest};
 
 use crate::error::{Error, StoreReadError};
@@ -64,6 +64,16 @@ impl RatchetTree {
             tree_hash: self.node_hash(index)?.as_bytes().to_vec(),
             members: subtree.members(),
         }))
+    }
+
+    /// The counts over the members' capabilities, as a store keeps them beside the nodes.
+    ///
+    /// # Errors
+    /// None in practice: there are few types.
+    pub fn encode_counts(&self) -> Result<Vec<u8>, Error> {
+        let mut writer = Writer::new();
+        self.capabilities.encode(&mut writer);
+        Ok(writer.finish()?)
     }
 
     /// All nodes that have a record, from left to right.

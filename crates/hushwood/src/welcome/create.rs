@@ -6,7 +6,7 @@ use hushwood_crypto::{HashReference, HpkePublicKey, Random, Secret, Signer, sign
 
 use crate::commit::advance::JoinSecrets;
 use crate::commit::state::PublicState;
-use crate::error::{ApiMisuse, Error};
+use crate::error::Error;
 use crate::extension::{ExtensionType, Extensions};
 use crate::grease;
 use crate::policy::Policy;
@@ -43,7 +43,8 @@ pub(crate) fn group_info(
     }
     // RFC 9420 §12.4.3, §13.5, C348: some random GREASE, to keep receivers honest.
     if policy.grease {
-        grease::extension(&mut extensions, random)?;
+        let extension = grease::extension(random)?;
+        extensions.set(extension.extension_type, extension.extension_data);
     }
     let mut group_info = GroupInfo {
         group_context: state.context.clone(),
@@ -88,7 +89,7 @@ pub(crate) fn welcomes(
         group_secrets.path_secret = joiner.path_secret;
         let plaintext = group_secrets.to_secret()?;
         let encrypted_group_secrets =
-            info.seal(&joiner.init_key, plaintext.expose(), random).map_err(|_| ApiMisuse::InitKeyInvalid)?;
+            info.seal(&joiner.init_key, plaintext.expose(), random)?;
         entries.push(EncryptedGroupSecrets { new_member: joiner.reference, encrypted_group_secrets });
     }
     let welcome = |secrets| Welcome {

@@ -1,6 +1,6 @@
 //! RFC 9420 §12.4.3: the structures that let a client join.
 
-use hushwood_codec::{Decode, DecodeError, Encode, Reader, Writer, wire_struct};
+use hushwood_codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, wire_struct};
 use hushwood_crypto::hpke::HpkeCiphertext;
 use hushwood_crypto::{CipherSuiteId, HashReference, Secret};
 
@@ -65,6 +65,19 @@ pub(crate) struct GroupSecrets {
     /// had a path.
     pub(crate) path_secret: Option<Secret>,
     pub(crate) psks: Vec<PreSharedKeyId>,
+}
+
+impl GroupSecrets {
+    /// The encoding, to be encrypted; erased when dropped.
+    pub(crate) fn to_secret(&self) -> Result<Secret, EncodeError> {
+        let psks = self.psks.to_bytes()?;
+        let path_secret = self.path_secret.as_ref().map_or(0, Secret::len);
+        // With room for all, nothing is left behind where a growing buffer was.
+        let length = self.joiner_secret.len().saturating_add(path_secret).saturating_add(psks.len());
+        let mut writer = Writer::with_capacity(length.saturating_add(16));
+        self.encode(&mut writer);
+        Ok(Secret::new(writer.finish()?))
+    }
 }
 
 impl Encode for GroupSecrets {
