@@ -10,6 +10,7 @@ pub mod key_package;
 pub mod policy;
 pub mod proposal;
 pub mod schedule;
+pub mod secret_tree;
 #[cfg(test)]
 mod testing;
 pub mod transition;

@@ -1,0 +1,382 @@
+//! RFC 9420 §9: the secret tree, the keys that messages are encrypted with.
+//!
+//! Nothing is derived before it is needed. The tree holds the secrets of the nodes that no message has
+//! come from below of (in the beginning the root's alone), two ratchets for each leaf that has sent, and
+//! the keys of generations that were passed over. Deriving replaces a secret by what it was derived
+//! into, so that whatever has been consumed is not there any more (§9.2, C184 to C186).
+//!
+//! A sender's first message of an epoch touches O(log n) rows, later ones one row, and one more for each
+//! generation that is passed over.
+
+mod change;
+mod ratchet;
+mod row;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hushwood_codec::EncodeError;
+use hushwood_crypto::{CipherSuite, Secret};
+
+use crate::error::{ApiMisuse, Error, NotNow, StoreReadError, Violation};
+use crate::framing::types::{ContentType, MessageKey};
+use crate::policy::Policy;
+use crate::schedule::types::EncryptionSecret;
+use crate::secret_tree::change::{Previous, Source};
+use crate::secret_tree::ratchet::{Ratchet, children};
+use crate::secret_tree::row::{RowValue, node_record, ratchet_record, skipped_record};
+use crate::tree::index::MAX_LEAVES;
+use crate::tree::{LeafIndex, NodeIndex};
+
+pub use change::{Change, Undo};
+pub use ratchet::RatchetType;
+pub use row::SecretTreeRow;
+
+/// The message keys of one epoch.
+pub struct SecretTree {
+    suite: &'static dyn CipherSuite,
+    leaves: u32,
+    usage: Usage,
+    nodes: BTreeMap<NodeIndex, Secret>,
+    ratchets: BTreeMap<(LeafIndex, RatchetType), Ratchet>,
+    skipped: BTreeMap<(LeafIndex, RatchetType, u32), MessageKey>,
+}
+
+/// What a tree's keys are still for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Usage {
+    /// The epoch is current: handshakes and application data.
+    Current,
+    /// The epoch is past: late application data only (RFC 9420 §12.4.2).
+    Past,
+}
+
+impl SecretTree {
+    /// The tree of an epoch whose ratchet tree has `leaves` leaves, blank ones included.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] if `leaves` is not the size of a tree.
+    pub fn new(
+        suite: &'static dyn CipherSuite,
+        leaves: u32,
+        encryption_secret: EncryptionSecret,
+    ) -> Result<Self, Error> {
+        let mut tree = Self::empty(suite, leaves, Usage::Current)?;
+        tree.nodes.insert(NodeIndex::root(leaves), encryption_secret.into_secret());
+        Ok(tree)
+    }
+
+    /// Reads a tree back from the rows of a store.
+    ///
+    /// # Errors
+    /// [`StoreReadError::Corrupt`] if a row is not what its name says.
+    pub fn from_rows(
+        suite: &'static dyn CipherSuite,
+        leaves: u32,
+        usage: Usage,
+        rows: impl IntoIterator<Item = (SecretTreeRow, Secret)>,
+    ) -> Result<Self, Error> {
+        let mut tree = Self::empty(suite, leaves, usage)?;
+        for (row, record) in rows {
+            if !tree.has_place_for(row) {
+                return Err(StoreReadError::Corrupt.into());
+            }
+            tree.put(RowValue::from_record(suite, row, &record)?);
+        }
+        Ok(tree)
+    }
+
+    fn empty(suite: &'static dyn CipherSuite, leaves: u32, usage: Usage) -> Result<Self, Error> {
+        if !leaves.is_power_of_two() || leaves > MAX_LEAVES {
+            return Err(Error::Bug("a secret tree was asked for of a size that no ratchet tree has"));
+        }
+        let (nodes, ratchets, skipped) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { suite, leaves, usage, nodes, ratchets, skipped })
+    }
+
+    /// The key to seal our own next message with, of its generation, without changing anything. Write
+    /// and [`apply`](Self::apply) the change before the message leaves (RFC 9420 §6.3.1, C087).
+    ///
+    /// # Errors
+    /// [`ApiMisuse::GenerationOverflow`]; [`NotNow::EpochPast`] for a handshake of a past epoch.
+    pub fn seal_key(
+        &self,
+        leaf: LeafIndex,
+        content_type: ContentType,
+    ) -> Result<(u32, MessageKey, Change), Error> {
+        let ratchet_type = RatchetType::from(content_type);
+        let (ratchet, mut change) = self.ratchet(leaf, ratchet_type)?;
+        // RFC 9420 §9.1, C183: there is no generation after this one to move to.
+        if ratchet.generation == u32::MAX {
+            return Err(ApiMisuse::GenerationOverflow.into());
+        }
+        let key = ratchet.message_key(self.suite)?;
+        change.puts.push(RowValue::Ratchet(leaf, ratchet_type, ratchet.next(self.suite)?));
+        Ok((ratchet.generation, key, change))
+    }
+
+    /// The key to open a received message with, without changing anything. Apply the change if the
+    /// message decrypts and its signature verifies, else drop it (RFC 9420 §9.2, C189).
+    ///
+    /// Generations that are passed over keep their keys for messages that come late, within the policy:
+    /// `max_skipped` for each ratchet and `max_skipped_total` for the epoch. Where there are more, the
+    /// oldest of the ratchet that moved are dropped, never another sender's; so nobody can push out the
+    /// keys of somebody else's late messages. Those kept go with the epoch at the latest.
+    ///
+    /// # Errors
+    /// [`NotNow::KeyUsed`], [`NotNow::GenerationTooFar`]; [`Violation::SenderBlank`] for a leaf outside
+    /// the tree; [`NotNow::EpochPast`] for a handshake of a past epoch.
+    pub fn open_key(
+        &self,
+        leaf: LeafIndex,
+        content_type: ContentType,
+        generation: u32,
+        policy: &Policy,
+    ) -> Result<(MessageKey, Change), Error> {
+        let ratchet_type = RatchetType::from(content_type);
+        self.check_usage(leaf, ratchet_type)?;
+        if let Some(key) = self.skipped.get(&(leaf, ratchet_type, generation)) {
+            let mut change = Change::new(Source::Skipped(leaf, ratchet_type, generation));
+            change.erases.push(SecretTreeRow::Skipped(leaf, ratchet_type, generation));
+            return Ok((MessageKey { key: key.key.duplicate(), nonce: key.nonce.duplicate() }, change));
+        }
+        let current = self.ratchets.get(&(leaf, ratchet_type)).map_or(0, |ratchet| ratchet.generation);
+        // RFC 9420 §9.2, C190: a generation behind us whose key is not kept was read, or dropped.
+        let Some(distance) = generation.checked_sub(current) else { return Err(NotNow::KeyUsed.into()) };
+        // RFC 9420 §15.3, C191, C408: or one message could cost billions of derivations. The last
+        // generation of all has none to move on to (C183).
+        if distance > policy.max_forward || generation == u32::MAX {
+            return Err(NotNow::GenerationTooFar.into());
+        }
+
+        let (mut ratchet, mut change) = self.ratchet(leaf, ratchet_type)?;
+        let first_kept = self.make_room(&mut change, (leaf, ratchet_type), current, generation, policy);
+        while ratchet.generation < generation {
+            if ratchet.generation >= first_kept {
+                let key = ratchet.message_key(self.suite)?;
+                change.puts.push(RowValue::Skipped(leaf, ratchet_type, ratchet.generation, key));
+            }
+            ratchet = ratchet.next(self.suite)?;
+        }
+        let key = ratchet.message_key(self.suite)?;
+        change.puts.push(RowValue::Ratchet(leaf, ratchet_type, ratchet.next(self.suite)?));
+        Ok((key, change))
+    }
+
+    /// Makes a change. What it consumed moves into the [`Undo`], to be dropped, and so erased, as soon
+    /// as the change is durable.
+    ///
+    /// # Errors
+    /// [`NotNow::Stale`] if the change was computed from another state; nothing has changed then.
+    pub fn apply(&mut self, change: Change) -> Result<Undo, Error> {
+        let is_current = match change.source {
+            Source::Node(node) => self.nodes.contains_key(&node),
+            Source::Ratchet(leaf, ratchet_type, generation) => {
+                let ratchet = self.ratchets.get(&(leaf, ratchet_type));
+                ratchet.is_some_and(|ratchet| ratchet.generation == generation)
+            }
+            Source::Skipped(leaf, ratchet_type, generation) => {
+                self.skipped.contains_key(&(leaf, ratchet_type, generation))
+            }
+            Source::Handshakes => true,
+        };
+        if !is_current {
+            return Err(NotNow::Stale.into());
+        }
+        let mut previous = Vec::new();
+        if matches!(change.source, Source::Handshakes) && self.usage == Usage::Current {
+            self.usage = Usage::Past;
+            previous.push(Previous::Handshakes);
+        }
+        previous.extend(change.erases.into_iter().filter_map(|row| self.take(row)).map(Previous::Value));
+        for value in change.puts {
+            let row = value.row();
+            previous.push(self.put(value).map_or(Previous::Absent(row), Previous::Value));
+        }
+        Ok(Undo(previous))
+    }
+
+    /// Takes a change back, for a store that did not write it. Changes are taken back in reverse order.
+    pub fn revert(&mut self, undo: Undo) {
+        for previous in undo.0.into_iter().rev() {
+            match previous {
+                Previous::Value(value) => drop(self.put(value)),
+                Previous::Absent(row) => drop(self.take(row)),
+                Previous::Handshakes => self.usage = Usage::Current,
+            }
+        }
+    }
+
+    /// The change for when the epoch becomes past: handshakes of a past epoch are never opened, so their
+    /// ratchets and skipped keys go (RFC 9420 §9.2, §12.4.2).
+    ///
+    /// Leaves that have not sent have no ratchets yet, and the node secrets above them stay, for late
+    /// application data. Whoever steals them can derive those leaves' handshake keys too, as they can
+    /// their application keys, until the epoch itself is erased (C193). To prevent that would cost a
+    /// derivation and a row for every leaf at every commit.
+    pub fn discard_handshakes(&self) -> Change {
+        let mut change = Change::new(Source::Handshakes);
+        let ratchets = self.ratchets.keys().map(|&(leaf, kind)| (kind, SecretTreeRow::Ratchet(leaf, kind)));
+        let skipped = self.skipped.keys();
+        let skipped = skipped.map(|&(leaf, kind, number)| (kind, SecretTreeRow::Skipped(leaf, kind, number)));
+        let handshakes = ratchets.chain(skipped).filter(|&(kind, _)| kind == RatchetType::Handshake);
+        change.erases.extend(handshakes.map(|(_, row)| row));
+        change
+    }
+
+    /// The names of all rows, to erase them with the epoch.
+    pub fn rows(&self) -> impl Iterator<Item = SecretTreeRow> {
+        let nodes = self.nodes.keys().map(|&node| SecretTreeRow::Node(node));
+        let ratchets = self.ratchets.keys().map(|&(leaf, kind)| SecretTreeRow::Ratchet(leaf, kind));
+        let skipped = self.skipped.keys().map(|&(leaf, kind, n)| SecretTreeRow::Skipped(leaf, kind, n));
+        nodes.chain(ratchets).chain(skipped)
+    }
+
+    /// All rows with their values, to write a new tree.
+    ///
+    /// # Errors
+    /// None in practice: the values are short.
+    pub fn records(&self) -> Result<Vec<(SecretTreeRow, Secret)>, EncodeError> {
+        let nodes = self.nodes.values().map(node_record);
+        let ratchets = self.ratchets.values().map(ratchet_record);
+        let skipped = self.skipped.values().map(skipped_record);
+        let records = nodes.chain(ratchets).chain(skipped);
+        self.rows().zip(records).map(|(row, record)| Ok((row, record?))).collect()
+    }
+
+    /// Keys kept for late messages, of all senders.
+    #[must_use]
+    pub fn skipped_keys(&self) -> usize {
+        self.skipped.len()
+    }
+
+    fn check_usage(&self, leaf: LeafIndex, ratchet_type: RatchetType) -> Result<(), Error> {
+        // RFC 9420 §6.3.2, C095: in range. That the leaf is not blank only the ratchet tree can tell.
+        if leaf.number() >= self.leaves {
+            return Err(Violation::SenderBlank.into());
+        }
+        // RFC 9420 §12.4.2, C064: handshakes are of the current epoch.
+        match (self.usage, ratchet_type) {
+            (Usage::Past, RatchetType::Handshake) => Err(NotNow::EpochPast.into()),
+            (Usage::Past, RatchetType::Application) | (Usage::Current, _) => Ok(()),
+        }
+    }
+
+    /// A copy of the ratchet, and the change that will consume it; not yet what will replace it.
+    fn ratchet(&self, leaf: LeafIndex, ratchet_type: RatchetType) -> Result<(Ratchet, Change), Error> {
+        self.check_usage(leaf, ratchet_type)?;
+        let Some(ratchet) = self.ratchets.get(&(leaf, ratchet_type)) else {
+            return self.derive_ratchet(leaf, ratchet_type);
+        };
+        let change = Change::new(Source::Ratchet(leaf, ratchet_type, ratchet.generation));
+        Ok((Ratchet { generation: ratchet.generation, secret: ratchet.secret.duplicate() }, change))
+    }
+
+    /// Derives a leaf's ratchets from the nearest secret above. All secrets on the way are consumed; what
+    /// was derived beside the way is kept (RFC 9420 §9.2, C186).
+    fn derive_ratchet(&self, leaf: LeafIndex, ratchet_type: RatchetType) -> Result<(Ratchet, Change), Error> {
+        // A leaf has either ratchets or a secret above it, unless a row was lost.
+        let leaf_node = leaf.node().ok_or(Violation::SenderBlank)?;
+        let above = std::iter::once(leaf_node).chain(leaf_node.direct_path(self.leaves));
+        let mut above = above.filter_map(|node| Some((node, self.nodes.get(&node)?)));
+        let (mut node, secret) = above.next().ok_or(StoreReadError::Missing)?;
+        let mut secret = secret.duplicate();
+
+        let mut change = Change::new(Source::Node(node));
+        change.erases.push(SecretTreeRow::Node(node));
+        while let (Some(left), Some(right)) = (node.left(), node.right()) {
+            let (left_secret, right_secret) = children(self.suite, &secret)?;
+            let (next, beside) = if left.is_above(leaf) {
+                ((left, left_secret), RowValue::Node(right, right_secret))
+            } else {
+                ((right, right_secret), RowValue::Node(left, left_secret))
+            };
+            change.puts.push(beside);
+            (node, secret) = next;
+        }
+
+        let ratchet = Ratchet::root(self.suite, &secret, ratchet_type)?;
+        let other = match (ratchet_type, self.usage) {
+            (RatchetType::Handshake, _) => Some(RatchetType::Application),
+            (RatchetType::Application, Usage::Current) => Some(RatchetType::Handshake),
+            (RatchetType::Application, Usage::Past) => None,
+        };
+        if let Some(other) = other {
+            change.puts.push(RowValue::Ratchet(leaf, other, Ratchet::root(self.suite, &secret, other)?));
+        }
+        Ok((ratchet, change))
+    }
+
+    /// Drops what the policy has no room for when a ratchet moves from generation `from` to `to`: the
+    /// oldest of its skipped keys, and then the first of the new ones. Gives the first new one to keep.
+    fn make_room(
+        &self,
+        change: &mut Change,
+        (leaf, ratchet_type): (LeafIndex, RatchetType),
+        from: u32,
+        to: u32,
+        policy: &Policy,
+    ) -> u32 {
+        let kept = (leaf, ratchet_type, 0)..(leaf, ratchet_type, from);
+        let own = self.skipped.range(kept.clone()).count();
+        let others = self.skipped.len().saturating_sub(own);
+        // RFC 9420 §9.2, §15.3, C188, C407: bounded for each ratchet and for the epoch.
+        let room = policy.max_skipped.min(policy.max_skipped_total.saturating_sub(others));
+        let new = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
+        let excess = own.saturating_add(new).saturating_sub(room);
+        let dropped = self.skipped.range(kept).take(excess);
+        change
+            .erases
+            .extend(dropped.map(|(&(leaf, kind, number), _)| SecretTreeRow::Skipped(leaf, kind, number)));
+        from.saturating_add(u32::try_from(excess.saturating_sub(own)).unwrap_or(u32::MAX))
+    }
+
+    fn has_place_for(&self, row: SecretTreeRow) -> bool {
+        match row {
+            SecretTreeRow::Node(node) => node.last_leaf().number() < self.leaves,
+            SecretTreeRow::Ratchet(leaf, _) | SecretTreeRow::Skipped(leaf, _, _) => {
+                leaf.number() < self.leaves
+            }
+        }
+    }
+
+    /// Puts a value into its row; what the row held.
+    fn put(&mut self, value: RowValue) -> Option<RowValue> {
+        match value {
+            RowValue::Node(node, secret) => {
+                self.nodes.insert(node, secret).map(|old| RowValue::Node(node, old))
+            }
+            RowValue::Ratchet(leaf, ratchet_type, ratchet) => {
+                let old = self.ratchets.insert((leaf, ratchet_type), ratchet);
+                old.map(|old| RowValue::Ratchet(leaf, ratchet_type, old))
+            }
+            RowValue::Skipped(leaf, ratchet_type, generation, key) => {
+                let old = self.skipped.insert((leaf, ratchet_type, generation), key);
+                old.map(|old| RowValue::Skipped(leaf, ratchet_type, generation, old))
+            }
+        }
+    }
+
+    /// Empties a row; what it held.
+    fn take(&mut self, row: SecretTreeRow) -> Option<RowValue> {
+        match row {
+            SecretTreeRow::Node(node) => self.nodes.remove(&node).map(|old| RowValue::Node(node, old)),
+            SecretTreeRow::Ratchet(leaf, kind) => {
+                self.ratchets.remove(&(leaf, kind)).map(|old| RowValue::Ratchet(leaf, kind, old))
+            }
+            SecretTreeRow::Skipped(leaf, kind, number) => {
+                let old = self.skipped.remove(&(leaf, kind, number));
+                old.map(|old| RowValue::Skipped(leaf, kind, number, old))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SecretTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("SecretTree");
+        debug.field("leaves", &self.leaves).field("usage", &self.usage);
+        debug.field("nodes", &self.nodes.len()).field("ratchets", &self.ratchets.len());
+        debug.field("skipped", &self.skipped.len()).finish()
+    }
+}
