@@ -2,4 +2,4 @@
 
 pub mod types;
 
-pub use types::{EncryptedGroupSecrets, GroupInfo, Welcome};
+pub use types::{EncryptedGroupSecrets, GroupInfo, GroupSecrets, Welcome};
