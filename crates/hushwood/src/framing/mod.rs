@@ -14,7 +14,7 @@ mod public_message;
 pub mod types;
 
 pub use content_auth::{Authenticated, KeySource, Signed, Unprotected, check_sender_rules, external_sender};
-pub use private_message::SealingKeys;
+pub use private_message::{SealingKeys, sender_data_key};
 pub use types::{
     AuthenticatedContent, Content, ContentType, FramedContent, FramedContentAuthData, MessageKey, MlsMessage,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,

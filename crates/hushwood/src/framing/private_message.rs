@@ -71,8 +71,8 @@ impl PrivateMessage {
 
         let sender_data = SenderData { leaf_index, generation: keys.generation, reuse_guard }.to_bytes()?;
         let aad = sender_data_aad(&protected.group_id, protected.epoch, protected.content_type).finish()?;
-        let (key, nonce) = sender_data_key(suite, keys.sender_data, &protected.ciphertext)?;
-        let sealed = suite.aead().seal(key.expose(), nonce.expose(), &aad, &sender_data);
+        let key = sender_data_key(suite, keys.sender_data, &protected.ciphertext)?;
+        let sealed = suite.aead().seal(key.key.expose(), key.nonce.expose(), &aad, &sender_data);
         protected.encrypted_sender_data = sealed.map_err(sealing)?;
         Ok(protected)
     }
@@ -88,10 +88,11 @@ impl PrivateMessage {
         suite: &dyn CipherSuite,
         sender_data_secret: &SenderDataSecret,
     ) -> Result<SenderData, Error> {
-        let (key, nonce) = sender_data_key(suite, sender_data_secret, &self.ciphertext)?;
+        let key = sender_data_key(suite, sender_data_secret, &self.ciphertext)?;
         // RFC 9420 §6.3.2, C094: group, epoch and content type are those it was sealed for.
         let aad = sender_data_aad(&self.group_id, self.epoch, self.content_type).finish()?;
-        let opened = suite.aead().open(key.expose(), nonce.expose(), &aad, &self.encrypted_sender_data);
+        let (key, nonce) = (key.key.expose(), key.nonce.expose());
+        let opened = suite.aead().open(key, nonce, &aad, &self.encrypted_sender_data);
         // RFC 9420 §6.3.2, C096: a failure is an error and nothing else.
         let sender_data = opened.map_err(|error| opening(error, Violation::SenderDoesNotOpen))?;
         // C014: bytes behind the structure are refused.
@@ -177,18 +178,22 @@ fn guarded_nonce(key: &MessageKey, reuse_guard: [u8; 4]) -> Secret {
     nonce
 }
 
-/// `sender_data_key` and `sender_data_nonce` (RFC 9420 §6.3.2).
-fn sender_data_key(
+/// `sender_data_key` and `sender_data_nonce` of the message with this ciphertext (RFC 9420 §6.3.2).
+///
+/// # Errors
+/// [`Error::Crypto`] from a provider that breaks its contract.
+pub fn sender_data_key(
     suite: &dyn CipherSuite,
     sender_data_secret: &SenderDataSecret,
     ciphertext: &[u8],
-) -> Result<(Secret, Secret), Error> {
+) -> Result<MessageKey, Error> {
     // C093: the first `KDF.Nh` bytes, or the whole if it is shorter.
     let sample = ciphertext.get(..suite.kdf().length()).unwrap_or(ciphertext);
     let secret = sender_data_secret.secret();
-    let key = expand_with_label(suite, secret, "key", sample, suite.aead().key_length())?;
-    let nonce = expand_with_label(suite, secret, "nonce", sample, suite.aead().nonce_length())?;
-    Ok((key, nonce))
+    Ok(MessageKey {
+        key: expand_with_label(suite, secret, "key", sample, suite.aead().key_length())?,
+        nonce: expand_with_label(suite, secret, "nonce", sample, suite.aead().nonce_length())?,
+    })
 }
 
 fn sealing(error: CryptoError) -> Error {

@@ -54,7 +54,7 @@ impl PublicMessage {
         membership_key: &MembershipKey,
         group_context: &[u8],
     ) -> Result<Unprotected, Error> {
-        let (unprotected, auth, tag) = self.check_form(group_context)?;
+        let Checked { unprotected, auth, membership_tag: tag } = self.check_form(group_context)?;
         // RFC 9420 §6.2, C082, C415: the tag of every member's message must be the one we compute. The
         // comparison is false for every other length: tags that were empty or cut short have been
         // accepted elsewhere.
@@ -73,11 +73,11 @@ impl PublicMessage {
     /// # Errors
     /// What [`check_sender_rules`] finds.
     pub fn unprotect_as_observer(self, group_context: &[u8]) -> Result<Unprotected, Error> {
-        self.check_form(group_context).map(|(unprotected, _, _)| unprotected)
+        Ok(self.check_form(group_context)?.unprotected)
     }
 
-    /// The checks that need no key; the message, its encoded auth data and its membership tag.
-    fn check_form(self, group_context: &[u8]) -> Result<(Unprotected, Vec<u8>, Option<Vec<u8>>), Error> {
+    /// The checks that need no key.
+    fn check_form(self, group_context: &[u8]) -> Result<Checked, Error> {
         let Self { content, auth, membership_tag } = self;
         check_sender_rules(&content, WireFormat::PUBLIC_MESSAGE)?;
         check_confirmation_tag_presence(&content, auth.confirmation_tag.as_ref())?;
@@ -88,8 +88,16 @@ impl PublicMessage {
         let content_tbs = content_tbs(WireFormat::PUBLIC_MESSAGE, &content, group_context)?;
         let auth_bytes = auth.to_bytes()?;
         let message = AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth };
-        Ok((Unprotected::new(message, content_tbs), auth_bytes, membership_tag))
+        Ok(Checked { unprotected: Unprotected::new(message, content_tbs), auth: auth_bytes, membership_tag })
     }
+}
+
+/// A public message whose form is right and whose membership tag has still to be verified.
+struct Checked {
+    unprotected: Unprotected,
+    /// The encoded `FramedContentAuthData`.
+    auth: Vec<u8>,
+    membership_tag: Option<Vec<u8>>,
 }
 
 /// `MAC(membership_key, AuthenticatedContentTBM)`, where the latter is `content_tbs || auth`.

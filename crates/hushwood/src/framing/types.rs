@@ -400,7 +400,8 @@ wire_struct! {
     }
 }
 
-/// `ratchet_key` and `ratchet_nonce` of one generation (RFC 9420 §9.1): good for one message (C182).
+/// A key and nonce, good for one message (C182): `ratchet_key` and `ratchet_nonce` of one generation
+/// (RFC 9420 §9.1), or those of sender data.
 #[derive(Debug)]
 pub struct MessageKey {
     /// The AEAD key.

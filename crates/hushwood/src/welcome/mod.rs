@@ -3,4 +3,4 @@
 pub(crate) mod create;
 pub mod types;
 
-pub use types::{EncryptedGroupSecrets, GroupInfo, Welcome};
+pub use types::{EncryptedGroupSecrets, GroupInfo, GroupSecrets, Welcome};

@@ -59,12 +59,14 @@ wire_struct! {
 
 /// `GroupSecrets`: what a joiner needs to compute the epoch's keys. Erased when dropped.
 #[derive(Debug)]
-pub(crate) struct GroupSecrets {
-    pub(crate) joiner_secret: Secret,
+pub struct GroupSecrets {
+    /// What the epoch's secrets come from.
+    pub joiner_secret: Secret,
     /// The path secret of the lowest common ancestor of joiner and committer; present iff the commit
     /// had a path.
-    pub(crate) path_secret: Option<Secret>,
-    pub(crate) psks: Vec<PreSharedKeyId>,
+    pub path_secret: Option<Secret>,
+    /// The pre-shared keys that the commit injects, in their order.
+    pub psks: Vec<PreSharedKeyId>,
 }
 
 impl GroupSecrets {

@@ -1,0 +1,143 @@
+//! `crypto-basics.json`: RFC 9420 §5.1, §5.2, §8, §9.1.
+
+use hushwood_crypto::hpke::{HpkeCiphertext, HpkeInfo};
+use hushwood_crypto::{
+    CipherSuite, CryptoProvider, HpkePrivateKey, HpkePublicKey, SignaturePrivateKey, SignaturePublicKey,
+    SoftwareSigner, decrypt_with_label, derive_secret, expand_with_label, ref_hash, sign_with_label,
+    verify_with_label,
+};
+use serde::Deserialize;
+
+use super::{Checks, Hex};
+use crate::random::SeededRandom;
+use crate::table::Row;
+
+#[derive(Deserialize)]
+struct Vector {
+    cipher_suite: u16,
+    ref_hash: RefHash,
+    expand_with_label: ExpandWithLabel,
+    derive_secret: DeriveSecret,
+    derive_tree_secret: DeriveTreeSecret,
+    sign_with_label: SignWithLabel,
+    encrypt_with_label: EncryptWithLabel,
+}
+
+#[derive(Deserialize)]
+struct RefHash {
+    label: String,
+    value: Hex,
+    out: Hex,
+}
+
+#[derive(Deserialize)]
+struct ExpandWithLabel {
+    secret: Hex,
+    label: String,
+    context: Hex,
+    length: usize,
+    out: Hex,
+}
+
+#[derive(Deserialize)]
+struct DeriveSecret {
+    secret: Hex,
+    label: String,
+    out: Hex,
+}
+
+#[derive(Deserialize)]
+struct DeriveTreeSecret {
+    secret: Hex,
+    label: String,
+    generation: u32,
+    length: usize,
+    out: Hex,
+}
+
+#[derive(Deserialize)]
+struct SignWithLabel {
+    #[serde(rename = "priv")]
+    private: Hex,
+    #[serde(rename = "pub")]
+    public: Hex,
+    content: Hex,
+    label: String,
+    signature: Hex,
+}
+
+#[derive(Deserialize)]
+struct EncryptWithLabel {
+    #[serde(rename = "priv")]
+    private: Hex,
+    #[serde(rename = "pub")]
+    public: Hex,
+    label: String,
+    context: Hex,
+    plaintext: Hex,
+    kem_output: Hex,
+    ciphertext: Hex,
+}
+
+/// Runs the file.
+#[must_use]
+pub fn run(provider: &CryptoProvider, json: &str) -> Row {
+    let case = |vector: &Vector, suite: &'static dyn CipherSuite, checks: &mut Checks<'_>| {
+        vector.derivations(suite, checks);
+        vector.sign_with_label.run(suite, checks);
+        vector.encrypt_with_label.run(suite, checks);
+    };
+    super::for_each_suite("crypto-basics", provider, json, |vector| vector.cipher_suite, case)
+}
+
+impl Vector {
+    fn derivations(&self, suite: &dyn CipherSuite, checks: &mut Checks<'_>) {
+        let RefHash { label, value, out } = &self.ref_hash;
+        checks.equal("RefHash", &ref_hash(suite, label, &value.0).unwrap().0, out);
+
+        let ExpandWithLabel { secret, label, context, length, out } = &self.expand_with_label;
+        let expanded = expand_with_label(suite, &secret.secret(), label, &context.0, *length).unwrap();
+        checks.equal("ExpandWithLabel", expanded.expose(), out);
+
+        let DeriveSecret { secret, label, out } = &self.derive_secret;
+        let derived = derive_secret(suite, &secret.secret(), label).unwrap();
+        checks.equal("DeriveSecret", derived.expose(), out);
+
+        let DeriveTreeSecret { secret, label, generation, length, out } = &self.derive_tree_secret;
+        let context = generation.to_be_bytes();
+        let derived = expand_with_label(suite, &secret.secret(), label, &context, *length).unwrap();
+        checks.equal("DeriveTreeSecret", derived.expose(), out);
+    }
+}
+
+impl SignWithLabel {
+    fn run(&self, suite: &'static dyn CipherSuite, checks: &mut Checks<'_>) {
+        let key = SignaturePublicKey(self.public.0.clone());
+        let verify = |signature: &[u8]| {
+            verify_with_label(suite, &key, &self.label, &self.content.0, signature).is_ok()
+        };
+        checks.good("VerifyWithLabel", verify(&self.signature.0));
+        let signer = SoftwareSigner::new(suite, SignaturePrivateKey(self.private.secret())).unwrap();
+        let signature = sign_with_label(&signer, &self.label, &self.content.0).unwrap();
+        checks.good("SignWithLabel", verify(&signature));
+        let other = verify_with_label(suite, &key, "Other", &self.content.0, &signature);
+        checks.good("another label", other.is_err());
+    }
+}
+
+impl EncryptWithLabel {
+    fn run(&self, suite: &dyn CipherSuite, checks: &mut Checks<'_>) {
+        let key = HpkePrivateKey(self.private.secret());
+        let mut opens = |what: &str, ciphertext: &HpkeCiphertext| {
+            let opened = decrypt_with_label(suite, &key, &self.label, &self.context.0, ciphertext);
+            checks.good(what, opened.is_ok_and(|opened| opened.expose() == self.plaintext.0));
+            let other = decrypt_with_label(suite, &key, "Other", &self.context.0, ciphertext);
+            checks.good("another label", other.is_err());
+        };
+        let (kem_output, ciphertext) = (self.kem_output.0.clone(), self.ciphertext.0.clone());
+        opens("DecryptWithLabel", &HpkeCiphertext { kem_output, ciphertext });
+        let public = HpkePublicKey(self.public.0.clone());
+        let info = HpkeInfo::new(suite, &self.label, &self.context.0).unwrap();
+        opens("EncryptWithLabel", &info.seal(&public, &self.plaintext.0, &mut SeededRandom::new(1)).unwrap());
+    }
+}
