@@ -17,6 +17,8 @@ pub struct Policy {
     pub max_members: u32,
     /// Most proposals of one epoch that are kept (I-5). Default 16,384.
     pub max_pending_proposals: usize,
+    /// Most proposals of one sender in one epoch that are kept (I-5). Default 4,096.
+    pub max_pending_proposals_of_sender: usize,
     /// Most proposals one commit may cover. Default 131,072.
     pub max_commit_proposals: usize,
     /// Longest application message, before padding, in bytes. Default 16 MiB.
@@ -92,6 +94,7 @@ impl Default for Policy {
             decode: DecodeLimits::default(),
             max_members: 1 << 17,
             max_pending_proposals: 1 << 14,
+            max_pending_proposals_of_sender: 1 << 12,
             max_commit_proposals: 1 << 17,
             max_message: 16 << 20,
             padding: Padding::Padme,

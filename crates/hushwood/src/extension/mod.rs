@@ -7,7 +7,7 @@ use hushwood_codec::{
 };
 use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
 
-use crate::credential::{Credential, CredentialType};
+use crate::credential::{Claim, Credential, CredentialType};
 use crate::error::Error;
 use crate::proposal::ProposalType;
 
@@ -169,5 +169,11 @@ wire_struct! {
         pub signature_key: SignaturePublicKey,
         /// Who it is.
         pub credential: Credential,
+    }
+}
+
+impl From<ExternalSender> for Claim {
+    fn from(sender: ExternalSender) -> Self {
+        Self { credential: sender.credential, signature_key: sender.signature_key }
     }
 }

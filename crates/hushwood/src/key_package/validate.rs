@@ -3,7 +3,7 @@
 use hushwood_codec::Writer;
 use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, HashReference, Random, sign_content};
 
-use crate::credential::{Claim, CredentialCheck, Subject};
+use crate::credential::{CredentialCheck, Subject};
 use crate::error::{ApiMisuse, Error, Unsupported, Violation};
 use crate::extension::ExtensionType;
 use crate::extension::support::{ExtensionPlace, check_placement};
@@ -78,8 +78,7 @@ impl ValidKeyPackage {
     /// The question whether the client is who it says (C046). Ask it before adding the client.
     #[must_use]
     pub fn credential_check(&self, now: Timestamp) -> CredentialCheck {
-        let leaf = &self.key_package.leaf_node;
-        let new = Claim { credential: leaf.credential.clone(), signature_key: leaf.signature_key.clone() };
+        let new = self.key_package.leaf_node.claim();
         CredentialCheck { subject: Subject::KeyPackage, old: None, new, now }
     }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Unsupported, Violation};
 use crate::extension::{ExtensionType, Extensions, RequiredCapabilities};
 use crate::grease;
 use crate::proposal::ProposalType;
-use crate::tree::Capabilities;
+use crate::tree::{Capabilities, RatchetTree};
 use crate::version::ProtocolVersion;
 
 /// What this client supports, and nothing else: no GREASE is ever in it (RFC 9420 §13.5, C390), so two
@@ -218,6 +218,29 @@ impl GroupParameters {
         &self.extension_types
     }
 
+    /// Checks, in time that does not depend on how many members there are, that all of them support what
+    /// the group has and requires, and each other's credentials. Version and suite are checked with each
+    /// leaf, once.
+    ///
+    /// # Errors
+    /// [`Violation::CapabilitiesLackRequired`], [`Violation::ExtensionUnsupportedByMember`],
+    /// [`Violation::CapabilitiesLackCredential`].
+    pub fn check_members(&self, tree: &RatchetTree) -> Result<(), Violation> {
+        // RFC 9420 §11.1, §12.1.7, C116 to C118, C223, C251: required capabilities.
+        let required =
+            self.required.extension_types.iter().all(|value| tree.members_support_extension(*value))
+                && self.required.proposal_types.iter().all(|value| tree.members_support_proposal(*value))
+                && self.required.credential_types.iter().all(|value| tree.members_support_credential(*value));
+        if !required {
+            return Err(Violation::CapabilitiesLackRequired);
+        }
+        // RFC 9420 §13.4, C252, C384: the extensions of the group context.
+        if !self.extension_types.iter().all(|value| tree.members_support_extension(*value)) {
+            return Err(Violation::ExtensionUnsupportedByMember);
+        }
+        tree.check_credentials()
+    }
+
     /// Checks a leaf's capabilities against the group.
     ///
     /// # Errors
@@ -240,6 +263,21 @@ impl GroupParameters {
             return Err(Violation::CapabilitiesLackExtension);
         }
         Ok(())
+    }
+}
+
+impl RatchetTree {
+    /// Checks that every member supports the credential types of all others.
+    ///
+    /// # Errors
+    /// [`Violation::CapabilitiesLackCredential`].
+    pub fn check_credentials(&self) -> Result<(), Violation> {
+        // RFC 9420 §7.3, §13.3, C119, C120, C381: as both sides of a pair are members, it is the same
+        // to ask of each type in use whether all support it.
+        match self.credential_types_in_use().all(|value| self.members_support_credential(value)) {
+            true => Ok(()),
+            false => Err(Violation::CapabilitiesLackCredential),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 use hushwood_codec::Writer;
 use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, Random, sign_content};
 
+use crate::credential::Claim;
 use crate::error::{Error, Violation};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::policy::{Policy, Timestamp};
@@ -177,6 +178,14 @@ fn verify(suite: &dyn CipherSuite, leaf: &LeafNode, signed: &[u8]) -> Result<(),
         Err(CryptoError::PublicKey) => Err(Violation::SignaturePublicKey.into()),
         // RFC 9420 §7.3, C115, and with the place in what is signed, C112.
         Err(_) => Err(Violation::LeafSignature.into()),
+    }
+}
+
+impl LeafNode {
+    /// What the leaf claims, for the application to judge (RFC 9420 §5.3.1).
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        Claim { credential: self.credential.clone(), signature_key: self.signature_key.clone() }
     }
 }
 
