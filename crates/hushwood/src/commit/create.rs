@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use hushwood_codec::Encode;
 use hushwood_crypto::{Random, Signer};
 
+use crate::commit::Commit;
 use crate::commit::advance::{Advanced, JoinSecrets, KeyInputs, NextEpoch, SignedCommit};
 use crate::commit::state::PublicState;
-use crate::commit::Commit;
 use crate::error::Error;
 use crate::framing::{Authenticated, Content, FramedContent, Sender, Signed, WireFormat};
 use crate::proposal::{Applied, ProposalChecks, ProposalList};
@@ -78,7 +78,9 @@ pub(crate) fn create(
         .map(|leaf| NewPath::generate(tree, committer, leaf, (group_id, signers.leaf), random))
         .transpose()?;
     // We refuse ourselves what others would refuse (C260), with the signature just made taken as good.
-    if path.is_some() && let Some(leaf) = applied.tree.leaf(committer)? {
+    if path.is_some()
+        && let Some(leaf) = applied.tree.leaf(committer)?
+    {
         list.check_path_leaf(leaf, &applied, checks)?;
     }
     applied.check_tree(checks)?;

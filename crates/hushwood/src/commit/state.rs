@@ -66,7 +66,14 @@ impl PublicState {
         interim_transcript_hash: Vec<u8>,
     ) -> Result<Self, Error> {
         let context_bytes = context.to_bytes()?;
-        Ok(Self { suite: tree.suite(), context, context_bytes, tree, confirmation_tag, interim_transcript_hash })
+        Ok(Self {
+            suite: tree.suite(),
+            context,
+            context_bytes,
+            tree,
+            confirmation_tag,
+            interim_transcript_hash,
+        })
     }
 }
 

@@ -108,7 +108,9 @@ impl fmt::Display for NotNow {
             Self::TreeMissing => "the ratchet tree is not in the message: supply it and try again",
             Self::OtherGroup => "the message is for another group",
             Self::NotForGroup => "this is no message of a group: join with a welcome or a group info",
-            Self::OwnUpdateLost => "the commit uses an update whose key this client has lost: rejoin the group",
+            Self::OwnUpdateLost => {
+                "the commit uses an update whose key this client has lost: rejoin the group"
+            }
             Self::OwnMessage => "this client sent the message itself",
             Self::NoKeyPackage => "the welcome is for none of this client's key packages",
             Self::GroupExists => "this client is already in a group of this id",

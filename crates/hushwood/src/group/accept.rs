@@ -211,14 +211,8 @@ impl Group {
         if let Some(keys) = self.own_update_in(list) {
             private.replace_leaf_keys(keys);
         }
-        let inputs = PrivateInputs {
-            state: &self.public,
-            member,
-            commit: &received.message,
-            list,
-            public,
-            private,
-        };
+        let inputs =
+            PrivateInputs { state: &self.public, member, commit: &received.message, list, public, private };
         process_private(inputs, |psk| self.own_resumption_psk(psk).or(answers.psk(psk)))
     }
 
@@ -239,4 +233,3 @@ impl Group {
         }
     }
 }
-

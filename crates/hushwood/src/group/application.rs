@@ -92,13 +92,9 @@ impl Group {
             authenticated_data: authenticated_data.to_vec(),
             content: Content::Application(plaintext.to_vec()),
         };
-        let signed =
-            Signed::sign(signer, WireFormat::PRIVATE_MESSAGE, content, &self.public.context_bytes)?;
-        let keys = SealingKeys {
-            sender_data: &member.state.secrets.sender_data,
-            generation,
-            message: message_key,
-        };
+        let signed = Signed::sign(signer, WireFormat::PRIVATE_MESSAGE, content, &self.public.context_bytes)?;
+        let keys =
+            SealingKeys { sender_data: &member.state.secrets.sender_data, generation, message: message_key };
         let message =
             PrivateMessage::protect(suite, &signed.complete(None)?, keys, self.policy.padding, random)?;
         let message = encode(&MlsMessage::PrivateMessage(message))?;
@@ -145,7 +141,8 @@ impl Group {
 
 impl ApplicationMessage {
     pub(super) fn to_record(&self) -> Result<Secret, Error> {
-        let capacity = self.plaintext.len().saturating_add(self.authenticated_data.len()).saturating_add(4096);
+        let capacity =
+            self.plaintext.len().saturating_add(self.authenticated_data.len()).saturating_add(4096);
         record(capacity, |writer| {
             writer.value(&self.sender).value(&self.credential).value(&self.epoch).value(&self.generation);
             writer.value(&self.plaintext).opaque(&self.authenticated_data);

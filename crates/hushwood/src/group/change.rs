@@ -57,11 +57,7 @@ impl Draft {
     }
 
     /// Rows of an epoch's secret tree.
-    pub(super) fn secret_tree_rows(
-        &mut self,
-        epoch: u64,
-        change: &secret_tree::Change,
-    ) -> Result<(), Error> {
+    pub(super) fn secret_tree_rows(&mut self, epoch: u64, change: &secret_tree::Change) -> Result<(), Error> {
         for row in change.erases() {
             self.erase(RecordKind::SecretTree, secret_row_id(epoch, *row)?);
         }

@@ -109,8 +109,7 @@ impl Group {
         let wire_format = self.handshake_format();
         let created = self.create_commit(&plan, (&list, wire_format), answers, (signer, now), random)?;
         let leaf_signer = plan.leaf.signer.unwrap_or(signer);
-        let (message, welcomes_and_tree) =
-            self.finish_commit(&plan, &list, created, leaf_signer, random)?;
+        let (message, welcomes_and_tree) = self.finish_commit(&plan, &list, created, leaf_signer, random)?;
         let own = welcomes_and_tree;
 
         let mut draft = Draft::new(self);
@@ -174,8 +173,7 @@ impl Group {
         }
         match &plan.cover {
             Cover::All => {
-                let choice =
-                    choose(&self.proposals, by_value, &BTreeSet::new(), self.own_leaf, &checks)?;
+                let choice = choose(&self.proposals, by_value, &BTreeSet::new(), self.own_leaf, &checks)?;
                 ProposalList::check(choice.proposals, own, &checks, random)
             }
             Cover::None => ProposalList::check(by_value, own, &checks, random),
@@ -236,10 +234,8 @@ impl Group {
         }
         let mut sealed = Vec::new();
         if !applied.added.is_empty() {
-            let contents = GroupInfoContents {
-                ratchet_tree: self.policy.ratchet_tree_extension,
-                external_pub: None,
-            };
+            let contents =
+                GroupInfoContents { ratchet_tree: self.policy.ratchet_tree_extension, external_pub: None };
             let info = group_info(&public, contents, (committer, leaf_signer), &self.policy, random)?;
             let joiners = list.adds().zip(&applied.added).map(|((_, add), leaf)| {
                 Ok(Joiner {
@@ -320,8 +316,7 @@ impl Group {
         }
         let content_type: ContentType = message.content().content.content_type();
         let (generation, key, change) = member.secret_tree.seal_key(self.own_leaf, content_type)?;
-        let keys =
-            SealingKeys { sender_data: &member.state.secrets.sender_data, generation, message: key };
+        let keys = SealingKeys { sender_data: &member.state.secrets.sender_data, generation, message: key };
         let message = PrivateMessage::protect(suite, &message, keys, self.policy.padding, random)?;
         draft.secret_tree(self.epoch(), change)?;
         encode(&MlsMessage::PrivateMessage(message))
@@ -361,4 +356,3 @@ impl LeafUpdate<'_> {
         })
     }
 }
-

@@ -13,8 +13,8 @@ use crate::schedule::{EpochSecret, GroupContext, interim_transcript_hash};
 use crate::secret_tree::SecretTree;
 use crate::transition::Step;
 use crate::tree::{
-    GroupParameters, KeyPair, LeafChecks, LeafContent, LeafIndex, LeafNodeSource, LeafPlace, Lifetime, PrivateTree,
-    RatchetTree, Supported, UnsignedLeafNode,
+    GroupParameters, KeyPair, LeafChecks, LeafContent, LeafIndex, LeafNodeSource, LeafPlace, Lifetime,
+    PrivateTree, RatchetTree, Supported, UnsignedLeafNode,
 };
 use crate::version::ProtocolVersion;
 
@@ -90,8 +90,7 @@ pub(super) fn new_state(
         supported: settings.supported,
         extensions: settings.leaf_extensions,
     };
-    let lifetime =
-        Lifetime { not_before: now.0, not_after: now.0.saturating_add(settings.policy.lifetime) };
+    let lifetime = Lifetime { not_before: now.0, not_after: now.0.saturating_add(settings.policy.lifetime) };
     let source = LeafNodeSource::KeyPackage(lifetime);
     let leaf = UnsignedLeafNode::new(&content, leaf_keys.public.clone(), source, &settings.policy, random)?;
     let leaf = leaf.sign(signer, (&group_id, own_leaf))?;

@@ -11,8 +11,8 @@ use crate::group::change::EpochPrefix;
 use crate::group::message_id::MessageId;
 use crate::group::past::{Past, PastEpoch};
 use crate::group::record::{
-    EpochRecord, GroupRecord, OwnMessageRecord, PastEpochRecord, PastMemberRecord, ProposalRecord,
-    read, read_value,
+    EpochRecord, GroupRecord, OwnMessageRecord, PastEpochRecord, PastMemberRecord, ProposalRecord, read,
+    read_value,
 };
 use crate::group::staged::OwnCommit;
 use crate::group::tree_rows::read_tree;
@@ -34,11 +34,7 @@ impl Group {
     /// [`ApiMisuse::NoSuchRecord`] if there is no such group; [`Error::StoreRead`];
     /// [`Unsupported::CipherSuite`] if the provider lacks its suite; [`NotNow::Stale`] if others keep
     /// writing it.
-    pub fn open(
-        store: &dyn Records,
-        provider: &CryptoProvider,
-        instance: InstanceId,
-    ) -> Result<Self, Error> {
+    pub fn open(store: &dyn Records, provider: &CryptoProvider, instance: InstanceId) -> Result<Self, Error> {
         for _ in 0..ATTEMPTS {
             let version = store.version(instance)?;
             let group = Self::read(store, provider, (instance, version));
@@ -66,9 +62,8 @@ impl Group {
     /// [`Error::StoreRead`].
     pub fn list(store: &dyn Records) -> Result<Vec<(Vec<u8>, InstanceId)>, Error> {
         let rows = store.list(InstanceId::CLIENT, RecordKind::GroupInstance)?;
-        let group = |(id, value): (Vec<u8>, Secret)| {
-            Ok((id, InstanceId::new(read_value::<[u8; 16]>(&value)?)))
-        };
+        let group =
+            |(id, value): (Vec<u8>, Secret)| Ok((id, InstanceId::new(read_value::<[u8; 16]>(&value)?)));
         rows.into_iter().map(group).collect()
     }
 

@@ -277,8 +277,7 @@ impl Group {
         let suite = self.suite();
         let member = self.active_member()?;
         let content_type = message.content_type;
-        let sender_data: SenderData =
-            message.open_sender_data(suite, &member.state.secrets.sender_data)?;
+        let sender_data: SenderData = message.open_sender_data(suite, &member.state.secrets.sender_data)?;
         let leaf = sender_data.leaf_index;
         // C098: a handshake of ours that the store does not know: sent before our state was lost.
         if leaf == self.own_leaf {
@@ -288,8 +287,7 @@ impl Group {
         let key = HandshakeKey { leaf, content_type, generation: sender_data.generation };
         let (message_key, _) = self.handshake_key(key)?;
         let context = &self.public.context_bytes;
-        let unprotected =
-            message.open(suite, sender_data, message_key, context, self.policy.decode)?;
+        let unprotected = message.open(suite, sender_data, message_key, context, self.policy.decode)?;
         Ok((unprotected.verify_signature(suite, &signature_key)?, key))
     }
 
@@ -391,4 +389,3 @@ impl<'g> EpochKeys<'g> {
         }
     }
 }
-

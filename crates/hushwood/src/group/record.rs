@@ -84,9 +84,7 @@ impl Decode for StatusRecord {
             1 => Ok(Self::Active),
             2 => ReInit::decode(reader).map(Self::Reinitialised),
             3 => Ok(Self::Removed),
-            other => {
-                Err(reader.error(hushwood_codec::DecodeErrorKind::UnknownDiscriminant(other.into())))
-            }
+            other => Err(reader.error(hushwood_codec::DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use hushwood_codec::{Decode, Encode, Element, Reader, Writer, DecodeError, wire_struct};
+use hushwood_codec::{Decode, DecodeError, Element, Encode, Reader, Writer, wire_struct};
 use hushwood_crypto::{HashReference, Secret};
 
 use crate::commit::state::{MemberState, PublicState};

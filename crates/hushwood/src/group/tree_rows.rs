@@ -117,4 +117,3 @@ fn keys_at(
     let leaf = tree.leaf(leaf)?;
     Ok((leaf.map(|leaf| &leaf.encryption_key), leaf.map(|leaf| &leaf.signature_key)))
 }
-

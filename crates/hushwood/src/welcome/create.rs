@@ -88,8 +88,7 @@ pub(crate) fn welcomes(
     for joiner in joiners {
         group_secrets.path_secret = joiner.path_secret;
         let plaintext = group_secrets.to_secret()?;
-        let encrypted_group_secrets =
-            info.seal(&joiner.init_key, plaintext.expose(), random)?;
+        let encrypted_group_secrets = info.seal(&joiner.init_key, plaintext.expose(), random)?;
         entries.push(EncryptedGroupSecrets { new_member: joiner.reference, encrypted_group_secrets });
     }
     let welcome = |secrets| Welcome {
