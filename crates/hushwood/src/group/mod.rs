@@ -14,7 +14,9 @@
 mod accept;
 mod advance;
 mod application;
+mod batch;
 mod change;
+pub mod client;
 mod commit;
 mod create;
 mod message_id;
@@ -50,6 +52,7 @@ use crate::welcome::create::{GroupInfoContents, group_info};
 
 pub use accept::StagedCommit;
 pub use application::{ApplicationMessage, Outgoing, Unacknowledged};
+pub use batch::Batch;
 pub use commit::{CommitPlan, CommitStaged, Cover, LeafUpdate};
 pub use create::NewGroup;
 pub use message_id::{CommitId, MessageId};
@@ -335,10 +338,6 @@ impl Group {
             true => Ok(()),
             false => Err(ApiMisuse::SignerMismatch.into()),
         }
-    }
-
-    fn key(&self, kind: RecordKind, id: impl Into<Vec<u8>>) -> RecordKey {
-        RecordKey::new(self.instance, kind, id)
     }
 }
 

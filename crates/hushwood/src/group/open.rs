@@ -243,3 +243,22 @@ fn read_epoch(
     let secrets = secrets.map(|secrets| EpochSecrets::from_record(suite, &secrets)).transpose()?;
     Ok((head, secrets))
 }
+
+/// The resumption PSK of a group's current epoch, if that is the epoch asked for.
+pub(super) fn current_resumption_psk(
+    store: &dyn Records,
+    instance: InstanceId,
+    epoch: u64,
+) -> Result<Option<Secret>, Error> {
+    let rows = Rows { store, instance };
+    let Some(value) = rows.optional(RecordKind::Epoch)? else { return Ok(None) };
+    read(&value, |reader| {
+        let head = EpochRecord::decode(reader)?;
+        let secrets = match u8::decode(reader)? {
+            0 => None,
+            _ => Some(reader.opaque()?),
+        };
+        let secrets = secrets.filter(|_| head.context.epoch == epoch);
+        secrets.map(EpochSecrets::resumption_in_record).transpose()
+    })
+}

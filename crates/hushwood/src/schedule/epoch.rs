@@ -170,6 +170,18 @@ impl EpochSecrets {
         Ok(secrets)
     }
 
+    /// The resumption PSK in a record, without the suite that the others are checked by.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if these are not the secrets of an epoch.
+    pub(crate) fn resumption_in_record(record: &[u8]) -> Result<Secret, DecodeError> {
+        let mut reader = Reader::new(record, DecodeLimits::default())?;
+        for _ in BEFORE_RESUMPTION {
+            reader.opaque()?;
+        }
+        Ok(Secret::copy_of(reader.opaque()?))
+    }
+
     fn in_order(&self) -> [&Secret; 8] {
         [
             self.init.secret(),
@@ -183,6 +195,9 @@ impl EpochSecrets {
         ]
     }
 }
+
+/// The secrets that stand before the resumption PSK in a record.
+const BEFORE_RESUMPTION: [&str; 6] = ["init", "sender data", "exporter", "external", "confirm", "membership"];
 
 /// A secret of a stored record, which must have the length that its suite gives it.
 pub(crate) fn stored_secret(reader: &mut Reader<'_>, length: usize) -> Result<Secret, DecodeError> {
