@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 
-use crate::commands::{completions, inspect};
+use crate::commands::Command;
 
 /// End-to-end encrypted group conversations over any transport (RFC 9420)
 ///
@@ -45,11 +45,4 @@ pub(crate) struct Global {
     /// Print one JSON object; failures too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    Inspect(inspect::Inspect),
-    Completions(completions::Completions),
 }

@@ -9,11 +9,18 @@ mod args;
 mod commands;
 mod failure;
 mod files;
+mod home;
+mod identity;
 mod inspect;
+mod names;
 mod output;
+mod pins;
 mod progress;
+mod session;
+mod suite_arg;
 mod system;
 mod text;
+mod unlock;
 mod words;
 
 use std::process::ExitCode;

@@ -36,17 +36,31 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).create(path)
 }
 
-/// The permission bits that let others in than the owner.
+/// True if others than the owner may do anything with it.
 #[cfg(unix)]
-pub(crate) fn open_to_others(path: &Path) -> io::Result<u32> {
+pub(crate) fn open_to_others(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(path.metadata()?.permissions().mode() & 0o077)
+    Ok(path.metadata()?.permissions().mode() & 0o077 != 0)
 }
 
-/// Elsewhere there are none to look at.
+/// Elsewhere there are no bits to look at.
 #[cfg(not(unix))]
-pub(crate) fn open_to_others(path: &Path) -> io::Result<u32> {
-    path.metadata().map(|_| 0)
+pub(crate) fn open_to_others(path: &Path) -> io::Result<bool> {
+    path.metadata().map(|_| false)
+}
+
+/// Takes from others what they may do with it.
+#[cfg(unix)]
+pub(crate) fn close_to_others(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata()?.permissions().mode() & 0o700;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Elsewhere the folder above decides.
+#[cfg(not(unix))]
+pub(crate) fn close_to_others(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Where programs keep the user's data, as the platform has it; `get` reads the environment.

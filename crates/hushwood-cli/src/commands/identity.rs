@@ -1,0 +1,116 @@
+//! `hushwood identity`: who this home is.
+
+use clap::{Args, Subcommand};
+use hushwood::credential::Credential;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::identity::Identity;
+use crate::output::{Output, Report};
+use crate::pins;
+use crate::session::Session;
+use crate::text;
+
+/// Make or show who this home is
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  hushwood --home a identity new desk\n  hushwood --home a identity show")]
+pub(crate) struct IdentityCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    New(New),
+    Show(Show),
+}
+
+/// Make a home with a new identity
+///
+/// The home is sealed under a passphrase (from HUSHWOOD_PASSPHRASE, else asked for twice) or the key in
+/// --key-file, which is made if it is not there. Without it nothing can be read: there is no way back.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hushwood --home a identity new desk")]
+struct New {
+    /// The name that others see; they know you by it and by your safety number
+    name: String,
+}
+
+/// Show the identity of this home and its safety numbers
+///
+/// Read your safety number to others in person or by phone; they compare it with what
+/// `hushwood verify GROUP YOU` shows them. Each signature scheme has a key and a number of its own.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hushwood --home a identity show")]
+struct Show {
+    /// The numbers of all signature schemes, not only that of the default suite
+    #[arg(long)]
+    all: bool,
+}
+
+impl IdentityCommand {
+    pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
+        match self.action {
+            Action::New(command) => command.run(global, output),
+            Action::Show(command) => command.run(global, output),
+        }
+    }
+}
+
+impl New {
+    fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
+        if self.name.is_empty() || self.name.len() > 1000 {
+            return Err(Failure::usage("a name has 1 to 1000 bytes"));
+        }
+        let identity = Identity::generate(&self.name)?;
+        let mut home = Home::create(global)?;
+        let mut rows = home.begin()?;
+        identity.put(&mut rows)?;
+        // Somebody else who shows our name is not us.
+        if let Credential::Basic { identity: name } = identity.credential() {
+            for (_, number) in identity.numbers()? {
+                pins::pin(&home, &mut rows, &name, &number.digits(), true)?;
+            }
+        }
+        home.write(rows)?;
+        show("identity new", &home, &identity, false, output)
+    }
+}
+
+impl Show {
+    fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
+        let Session { home, identity, .. } = Session::open(global, output)?;
+        show("identity show", &home, &identity, self.all, output)
+    }
+}
+
+fn show(command: &str, home: &Home, identity: &Identity, all: bool, output: Output) -> Result<u8, Failure> {
+    let place = home.path.display().to_string();
+    let mut report = Report::new()
+        .line(format!("{}, at home in {place}", identity.name()))
+        .fact("name", identity.name())
+        .fact("home", place);
+    let mut numbers = Vec::new();
+    for (index, (suite, number)) in identity.numbers()?.into_iter().enumerate() {
+        if all || index == 0 {
+            report = report
+                .line(format!("safety number ({}):", scheme_name(suite)))
+                .line(format!("  {}", number.digits()))
+                .line(format!("  {}", number.words()));
+        }
+        numbers.push(json!({
+            "scheme": scheme_name(suite),
+            "digits": number.digits(),
+            "words": number.words(),
+        }));
+    }
+    output.finish(command, &report.fact("safety_numbers", numbers))
+}
+
+/// The signature scheme of a suite: the last part of its name.
+fn scheme_name(suite: hushwood_crypto::CipherSuiteId) -> String {
+    let name = suite.to_string();
+    text::printable(name.rsplit_once('_').map_or(name.as_str(), |(_, scheme)| scheme))
+}
