@@ -47,6 +47,14 @@ impl CachedProposal {
         Ok(Self { reference, sender: content.sender, proposal: Arc::new(proposal.clone()) })
     }
 
+    /// As if it had been checked.
+    #[cfg(test)]
+    pub(super) fn unchecked(committed: CommittedProposal) -> Self {
+        let reference = committed.reference().cloned().unwrap();
+        let proposal = Arc::new(committed.proposal().clone());
+        Self { reference, sender: committed.sender(), proposal }
+    }
+
     /// Its `ProposalRef`, by which commits name it.
     #[must_use]
     pub fn reference(&self) -> &HashReference {

@@ -1,7 +1,7 @@
 //! RFC 9420 §12.1 to §12.3: proposals.
 //!
 //! A proposal that is received is checked by itself ([`single`]) and kept ([`cache`]) until a commit
-//! covers it. A committer selects from what is kept ([`choose`]); committer and receivers check the list
+//! covers it. A committer selects from what is kept ([`mod@choose`]); committer and receivers check the list
 //! by the same rules ([`list`]) and apply it ([`apply`]).
 
 pub mod apply;
