@@ -48,8 +48,11 @@ impl PathSecret {
         Ok(Self(derive_secret(suite, &self.0, "path")?))
     }
 
-    /// `KEM.DeriveKeyPair(DeriveSecret(path_secret[n], "node"))`.
-    pub(crate) fn key_pair(&self, suite: &dyn CipherSuite) -> Result<KeyPair, Error> {
+    /// `KEM.DeriveKeyPair(DeriveSecret(path_secret[n], "node"))`: the keys of the node.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] from a provider that breaks its contract.
+    pub fn key_pair(&self, suite: &dyn CipherSuite) -> Result<KeyPair, Error> {
         let node_secret = derive_secret(suite, &self.0, "node")?;
         KeyPair::derive(suite, &node_secret)
     }

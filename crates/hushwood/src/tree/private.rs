@@ -24,8 +24,10 @@ pub struct PrivateTree {
 /// The private keys that a commit brings: those of a path, and of a leaf if it is our own path.
 #[derive(Debug)]
 pub struct PrivateChanges {
-    pub(crate) leaf_keys: Option<KeyPair>,
-    pub(crate) nodes: Vec<(NodeIndex, KeyPair)>,
+    /// The leaf's keys; none in a path of somebody else.
+    pub leaf_keys: Option<KeyPair>,
+    /// The nodes' keys.
+    pub nodes: Vec<(NodeIndex, KeyPair)>,
 }
 
 impl PrivateTree {

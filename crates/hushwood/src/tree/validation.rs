@@ -92,6 +92,25 @@ impl RatchetTree {
         Ok(tree)
     }
 
+    /// Checks on joining that the keys of all parents are keys of the suite's KEM. Those of the leaves are
+    /// checked with the leaves.
+    ///
+    /// # Errors
+    /// [`Violation::HpkePublicKey`].
+    pub fn verify_parent_keys(&self) -> Result<(), Error> {
+        let mut stack = vec![&self.root];
+        while let Some(subtree) = stack.pop() {
+            let Subtree::Parent(parent) = subtree else { continue };
+            let key = parent.node.as_deref().map(|node| &node.encryption_key);
+            // RFC 9420 §7.1, C032, C101: a parent's key is one of the suite's KEM.
+            if key.is_some_and(|key| self.suite.kem().check_public_key(key).is_err()) {
+                return Err(Violation::HpkePublicKey.into());
+            }
+            stack.extend([&parent.left, &parent.right]);
+        }
+        Ok(())
+    }
+
     /// Writes `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3), without blank nodes at the end (C370).
     ///
     /// # Errors
