@@ -9,6 +9,10 @@ pub mod messages;
 pub mod psk_secret;
 pub mod secret_tree;
 pub mod transcript_hashes;
+pub mod tree_math;
+pub mod tree_operations;
+pub mod tree_validation;
+pub mod treekem;
 pub mod welcome;
 
 use std::fs;
@@ -34,6 +38,10 @@ pub fn files() -> &'static [(&'static str, Check)] {
         ("psk_secret", psk_secret::run),
         ("secret-tree", secret_tree::run),
         ("transcript-hashes", transcript_hashes::run),
+        ("tree-math", tree_math::run),
+        ("tree-operations", tree_operations::run),
+        ("tree-validation", tree_validation::run),
+        ("treekem", treekem::run),
         ("welcome", welcome::run),
     ]
 }

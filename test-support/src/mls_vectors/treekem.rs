@@ -94,7 +94,13 @@ fn case(vector: &Vector, suite: &'static dyn CipherSuite, checks: &mut Checks<'_
 }
 
 /// A path of ours by the same sender, read by all others.
-fn own_path(vector: &Vector, tree: &RatchetTree, members: &Members, sender: LeafIndex, checks: &mut Checks<'_>) {
+fn own_path(
+    vector: &Vector,
+    tree: &RatchetTree,
+    members: &Members,
+    sender: LeafIndex,
+    checks: &mut Checks<'_>,
+) {
     let random = &mut SeededRandom::new(vector.epoch);
     let nobody = BTreeSet::new();
     let mut generated = tree.clone();

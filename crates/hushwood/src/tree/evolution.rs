@@ -138,3 +138,64 @@ impl RatchetTree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SUITE;
+    use crate::tree::oracle::leaf_node;
+
+    fn tree(members: u64) -> RatchetTree {
+        let mut tree = RatchetTree::new(SUITE, leaf_node(0)).unwrap();
+        (1..members).for_each(|number| _ = tree.add(leaf_node(number)).unwrap());
+        tree
+    }
+
+    #[test]
+    fn the_tree_doubles_when_it_is_full_and_halves_when_a_half_is_empty() {
+        let mut tree = tree(4);
+        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (4, LeafIndex::new(4)));
+        assert_eq!(tree.add(leaf_node(4)), Ok(LeafIndex::new(4)));
+        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (8, LeafIndex::new(5)));
+        tree.remove(LeafIndex::new(2)).unwrap();
+        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (8, LeafIndex::new(2)));
+        tree.remove(LeafIndex::new(4)).unwrap();
+        assert_eq!(tree.leaf_count(), 4);
+        tree.remove(LeafIndex::new(3)).unwrap();
+        assert_eq!(tree.leaf_count(), 2);
+        tree.remove(LeafIndex::new(1)).unwrap();
+        assert_eq!(tree.leaf_count(), 1);
+        // The last member leaves only for an external commit to take its place.
+        tree.remove(LeafIndex::new(0)).unwrap();
+        assert_eq!((tree.leaf_count(), tree.member_count()), (1, 0));
+        assert_eq!(tree.add(leaf_node(9)), Ok(LeafIndex::new(0)));
+    }
+
+    #[test]
+    fn blank_leaves_and_leaves_beyond_the_tree_are_neither_updated_nor_removed() {
+        let mut tree = tree(5);
+        tree.remove(LeafIndex::new(1)).unwrap();
+        for leaf in [1, 5, 7, 8, 1 << 24, 1 << 30, u32::MAX / 2, u32::MAX].map(LeafIndex::new) {
+            assert_eq!(tree.remove(leaf), Err(Violation::RemoveBlank.into()));
+            assert_eq!(tree.update(leaf, leaf_node(9)), Err(ApiMisuse::LeafAbsent.into()));
+            assert_eq!(tree.leaf(leaf), Ok(None));
+            assert_eq!(tree.filtered_direct_path(leaf).is_ok(), leaf.number() < 8);
+        }
+        let beyond = NodeIndex::new(15).unwrap();
+        assert_eq!(tree.resolution(beyond), Err(ApiMisuse::NodeAbsent.into()));
+        assert_eq!(tree.node_hash(beyond), Err(ApiMisuse::NodeAbsent.into()));
+        assert_eq!(tree.parent(beyond), Ok(None));
+    }
+
+    #[test]
+    fn two_members_may_swap_keys_within_a_commit() {
+        let mut tree = tree(3);
+        let (mut first, mut second) = (leaf_node(10), leaf_node(11));
+        first.encryption_key = leaf_node(1).encryption_key;
+        second.signature_key = leaf_node(0).signature_key;
+        tree.update(LeafIndex::new(0), first).unwrap();
+        assert_eq!(tree.check_unique_keys(), Err(Violation::EncryptionKeyReused.into()));
+        tree.update(LeafIndex::new(1), second).unwrap();
+        assert_eq!(tree.check_unique_keys(), Ok(()));
+    }
+}

@@ -80,3 +80,149 @@ fn check_keys(tree: &RatchetTree, path: &UpdatePath) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use hushwood_crypto::HpkePublicKey;
+    use hushwood_crypto::hpke::HpkeCiphertext;
+
+    use super::*;
+    use crate::error::ApiMisuse;
+    use crate::tree::world::{Sent, World, nodes};
+    use crate::tree::{Node, UpdatePathNode};
+
+    /// A commit by leaf 5 of eleven members, that adds two.
+    fn sent() -> Sent {
+        let mut world = World::of(7, 11);
+        for leaf in [2, 9, 5, 0] {
+            world.commit(LeafIndex::new(leaf), 0, &[], &[LeafIndex::new(leaf + 1)]);
+        }
+        world.commit(LeafIndex::new(5), 2, &[], &[])
+    }
+
+    fn refusal(sent: &Sent, path: &UpdatePath) -> Error {
+        let mut tree = sent.before.clone();
+        let error = merge(&mut tree, sent.sender, path, &sent.added).unwrap_err();
+        assert_eq!(nodes(&tree), nodes(&sent.before));
+        assert_eq!(tree.check_unique_keys(), Ok(()));
+        error
+    }
+
+    #[test]
+    fn a_path_of_another_length_is_refused() {
+        let sent = sent();
+        let mut longer = sent.path.clone();
+        let encryption_key = HpkePublicKey(vec![1; 32]);
+        longer.nodes.push(UpdatePathNode { encryption_key, encrypted_path_secret: vec![] });
+        assert_eq!(refusal(&sent, &longer), Violation::PathLength.into());
+        for node in 0..sent.path.nodes.len() {
+            let mut shorter = sent.path.clone();
+            shorter.nodes.remove(node);
+            assert_eq!(refusal(&sent, &shorter), Violation::PathLength.into());
+        }
+    }
+
+    #[test]
+    fn a_ciphertext_more_or_less_at_any_node_is_refused() {
+        let sent = sent();
+        for node in 0..sent.path.nodes.len() {
+            let mut more = sent.path.clone();
+            let extra = HpkeCiphertext { kem_output: vec![], ciphertext: vec![] };
+            more.nodes[node].encrypted_path_secret.push(extra);
+            assert_eq!(refusal(&sent, &more), Violation::PathCiphertextCount.into());
+            let mut less = sent.path.clone();
+            if less.nodes[node].encrypted_path_secret.pop().is_some() {
+                assert_eq!(refusal(&sent, &less), Violation::PathCiphertextCount.into());
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_counts_the_new_members_as_recipients_is_refused() {
+        let sent = sent();
+        let mut tree = sent.before.clone();
+        let error = merge(&mut tree, sent.sender, &sent.path, &BTreeSet::new()).unwrap_err();
+        assert_eq!(error, Violation::PathCiphertextCount.into());
+    }
+
+    #[test]
+    fn a_key_that_any_node_has_already_is_refused_at_every_place() {
+        let sent = sent();
+        let keys = nodes(&sent.before).into_iter().flatten().map(|node| match node {
+            Node::Leaf(leaf) => leaf.encryption_key,
+            Node::Parent(parent) => parent.encryption_key,
+        });
+        for key in keys {
+            let mut path = sent.path.clone();
+            path.leaf_node.encryption_key = key.clone();
+            assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+            for node in 0..sent.path.nodes.len() {
+                let mut path = sent.path.clone();
+                path.nodes[node].encryption_key = key.clone();
+                assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_twice_in_the_path_is_refused() {
+        let sent = sent();
+        for node in 1..sent.path.nodes.len() {
+            let mut path = sent.path.clone();
+            path.nodes[node].encryption_key = path.nodes[0].encryption_key.clone();
+            assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+        }
+        let mut path = sent.path.clone();
+        path.leaf_node.encryption_key = path.nodes[0].encryption_key.clone();
+        assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+    }
+
+    #[test]
+    fn a_malformed_key_is_refused_at_every_place() {
+        let sent = sent();
+        for node in 0..sent.path.nodes.len() {
+            let mut path = sent.path.clone();
+            path.nodes[node].encryption_key.0.pop();
+            assert_eq!(refusal(&sent, &path), Violation::HpkePublicKey.into());
+        }
+    }
+
+    #[test]
+    fn another_key_or_parent_hash_anywhere_in_the_path_is_refused() {
+        let sent = sent();
+        for node in 0..sent.path.nodes.len() {
+            let mut path = sent.path.clone();
+            path.nodes[node].encryption_key.0[0] ^= 1;
+            assert_eq!(refusal(&sent, &path), Violation::ParentHash.into());
+        }
+        for parent_hash in [vec![], vec![0; 32]] {
+            let mut path = sent.path.clone();
+            path.leaf_node.leaf_node_source = LeafNodeSource::Commit { parent_hash };
+            assert_eq!(refusal(&sent, &path), Violation::ParentHash.into());
+        }
+        let mut path = sent.path.clone();
+        path.leaf_node.leaf_node_source = LeafNodeSource::Update;
+        assert_eq!(refusal(&sent, &path), Violation::LeafSource.into());
+    }
+
+    #[test]
+    fn a_sender_beyond_the_tree_is_refused() {
+        let sent = sent();
+        for leaf in [sent.before.leaf_count() + 1, 1 << 24, u32::MAX] {
+            let mut tree = sent.before.clone();
+            let error = merge(&mut tree, LeafIndex::new(leaf), &sent.path, &sent.added).unwrap_err();
+            assert_eq!(error, ApiMisuse::LeafAbsent.into());
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_group_of_one_is_empty() {
+        let mut world = World::new(3);
+        let sent = world.commit(LeafIndex::new(0), 0, &[], &[]);
+        assert!(sent.path.nodes.is_empty());
+        let LeafNodeSource::Commit { parent_hash } = &sent.path.leaf_node.leaf_node_source else {
+            panic!("another source");
+        };
+        assert!(parent_hash.is_empty());
+    }
+}

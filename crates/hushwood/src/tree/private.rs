@@ -284,3 +284,134 @@ impl Decode for PrivateChanges {
         Ok(Self { leaf_keys, nodes: nodes.into_iter().map(|NodeKeys(node, keys)| (node, keys)).collect() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SUITE;
+    use crate::tree::world::{World, client};
+
+    /// A group of nine in which leaf 3 has just committed and added leaf 9, whose keys are returned.
+    fn joined() -> (World, LeafIndex, KeyPair, PathSecret) {
+        let mut world = World::of(5, 9);
+        let mut tree = world.tree.clone();
+        let (leaf, keys, _) = client(&mut world.dice);
+        let joiner = tree.add(leaf).unwrap();
+        let sent = world.send(LeafIndex::new(3), tree, [joiner].into());
+        let secret = sent.new_path.path_secret_for(joiner).unwrap();
+        world.tree = sent.tree;
+        (world, joiner, keys, secret)
+    }
+
+    const COMMITTER: LeafIndex = LeafIndex::new(3);
+
+    #[test]
+    fn a_joiner_learns_the_keys_from_the_common_ancestor_up() {
+        let (world, joiner, keys, secret) = joined();
+        let private = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, Some(secret)).unwrap();
+        assert_eq!(private.nodes().collect::<Vec<_>>(), [world.tree.root()]);
+    }
+
+    #[test]
+    fn a_missing_path_secret_after_a_path_is_refused() {
+        let (world, joiner, keys, _) = joined();
+        let error = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, None).unwrap_err();
+        assert_eq!(error, Violation::WelcomePathSecret.into());
+    }
+
+    #[test]
+    fn a_wrong_path_secret_is_refused() {
+        let (world, joiner, keys, secret) = joined();
+        for bit in 0..8 {
+            let mut wrong = secret.duplicate().into_secret();
+            wrong.expose_mut()[0] ^= 1 << bit;
+            let wrong = PathSecret::received(SUITE, wrong).unwrap();
+            let keys = keys.duplicate();
+            let error = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, Some(wrong)).unwrap_err();
+            assert_eq!(error, Violation::PathKeyMismatch.into());
+        }
+    }
+
+    #[test]
+    fn a_path_secret_of_another_place_is_refused() {
+        let (world, joiner, keys, secret) = joined();
+        for signer in (0..10).map(LeafIndex::new).filter(|signer| *signer != COMMITTER) {
+            let (secret, keys) = (secret.duplicate(), keys.duplicate());
+            let result = PrivateTree::join(&world.tree, (joiner, keys), signer, Some(secret));
+            // For whoever is in the same half as the committer, the ancestor is the same.
+            assert_eq!(result.is_ok(), signer.number() < 8, "{signer:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_secret_without_a_path_is_refused() {
+        let mut world = World::of(5, 9);
+        let (leaf, keys, _) = client(&mut world.dice);
+        let joiner = world.tree.add(leaf).unwrap();
+        let secret = PathSecret::generate(SUITE, &mut world.dice.0).unwrap();
+        let error = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, Some(secret)).unwrap_err();
+        assert_eq!(error, Violation::PathKeyMismatch.into());
+    }
+
+    #[test]
+    fn a_parent_below_the_common_ancestor_that_counts_on_us_is_refused() {
+        let mut world = World::of(5, 13);
+        world.commit(LeafIndex::new(8), 0, &[], &[]);
+        let mut tree = world.tree.clone();
+        let (leaf, keys, _) = client(&mut world.dice);
+        let joiner = tree.add(leaf).unwrap();
+        let sent = world.send(COMMITTER, tree, [joiner].into());
+        let mut nodes = crate::tree::world::nodes(&sent.tree);
+        for node in nodes.iter_mut().flatten() {
+            if let crate::tree::Node::Parent(parent) = node {
+                parent.unmerged_leaves.retain(|leaf| *leaf != joiner);
+            }
+        }
+        let join = |tree: &RatchetTree| {
+            let secret = sent.new_path.path_secret_for(joiner);
+            PrivateTree::join(tree, (joiner, keys.duplicate()), COMMITTER, secret)
+        };
+        assert!(join(&sent.tree).is_ok());
+        let tampered = RatchetTree::from_nodes(SUITE, nodes, 16).unwrap();
+        assert_eq!(join(&tampered).unwrap_err(), Violation::WelcomePathSecret.into());
+    }
+
+    #[test]
+    fn keys_of_blanked_nodes_are_erased() {
+        let mut world = World::of(5, 8);
+        world.commit(LeafIndex::new(0), 0, &[], &[]);
+        let private = world.members[&LeafIndex::new(7)].private.duplicate();
+        assert_eq!(private.nodes().count(), 1);
+        world.tree.remove(LeafIndex::new(6)).unwrap();
+        assert_eq!(private.retain(&world.tree).unwrap().nodes().count(), 0);
+    }
+
+    #[test]
+    fn stored_keys_read_back_as_they_were_and_print_nothing() {
+        let mut world = World::of(5, 8);
+        let sent = world.commit(LeafIndex::new(0), 0, &[], &[]);
+        let private = &world.members[&LeafIndex::new(7)].private;
+        let bytes = private.to_secret().unwrap();
+        let again = PrivateTree::from_bytes(bytes.expose()).unwrap();
+        assert!(again.to_secret().unwrap().ct_eq(&bytes));
+        let (changes, _) = sent.new_path.into_parts();
+        let bytes = changes.to_secret().unwrap();
+        let again = PrivateChanges::from_bytes(bytes.expose()).unwrap();
+        assert!(again.to_secret().unwrap().ct_eq(&bytes));
+        // Public and private keys of the toy suite are equal, so the private ones are looked for alone.
+        let printed = format!("{:?}", changes.leaf_keys.unwrap().private);
+        assert_eq!(printed, "HpkePrivateKey(Secret(..))");
+        let secret = PathSecret::generate(SUITE, &mut world.dice.0).unwrap();
+        assert_eq!(format!("{secret:?}"), "PathSecret(Secret(..))");
+    }
+
+    #[test]
+    fn encodings_are_written_without_growing() {
+        let world = World::of(5, 33);
+        for member in world.members.values() {
+            let keys = member.private.nodes.values().chain([&member.private.leaf_keys]);
+            let room = keys.map(KeyPair::encoded_length).sum::<usize>() + 16;
+            assert!(member.private.to_secret().unwrap().len() <= room);
+        }
+    }
+}

@@ -286,3 +286,174 @@ const PRESENT: u8 = 1;
 /// `NodeType` values.
 const LEAF: u8 = 1;
 const PARENT: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use hushwood_codec::Encode;
+
+    use super::*;
+    use crate::testing::SUITE;
+    use crate::tree::LeafNode;
+    use crate::tree::oracle::leaf_node;
+    use crate::tree::world::World;
+
+    fn leaf(number: u64) -> Option<Node> {
+        Some(Node::Leaf(leaf_node(number)))
+    }
+
+    fn parent(number: u64, unmerged: &[u32]) -> Option<Node> {
+        Some(Node::Parent(ParentNode {
+            encryption_key: leaf_node(number).encryption_key,
+            parent_hash: vec![],
+            unmerged_leaves: unmerged.iter().copied().map(LeafIndex::new).collect(),
+        }))
+    }
+
+    fn refusal(nodes: &[Option<Node>]) -> Error {
+        RatchetTree::from_nodes(SUITE, nodes.to_vec(), 1 << 10).unwrap_err()
+    }
+
+    fn read(bytes: &[u8]) -> Result<RatchetTree, Error> {
+        RatchetTree::from_extension(SUITE, bytes, &Policy::default())
+    }
+
+    /// Four leaves under three parents.
+    fn full() -> Vec<Option<Node>> {
+        let nodes = [leaf(0), parent(10, &[]), leaf(1), parent(11, &[]), leaf(2), parent(12, &[]), leaf(3)];
+        nodes.to_vec()
+    }
+
+    fn with(place: usize, node: Option<Node>) -> Vec<Option<Node>> {
+        let mut nodes = full();
+        nodes[place] = node;
+        nodes
+    }
+
+    #[test]
+    fn a_list_without_nodes_or_with_a_blank_at_its_end_is_refused() {
+        assert_eq!(refusal(&[]), Violation::TreeShape.into());
+        for blanks in 1..8 {
+            assert_eq!(refusal(&vec![None; blanks]), Violation::TreeShape.into());
+            let nodes = [full(), vec![None; blanks]].concat();
+            assert_eq!(refusal(&nodes), Violation::TreeShape.into());
+        }
+    }
+
+    #[test]
+    fn leaves_at_odd_and_parents_at_even_places_are_refused() {
+        for place in 0..7 {
+            let wrong = if place % 2 == 0 { parent(20, &[]) } else { leaf(20) };
+            assert_eq!(refusal(&with(place, wrong)), Violation::TreeShape.into());
+        }
+    }
+
+    #[test]
+    fn the_width_is_the_smallest_that_has_room() {
+        for (count, width) in [(1, 1), (2, 2), (3, 2), (4, 4), (5, 4), (6, 4), (7, 4)] {
+            let mut nodes = full();
+            nodes.truncate(count);
+            let tree = RatchetTree::from_nodes(SUITE, nodes, 4).unwrap();
+            assert_eq!(tree.leaf_count(), width, "{count} nodes");
+        }
+        let tree = RatchetTree::from_nodes(SUITE, [full(), vec![None, leaf(4)]].concat(), 8).unwrap();
+        assert_eq!(tree.leaf_count(), 8);
+        // A parent at the end has only blank leaves to its right.
+        let tree = RatchetTree::from_nodes(SUITE, [full(), vec![parent(13, &[])]].concat(), 8).unwrap();
+        assert_eq!(tree.leaf_count(), 8);
+    }
+
+    #[test]
+    fn a_tree_beyond_the_members_allowed_is_refused() {
+        assert_eq!(RatchetTree::from_nodes(SUITE, full(), 3).unwrap_err(), NotNow::Limit.into());
+        assert_eq!(RatchetTree::from_nodes(SUITE, full(), 0).unwrap_err(), NotNow::Limit.into());
+        assert!(RatchetTree::from_nodes(SUITE, full(), u32::MAX).is_ok());
+        let far = [full(), vec![None; 10], vec![leaf(4)]].concat();
+        assert_eq!(RatchetTree::from_nodes(SUITE, far, 8).unwrap_err(), NotNow::Limit.into());
+    }
+
+    #[test]
+    fn a_bomb_of_blanks_is_refused_early() {
+        let mut writer = Writer::new();
+        writer.opaque(&vec![0; 4 << 20]);
+        let Err(Error::Decode(error)) = read(&writer.finish().unwrap()) else { panic!("taken") };
+        assert_eq!(error.kind, DecodeErrorKind::TooManyElements);
+        assert_eq!(error.offset, 4 + (1 << 18));
+    }
+
+    #[test]
+    fn unmerged_leaves_that_are_unsorted_blank_or_elsewhere_are_refused() {
+        let refused = [&[1, 0][..], &[0, 0], &[2], &[0, 3], &[1 << 24], &[0, u32::MAX]];
+        for unmerged in refused {
+            assert_eq!(refusal(&with(1, parent(20, unmerged))), Violation::UnmergedLeaves.into());
+        }
+        let mut nodes = with(3, parent(20, &[2, 3]));
+        nodes[4] = None;
+        nodes[5] = None;
+        assert_eq!(refusal(&nodes), Violation::UnmergedLeaves.into());
+        nodes[3] = parent(20, &[3]);
+        assert!(RatchetTree::from_nodes(SUITE, nodes, 4).is_ok());
+    }
+
+    #[test]
+    fn an_unmerged_leaf_that_a_node_in_between_does_not_list_is_refused() {
+        let mut nodes = with(3, parent(20, &[0, 2]));
+        assert_eq!(refusal(&nodes), Violation::UnmergedLeaves.into());
+        nodes[1] = parent(10, &[0]);
+        assert_eq!(refusal(&nodes), Violation::UnmergedLeaves.into());
+        nodes[5] = parent(12, &[2, 3]);
+        assert!(RatchetTree::from_nodes(SUITE, nodes.clone(), 4).is_ok());
+        nodes[5] = None;
+        assert!(RatchetTree::from_nodes(SUITE, nodes, 4).is_ok());
+    }
+
+    #[test]
+    fn a_key_in_two_nodes_is_refused() {
+        let encryption_key = |node: &Option<Node>| match node.clone().unwrap() {
+            Node::Leaf(leaf) => leaf.encryption_key,
+            Node::Parent(parent) => parent.encryption_key,
+        };
+        for (from, to) in (0..7).flat_map(|from| (0..7).map(move |to| (from, to))) {
+            if from == to {
+                continue;
+            }
+            let mut nodes = full();
+            let key = encryption_key(&nodes[from]);
+            match nodes[to].as_mut().unwrap() {
+                Node::Leaf(leaf) => leaf.encryption_key = key,
+                Node::Parent(parent) => parent.encryption_key = key,
+            }
+            assert_eq!(refusal(&nodes), Violation::EncryptionKeyReused.into());
+        }
+        let twin = LeafNode { signature_key: leaf_node(0).signature_key, ..leaf_node(3) };
+        assert_eq!(refusal(&with(6, Some(Node::Leaf(twin)))), Violation::SignatureKeyReused.into());
+    }
+
+    #[test]
+    fn a_parent_without_a_leaf_below_is_refused() {
+        let mut nodes = full();
+        nodes[0] = None;
+        nodes[2] = None;
+        assert_eq!(refusal(&nodes), Violation::ParentHash.into());
+    }
+
+    #[test]
+    fn a_malformed_parent_key_is_refused() {
+        let Some(Node::Parent(mut node)) = parent(20, &[]) else { panic!() };
+        node.encryption_key.0.pop();
+        let tree = RatchetTree::from_nodes(SUITE, with(3, Some(Node::Parent(node))), 4).unwrap();
+        assert_eq!(tree.verify_parent_keys(), Err(Violation::HpkePublicKey.into()));
+        let tree = RatchetTree::from_nodes(SUITE, full(), 4).unwrap();
+        assert_eq!(tree.verify_parent_keys(), Ok(()));
+    }
+
+    #[test]
+    fn a_tree_cut_short_or_with_bytes_behind_it_is_refused() {
+        let world = World::of(1, 5);
+        let bytes = world.nodes().to_bytes().unwrap();
+        assert!(read(&bytes).is_ok());
+        for end in 0..bytes.len() {
+            assert!(read(&bytes[..end]).is_err());
+        }
+        assert!(read(&[&bytes[..], &[0]].concat()).is_err());
+    }
+}
