@@ -24,6 +24,8 @@ pub enum NotNow {
     ProposalPending,
     /// A pre-shared key is not at hand (C308, C328).
     PskMissing,
+    /// The group has grown out of another one, which was not given (C344, C345).
+    ParentMissing,
     /// The ratchet tree was not in the message and was not given (C332).
     TreeMissing,
     /// The message is for another group (C063).
@@ -60,6 +62,7 @@ impl NotNow {
             Self::ProposalMissing => &[Row("C042"), Row("C293")],
             Self::ProposalPending => &[Row("C290")],
             Self::PskMissing => &[Row("C175"), Row("C308"), Row("C328")],
+            Self::ParentMissing => &[Row("C344"), Row("C345")],
             Self::TreeMissing => &[Row("C332")],
             Self::OtherGroup => &[Row("C063")],
             Self::OwnMessage => &[Row("C098")],
@@ -76,6 +79,7 @@ impl NotNow {
             Self::ProposalMissing
             | Self::ProposalPending
             | Self::PskMissing
+            | Self::ParentMissing
             | Self::TreeMissing
             | Self::Stale
             | Self::Reopen => Disposition::Retry,
@@ -105,6 +109,7 @@ impl fmt::Display for NotNow {
             Self::ProposalMissing => "the commit refers to proposals that have not arrived",
             Self::ProposalPending => "proposals are waiting: commit them before sending",
             Self::PskMissing => "a pre-shared key is not at hand: supply it and try again",
+            Self::ParentMissing => "the group has grown out of another one: supply that one and try again",
             Self::TreeMissing => "the ratchet tree is not in the message: supply it and try again",
             Self::OtherGroup => "the message is for another group",
             Self::NotForGroup => "this is no message of a group: join with a welcome or a group info",

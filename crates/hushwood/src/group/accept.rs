@@ -133,7 +133,7 @@ impl Group {
         self.check_limits(&list)?;
 
         let epoch = public.provisional.epoch;
-        let mut change = EpochChange::new(&public.applied, public.committer, epoch);
+        let mut change = EpochChange::new(&list, &public.applied, public.committer, epoch);
         change.extensions_changed = public.applied.extensions != self.public.context.extensions;
         if let Some(reinit) = list.reinit() {
             change.status = Status::Reinitialised(reinit.clone());

@@ -226,7 +226,7 @@ impl Group {
     ) -> Result<(Authenticated, OwnCommit), Error> {
         let CreatedCommit { message, next, join, applied, committer, path } = created;
         let public = next.public;
-        let mut change = EpochChange::new(&applied, committer, public.context.epoch);
+        let mut change = EpochChange::new(list, &applied, committer, public.context.epoch);
         change.own = true;
         change.extensions_changed = public.context.extensions != self.public.context.extensions;
         if let Some(reinit) = list.reinit() {

@@ -11,8 +11,8 @@ use crate::group::change::EpochPrefix;
 use crate::group::message_id::MessageId;
 use crate::group::past::{Past, PastEpoch};
 use crate::group::record::{
-    EpochRecord, GroupRecord, OwnMessageRecord, PastEpochRecord, PastMemberRecord, ProposalRecord, read,
-    read_value,
+    EpochRecord, GroupRecord, OwnMessageRecord, PastEpochRecord, PastMemberRecord, ProposalRecord,
+    StatusRecord, read, read_value,
 };
 use crate::group::staged::OwnCommit;
 use crate::group::tree_rows::read_tree;
@@ -261,4 +261,12 @@ pub(super) fn current_resumption_psk(
         let secrets = secrets.filter(|_| head.context.epoch == epoch);
         secrets.map(EpochSecrets::resumption_in_record).transpose()
     })
+}
+
+/// Whether a group is one that we are in, rather than one that has ended.
+pub(super) fn is_active(store: &dyn Records, instance: InstanceId) -> Result<bool, Error> {
+    let rows = Rows { store, instance };
+    let Some(value) = rows.optional(RecordKind::Group)? else { return Ok(false) };
+    let group: GroupRecord = read_value(&value)?;
+    Ok(matches!(group.status, StatusRecord::Active))
 }

@@ -16,7 +16,9 @@ use crate::group::application::Outgoing;
 use crate::group::record::{EpochRecord, StatusRecord, read, record};
 use crate::group::{Group, Member, Status};
 use crate::policy::Timestamp;
-use crate::proposal::{Applied, CommittedProposal, Proposal, ProposalChecks, ProposalList, Purpose};
+use crate::proposal::{
+    Applied, CommittedProposal, Proposal, ProposalChecks, ProposalList, ProposalType, Purpose,
+};
 use crate::schedule::EpochSecrets;
 use crate::secret_tree::{SecretTree, SecretTreeRow, Usage};
 use crate::transition::InstanceId;
@@ -37,6 +39,8 @@ pub struct EpochChange {
     pub removed: Vec<(LeafIndex, Credential)>,
     /// Members whose leaf an Update replaced.
     pub updated: Vec<LeafIndex>,
+    /// The types of the proposals it covered, in its order.
+    pub proposals: Vec<ProposalType>,
     /// Whether the group's extensions changed.
     pub extensions_changed: bool,
     /// What the group has come to.
@@ -49,7 +53,7 @@ pub struct EpochChange {
 }
 
 impl EpochChange {
-    pub(super) fn new(applied: &Applied, committer: LeafIndex, epoch: u64) -> Self {
+    pub(super) fn new(list: &ProposalList, applied: &Applied, committer: LeafIndex, epoch: u64) -> Self {
         let removed = applied.removed.iter().map(|(leaf, old)| (*leaf, old.credential.clone()));
         Self {
             epoch,
@@ -58,6 +62,7 @@ impl EpochChange {
             added: applied.added.clone(),
             removed: removed.collect(),
             updated: applied.updated.iter().map(|(leaf, _)| *leaf).collect(),
+            proposals: list.iter().map(|committed| committed.proposal().proposal_type()).collect(),
             extensions_changed: false,
             status: Status::Active,
             welcomes: Vec::new(),
@@ -192,7 +197,7 @@ impl OwnCommit {
         let secrets = EpochSecrets::from_record(suite, &secrets)?;
         let private = PrivateTree::from_secret(&private)?;
         let member = Member { state: MemberState { private, secrets }, secret_tree };
-        let mut change = EpochChange::new(&applied, group.own_leaf, context.epoch);
+        let mut change = EpochChange::new(&list, &applied, group.own_leaf, context.epoch);
         change.own = true;
         change.status = public.status.into();
         change.extensions_changed = public.extensions_changed != 0;

@@ -1,0 +1,218 @@
+//! RFC 9420 §12.4.3.1: joining by a Welcome, in rounds: open it, bring what it asks for, look at the
+//! group, accept.
+
+use std::fmt;
+
+use hushwood_codec::Decode;
+use hushwood_crypto::{CryptoProvider, HashReference, Random};
+
+use crate::commit::Answers;
+use crate::credential::{Credential, CredentialCheck, Verdicts};
+use crate::error::{Error, NotNow, Unsupported, Violation};
+use crate::framing::MlsMessage;
+use crate::group::client::{key_package, key_package_key};
+use crate::group::new_state::NewState;
+use crate::group::{Group, Member, MemberView, Status};
+use crate::policy::{Policy, Timestamp};
+use crate::schedule::{GroupContext, Psk, ResumptionPskUsage};
+use crate::secret_tree::SecretTree;
+use crate::transition::{Records, Step, WriteSet};
+use crate::tree::LeafIndex;
+use crate::welcome::Parent;
+use crate::welcome::join::{JoinedGroup, OpenedSecrets};
+
+/// A Welcome for one of our KeyPackages, with the part decrypted that is for us.
+#[derive(Debug)]
+pub struct OpenedWelcome {
+    secrets: OpenedSecrets,
+    psks: Vec<Psk>,
+    reference: HashReference,
+    policy: Policy,
+}
+
+/// A group that we are invited to, verified. Look at who is in it; then accept it, or drop it.
+pub struct StagedJoin {
+    joined: JoinedGroup,
+    reference: HashReference,
+    last_resort: bool,
+    policy: Policy,
+}
+
+impl OpenedWelcome {
+    /// Opens a Welcome, an MLSMessage. The store has our KeyPackages. `policy` is what the group will
+    /// run under.
+    ///
+    /// # Errors
+    /// [`NotNow::NoKeyPackage`] if it is for none of our KeyPackages, or for one that has been used;
+    /// [`Unsupported::CipherSuite`]; [`Violation::WelcomeDoesNotOpen`] and others.
+    pub fn open(
+        message: &[u8],
+        store: &dyn Records,
+        provider: &CryptoProvider,
+        policy: &Policy,
+    ) -> Result<Self, Error> {
+        let MlsMessage::Welcome(welcome) = MlsMessage::from_bytes_with(message, policy.decode)? else {
+            return Err(NotNow::NoKeyPackage.into());
+        };
+        let suite = provider.suite(welcome.cipher_suite).ok_or(Unsupported::CipherSuite)?;
+        let secrets = OpenedSecrets::open(welcome, suite, |reference| key_package(store, reference))?;
+        let psks = secrets.psks().cloned().collect();
+        let reference = secrets.key_package().key_package().reference(suite)?;
+        Ok(Self { secrets, psks, reference, policy: policy.clone() })
+    }
+
+    /// The pre-shared keys that it asks for.
+    #[must_use]
+    pub fn psks(&self) -> &[Psk] {
+        &self.psks
+    }
+
+    /// The group that this one claims to have grown out of, by reinitialisation or branching: to be
+    /// given to [`stage`](Self::stage).
+    #[must_use]
+    pub fn parent(&self) -> Option<Parent> {
+        self.secrets.parent()
+    }
+
+    /// Decrypts and verifies the group. `ratchet_tree` is needed if it is not in the Welcome; `parent` if
+    /// there is a [`parent`](Self::parent).
+    ///
+    /// # Errors
+    /// [`NotNow::PskMissing`], [`NotNow::TreeMissing`], [`NotNow::ParentMissing`]; [`Error::Unsupported`]
+    /// if the group needs what we lack; the [`Violation`] that makes it invalid.
+    pub fn stage(
+        self,
+        answers: &Answers,
+        ratchet_tree: Option<&[u8]>,
+        parent: Option<&Group>,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<StagedJoin, Error> {
+        let last_resort = self.secrets.key_package().is_last_resort();
+        let find = |psk: &Psk| answers.psk(psk).or(parent.and_then(|group| group.own_resumption_psk(psk)));
+        let joined = self.secrets.join(find, ratchet_tree, (&self.policy, now), random)?;
+        if let Some(claimed) = &joined.parent {
+            let parent = parent.filter(|group| group.group_id() == claimed.group_id);
+            check_parent(claimed, parent.ok_or(NotNow::ParentMissing)?, &joined)?;
+        }
+        Ok(StagedJoin { joined, reference: self.reference, last_resort, policy: self.policy })
+    }
+}
+
+impl StagedJoin {
+    /// The group's context.
+    #[must_use]
+    pub fn context(&self) -> &GroupContext {
+        self.joined.public.context()
+    }
+
+    /// The members, ourselves among them.
+    ///
+    /// # Errors
+    /// Each item: [`Error::StoreRead`].
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+        let members = self.joined.public.tree().members();
+        members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
+    }
+
+    /// Our leaf.
+    #[must_use]
+    pub fn own_leaf(&self) -> LeafIndex {
+        self.joined.own_leaf
+    }
+
+    /// The member that invited us.
+    #[must_use]
+    pub fn signer(&self) -> LeafIndex {
+        self.joined.signer
+    }
+
+    /// The credentials to judge: of every member, and of every external sender (RFC 9420 §5.3.1).
+    #[must_use]
+    pub fn checks(&self) -> &[CredentialCheck] {
+        &self.joined.checks
+    }
+
+    /// Joins: the group is stored, and the KeyPackage's private keys are erased, in one step.
+    ///
+    /// # Errors
+    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`Violation::CredentialRefused`]
+    /// if a verdict refuses; [`Error::Crypto`].
+    pub fn accept(
+        self,
+        verdicts: &Verdicts,
+        store: &dyn Records,
+        random: &mut dyn Random,
+    ) -> Result<Step<'static, Group>, Error> {
+        verdicts.confirm(&self.joined.checks)?;
+        let JoinedGroup { public, member, encryption, own_leaf, .. } = self.joined;
+        check_unique_group_id(store, &public.context().group_id)?;
+        let secret_tree = SecretTree::new(public.suite(), public.tree().leaf_count(), encryption)?;
+        let member = Member { state: member, secret_tree };
+        let state = NewState { policy: self.policy, public, own_leaf, member };
+        let (group, new) = state.into_group(random)?;
+        let mut writes = WriteSet::new();
+        // RFC 9420 §16.8, C209, C346: a KeyPackage is used once, unless it is one of last resort.
+        if !self.last_resort {
+            writes.erase(key_package_key(&self.reference));
+        }
+        writes.append(new);
+        Ok(Step::new(writes, None, group))
+    }
+}
+
+impl fmt::Debug for StagedJoin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StagedJoin").field("epoch", &self.context().epoch).finish_non_exhaustive()
+    }
+}
+
+/// RFC 9420 §12.4.3, C322: a group id is unique among the groups that we are in. One that has ended may
+/// be followed by another of its id.
+pub(super) fn check_unique_group_id(store: &dyn Records, group_id: &[u8]) -> Result<(), Error> {
+    match Group::instance_of(store, group_id)? {
+        Some(instance) if super::open::is_active(store, instance)? => Err(NotNow::GroupExists.into()),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 9420 §11.2, §11.3, §12.4.3.1: the new group follows from the old one as it claims.
+fn check_parent(claimed: &Parent, parent: &Group, joined: &JoinedGroup) -> Result<(), Error> {
+    let context = joined.public.context();
+    let credentials = |members: &mut dyn Iterator<Item = Result<MemberView<'_>, Error>>| {
+        members.map(|member| Ok(member?.leaf.credential.clone())).collect::<Result<Vec<Credential>, Error>>()
+    };
+    let old = credentials(&mut parent.members())?;
+    let members = joined.public.tree().members();
+    let new = credentials(&mut members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf })))?;
+    match claimed.usage {
+        ResumptionPskUsage::Branch => {
+            // C231, C345: version and suite are those of the old group.
+            if context.version != parent.context().version || context.cipher_suite != parent.suite().id() {
+                return Err(Violation::BranchParameters.into());
+            }
+            // C233, C345: every member was one of the old group. Whether equal credentials are what makes
+            // two clients of one user is for the application, which judges each of them.
+            match new.iter().all(|credential| old.contains(credential)) {
+                true => Ok(()),
+                false => Err(Violation::BranchExtraMember.into()),
+            }
+        }
+        ResumptionPskUsage::Reinit | ResumptionPskUsage::Application => {
+            // C226, C228, C344: the old group's last commit has covered a ReInit of these parameters.
+            let Status::Reinitialised(reinit) = parent.status() else {
+                return Err(Violation::ReInitLinkage.into());
+            };
+            let same = claimed.epoch == parent.epoch()
+                && context.version == reinit.version
+                && context.cipher_suite == reinit.cipher_suite
+                && context.group_id == reinit.group_id
+                && context.extensions == reinit.extensions;
+            // C344: all members of the old group are members of the new one.
+            match same && old.iter().all(|credential| new.contains(credential)) {
+                true => Ok(()),
+                false => Err(Violation::ReInitLinkage.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! RFC 9420 §12.4.3, §12.4.3.1: verifying a GroupInfo and the tree that belongs to it.
+//!
+//! The same for a client that joins by a Welcome, one that joins by an external commit, and an observer.
+
+use hushwood_codec::Writer;
+use hushwood_crypto::{CipherSuite, Random, verify_with_label};
+
+use crate::credential::{Claim, CredentialCheck, Subject};
+use crate::error::{Error, NotNow, Unsupported, Violation};
+use crate::extension::ExtensionType;
+use crate::extension::support::check_group_context;
+use crate::policy::{Policy, Timestamp};
+use crate::tree::{GroupParameters, LeafChecks, LeafPlace, RatchetTree};
+use crate::version::ProtocolVersion;
+use crate::welcome::GroupInfo;
+
+/// What a GroupInfo is verified under.
+#[derive(Clone, Copy)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) suite: &'static dyn CipherSuite,
+    pub(crate) policy: &'a Policy,
+    pub(crate) now: Timestamp,
+}
+
+/// A GroupInfo and its tree, verified against each other. That the group's keys are those of its
+/// confirmation tag is for those to see who have them.
+#[derive(Debug)]
+pub(crate) struct VerifiedGroup {
+    pub(crate) group_info: GroupInfo,
+    pub(crate) tree: RatchetTree,
+    pub(crate) parameters: GroupParameters,
+    /// The credentials to judge: of every member and of every external sender.
+    pub(crate) checks: Vec<CredentialCheck>,
+}
+
+/// Verifies the tree of a GroupInfo, and the GroupInfo by a member of the tree.
+pub(crate) fn verify(
+    group_info: GroupInfo,
+    ratchet_tree: Option<&[u8]>,
+    circumstances: Circumstances<'_>,
+    random: &mut dyn Random,
+) -> Result<VerifiedGroup, Error> {
+    let Circumstances { suite, policy, now } = circumstances;
+    let context = &group_info.group_context;
+    // RFC 9420 §8.1, §12.4.3.1, C162, C331: version and suite are those of the KeyPackage.
+    if context.version != ProtocolVersion::MLS10 {
+        return Err(Unsupported::ProtocolVersion.into());
+    }
+    if context.cipher_suite != suite.id() {
+        return Err(Violation::KeyPackageSuite.into());
+    }
+    // C256, C375: what stands in the context belongs there.
+    check_group_context(&context.extensions, suite)?;
+    let parameters = GroupParameters::new(context.version, context.cipher_suite, &context.extensions)?;
+
+    // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
+    let extension = group_info.extensions.get(ExtensionType::RATCHET_TREE);
+    let data = extension.map(|extension| extension.extension_data.as_slice()).or(ratchet_tree);
+    let tree = RatchetTree::from_extension(suite, data.ok_or(NotNow::TreeMissing)?, policy)?;
+    // C333, C374: however the tree was obtained, its hash is the one in the group context.
+    if tree.tree_hash()?.as_bytes() != context.tree_hash {
+        return Err(Violation::TreeHash.into());
+    }
+
+    // C323, C324, C351: a member has signed the GroupInfo.
+    let signer = tree.leaf(group_info.signer)?.ok_or(Violation::GroupInfoSigner)?;
+    let mut tbs = Writer::new();
+    group_info.encode_tbs(&mut tbs);
+    let signature = &group_info.signature;
+    verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
+        .map_err(|_| Violation::GroupInfoSignature)?;
+
+    // C148, C334: every parent is parent-hash valid.
+    tree.verify_parent_hashes()?;
+    // C335: every leaf is valid, with its own source.
+    let checks = check_leaves(&tree, &context.group_id, &parameters, circumstances, random)?;
+    let senders = (0_u32..).zip(context.extensions.external_senders()?);
+    let senders = senders.map(|(index, sender)| CredentialCheck {
+        subject: Subject::ExternalSender(index),
+        old: None,
+        new: Claim::from(sender),
+        now,
+    });
+    let checks = checks.into_iter().chain(senders).collect();
+    Ok(VerifiedGroup { group_info, tree, parameters, checks })
+}
+
+/// Validates every leaf of a tree (RFC 9420 §7.3), signatures in batches.
+fn check_leaves(
+    tree: &RatchetTree,
+    group_id: &[u8],
+    parameters: &GroupParameters,
+    Circumstances { suite, policy, now }: Circumstances<'_>,
+    random: &mut dyn Random,
+) -> Result<Vec<CredentialCheck>, Error> {
+    let leaves = LeafChecks { suite, policy, now, sending: false };
+    let mut to_verify = Vec::new();
+    let mut checks = Vec::new();
+    for member in tree.members() {
+        let (index, leaf) = member?;
+        let place = LeafPlace::Tree(group_id, index);
+        leaves.alone(leaf, place)?;
+        parameters.check(&leaf.capabilities)?;
+        to_verify.push((leaf, place));
+        let subject = Subject::Member(index);
+        checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
+    }
+    // C119, C120: the members support each other's credentials.
+    parameters.check_members(tree)?;
+    // C127, C128, C413: no key is there twice.
+    tree.check_unique_keys()?;
+    leaves.signatures(&to_verify, random)?;
+    Ok(checks)
+}
