@@ -32,7 +32,7 @@ enum Xtask {
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
-    Wasm,
+    Wasm(wasm::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Xtask::Sections(args) => sections::sections(&args),
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
-        Xtask::Wasm => wasm::wasm(),
+        Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
