@@ -9,9 +9,10 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use common::{CHESS, Folder, TEA, contains, key_file, node, passphrase, put, read, secret, set};
+use common::{CHESS, Folder, Seeded, TEA, contains, key_file, node, passphrase, put, read, secret, set};
 use hushwood::error::StoreReadError;
 use hushwood::transition::{Persist, PersistError, RecordKey, RecordKind, Records};
 use hushwood_crypto::{CryptoError, Random, Secret};
@@ -216,7 +217,7 @@ fn a_row_does_not_open_in_another_bucket_or_under_another_name() {
         put(&mut store, RecordKey::new(CHESS, RecordKind::TreeNode, "a"), "elm");
         let target = rows(&folder).into_iter().find(|row| row.0 != bucket).unwrap();
         let place = if column == "bucket" { (target.0, name) } else { (bucket, target.1) };
-        let insert = "INSERT INTO records VALUES (?1, ?2, ?3)";
+        let insert = "INSERT INTO records VALUES (?1, ?2, NULL, ?3)";
         folder.raw().execute(insert, (place.0, place.1, value)).unwrap();
         let instance = if column == "bucket" { CHESS } else { TEA };
         assert_eq!(store.list(instance, RecordKind::TreeNode).unwrap_err(), StoreReadError::Corrupt);
@@ -262,33 +263,107 @@ fn store_version(folder: &Folder) -> u32 {
     folder.raw().query_row("SELECT coalesce(max(version), 0) FROM heads", [], |row| row.get(0)).unwrap()
 }
 
+/// The salts in use.
+fn salts(folder: &Folder) -> Vec<Vec<u8>> {
+    let raw = folder.raw();
+    let mut select = raw.prepare("SELECT salt FROM salts WHERE free = 0").unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 #[test]
 fn what_is_erased_or_replaced_leaves_the_disk_with_the_checkpoint() {
     let folder = Folder::new();
     let mut store = folder.create();
+    let epoch = RecordKey::new(TEA, RecordKind::Epoch, "");
     put(&mut store, node("erased"), [1; 300]);
     put(&mut store, node("replaced"), [2; 300]);
-    put(&mut store, node("long"), [3; 20_000]);
-    put(&mut store, RecordKey::new(TEA, RecordKind::Epoch, ""), [4; 300]);
-    let sealed: Vec<_> = rows(&folder).into_iter().map(|row| row.2).collect();
+    put(&mut store, ratchet("erased"), [3; 20_000]);
+    put(&mut store, ratchet("replaced"), [4; 300]);
+    put(&mut store, epoch.clone(), [5; 300]);
+    let mut gone: Vec<_> = rows(&folder).into_iter().map(|row| row.2).collect();
+    gone.extend(salts(&folder));
+    assert_eq!(gone.len(), 8);
     put(&mut store, RecordKey::new(CHESS, RecordKind::Group, ""), "kept");
     store.checkpoint().unwrap();
-    assert!(sealed.iter().all(|value| contains(&folder.bytes(), &value[..64])));
+    assert!(gone.iter().all(|value| contains(&folder.bytes(), &value[..32])));
 
-    store.persist(&set(|writes| writes.erase(node("erased")))).unwrap();
-    store.persist(&set(|writes| writes.put(node("replaced"), secret([5; 310])))).unwrap();
-    store.persist(&set(|writes| writes.erase(node("long")))).unwrap();
-    store.persist(&set(|writes| writes.erase(RecordKey::new(TEA, RecordKind::Epoch, "")))).unwrap();
+    let writes = set(|writes| {
+        writes.erase_instance(TEA);
+        writes.put(node("replaced"), secret([6; 310]));
+        writes.put(ratchet("replaced"), secret([7; 310]));
+    });
+    store.persist(&writes).unwrap();
     store.checkpoint().unwrap();
-    assert_none_of(&sealed, &folder.bytes());
+    assert_none_of(&gone, &folder.bytes());
+
+    let mut gone = salts(&folder);
+    store.persist(&set(|writes| writes.erase(ratchet("replaced")))).unwrap();
+    put(&mut store, RecordKey::new(CHESS, RecordKind::Group, ""), "changed");
+    store.checkpoint().unwrap();
+    assert_eq!((gone.len(), salts(&folder).len()), (2, 1));
+    assert_none_of(&gone, &folder.bytes());
+
+    // A place that is free is used again.
+    gone = salts(&folder);
+    put(&mut store, epoch, "new");
+    store.persist(&set(|writes| writes.erase_instance(CHESS))).unwrap();
+    store.checkpoint().unwrap();
+    assert_none_of(&gone, &folder.bytes());
+    let places: u32 = folder.raw().query_row("SELECT count(*) FROM salts", [], |row| row.get(0)).unwrap();
+    assert_eq!(places, 4);
 }
 
-/// No 16 bytes in a row of any sealed value are left.
-fn assert_none_of(sealed: &[Vec<u8>], bytes: &[u8]) {
-    let known: std::collections::HashSet<&[u8]> =
-        sealed.iter().flat_map(|value| value.chunks_exact(16)).collect();
+fn ratchet(id: impl AsRef<[u8]>) -> RecordKey {
+    RecordKey::new(TEA, RecordKind::SecretTree, id.as_ref())
+}
+
+/// No 16 bytes in a row of any of them are left.
+fn assert_none_of(gone: &[Vec<u8>], bytes: &[u8]) {
+    let known: HashSet<&[u8]> = gone.iter().flat_map(|value| value.chunks_exact(16)).collect();
     let left = bytes.windows(16).filter(|window| known.contains(window)).count();
-    assert_eq!(left, 0, "{left} pieces of {} erased values are left", sealed.len());
+    assert_eq!(left, 0, "{left} pieces of {} erased values are left", gone.len());
+}
+
+#[test]
+fn no_key_is_left_behind_when_rows_move_between_pages() {
+    let folder = Folder::new();
+    let mut store = folder.create();
+    let mut random = Seeded(1);
+    let (mut gone, mut number) = (Vec::new(), 0_u32);
+    for round in 0..40_u32 {
+        // Rows of many lengths come and go, so that pages split, merge and are given back.
+        let writes = set(|writes| {
+            for _ in 0..60 {
+                number += 1;
+                let length = usize::from(random.two_bytes()) % 1800;
+                writes.put(ratchet((number % 701).to_be_bytes()), secret(vec![7; length]));
+            }
+            for _ in 0..40 {
+                writes.erase(ratchet((u32::from(random.two_bytes()) % 701).to_be_bytes()));
+            }
+        });
+        let before = salts(&folder);
+        store.persist(&writes).unwrap();
+        let after: HashSet<_> = salts(&folder).into_iter().collect();
+        gone.extend(before.into_iter().filter(|salt| !after.contains(salt)));
+        if round % 8 == 7 {
+            store.checkpoint().unwrap();
+            assert_none_of(&gone, &folder.bytes());
+        }
+    }
+    assert!(gone.len() > 1500);
+    gone.extend(salts(&folder));
+    store.persist(&set(|writes| writes.erase_instance(TEA))).unwrap();
+    store.close().unwrap();
+    assert_none_of(&gone, &folder.bytes());
+}
+
+impl Seeded {
+    fn two_bytes(&mut self) -> u16 {
+        let mut bytes = [0; 2];
+        self.fill(&mut bytes).unwrap();
+        u16::from_be_bytes(bytes)
+    }
 }
 
 #[test]

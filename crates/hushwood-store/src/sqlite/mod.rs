@@ -5,8 +5,11 @@ mod file;
 mod key;
 mod options;
 mod reading;
+mod rows;
 mod schema;
 mod seal;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,11 +17,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hushwood::error::StoreReadError;
-use hushwood::transition::{
-    InstanceId, Persist, PersistError, Precondition, RecordKey, RecordKind, Records, Write, WriteSet,
-};
+use hushwood::transition::{InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, WriteSet};
 use hushwood_crypto::{Random, Secret};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 
 pub use error::OpenError;
 pub use key::{PassphraseCost, Unlock};
@@ -27,8 +28,9 @@ pub use reading::Reading;
 
 use error::Failure;
 use key::WrappedKey;
+use rows::SealedWrites;
 use schema::Header;
-use seal::{Name, Sealer};
+use seal::Sealer;
 
 /// Records in one file, each sealed under a key that a passphrase or a key file opens.
 ///
@@ -45,11 +47,13 @@ use seal::{Name, Sealer};
 /// file put in place of the new is not noticed here: compare [`generation`](Self::generation) with a
 /// number that is kept elsewhere.
 ///
-/// **Erased.** What is erased or replaced is overwritten in the file, but its sealed bytes stay in the log
-/// beside it until the log is emptied: on [`close`](Self::close) and when dropped, on
-/// [`checkpoint`](Self::checkpoint), which the host calls when it is idle, when the file is opened, and by
-/// a write that finds the last time 1,000 steps or 60 seconds ago. Until then who has the store key as well
-/// can read them. Blocks that the file system or the disk keeps to itself are out of reach.
+/// **Erased.** What is erased or replaced is overwritten in the file, and what may hold secrets was sealed
+/// under a key of its own, which is overwritten too. But both stay in the log beside the file until that is
+/// emptied: on [`close`](Self::close) and when dropped, on [`checkpoint`](Self::checkpoint), which the host
+/// calls when it is idle, when the file is opened, and by a write that finds the last time 1,000 steps or 60
+/// seconds ago. Until then who has the store key as well can read them. Blocks that the file system or the
+/// disk keeps to itself are out of reach. Of the public tree (who was a member when), which has no keys of
+/// its own, pieces may stay in the file until their place is used again.
 pub struct SqliteStore {
     connection: Connection,
     id: [u8; 16],
@@ -285,115 +289,29 @@ impl Persist for SqliteStore {
     fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
         self.refuse_if_poisoned()?;
         // Before the lock is taken: others need not wait for our cryptography.
-        let sealed = Sealed::new(writes, &self.sealer, &mut *self.options.random)?;
+        let sealed = SealedWrites::new(writes, &self.sealer, &mut *self.options.random)?;
         self.transaction(|connection| sealed.write(connection))?;
         self.checkpoint_if_due();
         Ok(())
     }
 }
 
-/// A write set as it goes into the file.
-struct Sealed {
-    heads: Vec<(Name, Precondition)>,
-    erased_buckets: Vec<Name>,
-    rows: Vec<Row>,
-}
-
-struct Row {
-    bucket: Name,
-    name: Name,
-    /// `None` erases.
-    value: Option<Vec<u8>>,
-}
-
-impl Row {
-    fn new(
-        key: &RecordKey,
-        write: &Write,
-        sealer: &Sealer,
-        random: &mut dyn Random,
-    ) -> Result<Self, PersistError> {
-        let value = match write {
-            // No randomness, or too long for the cipher: nothing has been begun.
-            Write::Put(content) => {
-                Some(sealer.seal(key, content, random).map_err(|_| PersistError::Refused)?)
-            }
-            Write::Erase => None,
-        };
-        Ok(Self { bucket: sealer.bucket(key.instance, key.kind), name: sealer.name(key), value })
-    }
-}
-
-impl Sealed {
-    fn new(writes: &WriteSet, sealer: &Sealer, random: &mut dyn Random) -> Result<Self, PersistError> {
-        let buckets = |instance| RecordKind::ALL.iter().map(move |kind| sealer.bucket(instance, *kind));
-        Ok(Self {
-            heads: writes.preconditions().map(|(id, precondition)| (sealer.head(id), precondition)).collect(),
-            erased_buckets: writes.erased_instances().flat_map(buckets).collect(),
-            rows: writes
-                .writes()
-                .map(|(key, write)| Row::new(key, write, sealer, random))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-
-    fn write(&self, connection: &Connection) -> Result<(), Failure> {
-        for (name, precondition) in &self.heads {
-            if version(connection, name)? != precondition.expected {
-                return Err(Failure::Stale);
-            }
-        }
-        let mut erase_bucket = connection.prepare_cached("DELETE FROM records WHERE bucket = ?1")?;
-        for bucket in &self.erased_buckets {
-            erase_bucket.execute([bucket])?;
-        }
-        let mut put = connection.prepare_cached("INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3)")?;
-        let mut erase = connection.prepare_cached("DELETE FROM records WHERE bucket = ?1 AND name = ?2")?;
-        for Row { bucket, name, value } in &self.rows {
-            match value {
-                Some(value) => put.execute(params![bucket, name, value])?,
-                None => erase.execute([bucket, name])?,
-            };
-        }
-        let mut advance = connection.prepare_cached("INSERT OR REPLACE INTO heads VALUES (?1, ?2)")?;
-        for (name, precondition) in &self.heads {
-            advance.execute(params![name, precondition.next])?;
-        }
-        connection.prepare_cached("UPDATE store SET steps = steps + 1")?.execute([])?;
-        Ok(())
-    }
-}
-
-/// The version of an instance, 0 if there is none.
-fn version(connection: &Connection, head: &Name) -> rusqlite::Result<u64> {
-    let mut select = connection.prepare_cached("SELECT version FROM heads WHERE name = ?1")?;
-    Ok(select.query_row([head], |row| row.get(0)).optional()?.unwrap_or(0))
-}
-
 impl Records for SqliteStore {
     fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
         let head = self.sealer.head(instance);
-        self.query(|connection| version(connection, &head))
+        self.query(|connection| rows::version(connection, &head))
     }
 
     fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
         let (bucket, name) = (self.sealer.bucket(key.instance, key.kind), self.sealer.name(key));
-        let row: Option<Vec<u8>> = self.query(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT value FROM records WHERE bucket = ?1 AND name = ?2")?;
-            select.query_row([bucket, name], |row| row.get(0)).optional()
-        })?;
-        row.map(|row| Ok(self.sealer.open(&bucket, &name, &row)?.1)).transpose()
+        let row = self.query(|connection| rows::get(connection, (&bucket, &name)))?;
+        row.map(|row| Ok(self.sealer.open((&bucket, &name), &row)?.1)).transpose()
     }
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         let bucket = self.sealer.bucket(instance, kind);
-        let rows: Vec<(Vec<u8>, Vec<u8>)> = self.query(|connection| {
-            let mut select =
-                connection.prepare_cached("SELECT name, value FROM records WHERE bucket = ?1")?;
-            select.query_map([bucket], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
-        let open = |(name, row): (Vec<u8>, Vec<u8>)| self.sealer.open(&bucket, &name, &row);
+        let rows = self.query(|connection| rows::list(connection, &bucket))?;
+        let open = |(name, row)| self.sealer.open((&bucket, &name), &row);
         let mut records = rows.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
         records.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         Ok(records)

@@ -35,9 +35,16 @@ const TABLES: &str = "
     CREATE TABLE records (
         bucket BLOB,
         name   BLOB,
+        slot   INTEGER,
         value  BLOB NOT NULL,
         PRIMARY KEY (bucket, name)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE salts (
+        slot INTEGER PRIMARY KEY,
+        salt BLOB NOT NULL,
+        free INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX free_salts ON salts (slot) WHERE free = 1;
 ";
 
 /// What a store says of itself to who can't open it.

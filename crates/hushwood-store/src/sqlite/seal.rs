@@ -5,8 +5,10 @@
 //! ```text
 //! bucket = HMAC-SHA-256(name key, 1 || instance || kind)[..16]
 //! name   = HMAC-SHA-256(name key, 2 || instance || kind || id)[..16]
-//! value  = nonce || XChaCha20-Poly1305(seal key, nonce, AAD, instance || kind || u32 length || id || content)
+//! value  = nonce || XChaCha20-Poly1305(key, nonce, AAD, instance || kind || u32 length || id || content)
 //! AAD    = u16 format || bucket || name
+//! key    = HMAC-SHA-256(row key, salt), of which the salt can be erased, for kinds that may hold secrets;
+//!          the seal key for the others
 //! ```
 //!
 //! Bucket and name stand for instance, kind and id, so a value that is moved to another row does not
@@ -20,27 +22,36 @@ use hushwood::error::StoreReadError;
 use hushwood::transition::{InstanceId, RecordKey, RecordKind};
 use hushwood_crypto::{CryptoError, Random, Secret};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::sqlite::schema::FORMAT;
 
 /// A bucket, a record's name, or the name of an instance's version, as they stand in the file.
 pub(super) type Name = [u8; 16];
 
-/// The two keys under the store key.
+/// What makes the key of one row, and erases it by being erased.
+pub(super) type Salt = [u8; 32];
+
+/// A row as it stands in the file.
+pub(super) struct Sealed {
+    pub(super) value: Vec<u8>,
+    pub(super) salt: Option<Salt>,
+}
+
+/// The keys under the store key.
 pub(super) struct Sealer {
+    /// For kinds that hold no secrets.
     cipher: XChaCha20Poly1305,
     names: Hmac<Sha256>,
+    rows: Hmac<Sha256>,
 }
 
 impl Sealer {
     pub(super) fn new(store_key: &Secret) -> Result<Self, CryptoError> {
-        let seal_key = derive(store_key, b"hushwood store seal")?;
-        let name_key = derive(store_key, b"hushwood store name")?;
         Ok(Self {
-            cipher: XChaCha20Poly1305::new_from_slice(&*seal_key).map_err(|_| CryptoError::Provider)?,
-            names: <Hmac<Sha256> as KeyInit>::new_from_slice(&*name_key)
-                .map_err(|_| CryptoError::Provider)?,
+            cipher: cipher(&*derive(store_key, b"hushwood store seal")?)?,
+            names: hmac(&*derive(store_key, b"hushwood store name")?)?,
+            rows: hmac(&*derive(store_key, b"hushwood store row")?)?,
         })
     }
 
@@ -74,7 +85,8 @@ impl Sealer {
         key: &RecordKey,
         content: &Secret,
         random: &mut dyn Random,
-    ) -> Result<Vec<u8>, CryptoError> {
+    ) -> Result<Sealed, CryptoError> {
+        let salt = if is_public(key.kind) { None } else { Some(random.array()?) };
         let nonce: [u8; NONCE] = random.array()?;
         let id_length = u32::try_from(key.id.len()).map_err(|_| CryptoError::InputTooLong)?.to_be_bytes();
         let kind = [key.kind.number()];
@@ -82,38 +94,58 @@ impl Sealer {
             [&nonce, key.instance.as_bytes().as_slice(), &kind, &id_length, &key.id, content.expose()];
         let length: usize = parts.iter().map(|part| part.len()).sum();
         // The whole capacity at once: a buffer that grows leaves copies behind.
-        let mut row = Zeroizing::new(Vec::with_capacity(length.saturating_add(TAG)));
-        parts.iter().for_each(|part| row.extend_from_slice(part));
+        let mut value = Zeroizing::new(Vec::with_capacity(length.saturating_add(TAG)));
+        parts.iter().for_each(|part| value.extend_from_slice(part));
         let aad = associated_data(&self.bucket(key.instance, key.kind), &self.name(key));
-        let (_, plaintext) = row.split_at_mut(NONCE);
+        let (_, plaintext) = value.split_at_mut(NONCE);
         let tag = self
-            .cipher
+            .cipher(salt.as_ref())?
             .encrypt_inout_detached(&XNonce::from(nonce), &aad, plaintext.into())
             .map_err(|_| CryptoError::InputTooLong)?;
-        row.extend_from_slice(&tag);
-        Ok(std::mem::take(&mut *row))
+        value.extend_from_slice(&tag);
+        Ok(Sealed { value: std::mem::take(&mut *value), salt })
     }
 
     /// Opens a row: which record it is, and its content.
     pub(super) fn open(
         &self,
-        bucket: &Name,
-        name: &[u8],
-        row: &[u8],
+        place: (&Name, &Name),
+        row: &Sealed,
     ) -> Result<(Vec<u8>, Secret), StoreReadError> {
-        let plaintext = self.decrypt(bucket, name, row).ok_or(StoreReadError::Corrupt)?;
+        let plaintext = self.decrypt(place, row).ok_or(StoreReadError::Corrupt)?;
         parse(&plaintext).ok_or(StoreReadError::Corrupt)
     }
 
-    fn decrypt(&self, bucket: &Name, name: &[u8], row: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, rest) = row.split_first_chunk::<NONCE>()?;
+    fn decrypt(&self, (bucket, name): (&Name, &Name), row: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, rest) = row.value.split_first_chunk::<NONCE>()?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG>()?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let aad = associated_data(bucket, name);
         let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
-        self.cipher.decrypt_inout_detached(&nonce, &aad, buffer.as_mut_slice().into(), &tag).ok()?;
+        let cipher = self.cipher(row.salt.as_ref()).ok()?;
+        cipher.decrypt_inout_detached(&nonce, &aad, buffer.as_mut_slice().into(), &tag).ok()?;
         Some(buffer)
     }
+
+    fn cipher(&self, salt: Option<&Salt>) -> Result<XChaCha20Poly1305, CryptoError> {
+        let Some(salt) = salt else { return Ok(self.cipher.clone()) };
+        let mut key = self.rows.clone().chain_update(salt).finalize().into_bytes();
+        let cipher = cipher(&key);
+        key.zeroize();
+        cipher
+    }
+}
+
+/// Kinds that tell about the members and hold nothing that a key is made from.
+fn is_public(kind: RecordKind) -> bool {
+    matches!(
+        kind,
+        RecordKind::PastMember
+            | RecordKind::Policy
+            | RecordKind::TreeKey
+            | RecordKind::TreeNode
+            | RecordKind::TreeSummary
+    )
 }
 
 /// `instance || kind || u32 length || id || content`: the id and the content.
@@ -128,8 +160,16 @@ fn associated_data(bucket: &Name, name: &[u8]) -> Vec<u8> {
     [FORMAT.to_be_bytes().as_slice(), bucket, name].concat()
 }
 
+fn cipher(key: &[u8]) -> Result<XChaCha20Poly1305, CryptoError> {
+    XChaCha20Poly1305::new_from_slice(key).map_err(|_| CryptoError::Provider)
+}
+
+fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, CryptoError> {
+    <Hmac<Sha256> as KeyInit>::new_from_slice(key).map_err(|_| CryptoError::Provider)
+}
+
 /// A key of 32 bytes for one purpose.
-pub(super) fn derive(key: &Secret, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
+fn derive(key: &Secret, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
     let mut derived = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(None, key.expose())
         .expand(purpose, derived.as_mut_slice())
@@ -158,60 +198,77 @@ mod tests {
         Sealer::new(&Secret::new(vec![7; 32])).unwrap()
     }
 
-    fn key(id: &str) -> RecordKey {
-        RecordKey::new(InstanceId::new([1; 16]), RecordKind::TreeNode, id)
+    /// One of a kind with a salt, one of a kind without.
+    fn keys() -> [RecordKey; 2] {
+        [RecordKind::Epoch, RecordKind::TreeNode]
+            .map(|kind| RecordKey::new(InstanceId::new([1; 16]), kind, "a"))
     }
 
-    fn place(key: &RecordKey) -> (Name, Name) {
-        (sealer().bucket(key.instance, key.kind), sealer().name(key))
+    fn open(key: &RecordKey, row: &Sealed) -> Result<(Vec<u8>, Secret), StoreReadError> {
+        sealer().open((&sealer().bucket(key.instance, key.kind), &sealer().name(key)), row)
     }
 
     #[test]
     fn a_row_opens_in_its_place_and_nowhere_else() {
-        let row = sealer().seal(&key("a"), &Secret::new(vec![5; 40]), &mut Counter(0)).unwrap();
-        let (bucket, name) = place(&key("a"));
-        let (id, content) = sealer().open(&bucket, &name, &row).unwrap();
-        assert_eq!((id.as_slice(), content.expose()), (b"a".as_slice(), [5; 40].as_slice()));
-
-        let others = [
-            key("b"),
-            RecordKey { kind: RecordKind::TreeKey, ..key("a") },
-            RecordKey { instance: InstanceId::new([2; 16]), ..key("a") },
-        ];
-        for other in others {
-            let (bucket, name) = place(&other);
-            assert_eq!(sealer().open(&bucket, &name, &row).unwrap_err(), StoreReadError::Corrupt);
+        for key in keys() {
+            let row = sealer().seal(&key, &Secret::new(vec![5; 40]), &mut Counter(0)).unwrap();
+            let (id, content) = open(&key, &row).unwrap();
+            assert_eq!((id.as_slice(), content.expose()), (b"a".as_slice(), [5; 40].as_slice()));
+            let others = [
+                RecordKey { id: b"b".to_vec(), ..key.clone() },
+                RecordKey { kind: RecordKind::TreeKey, ..key.clone() },
+                RecordKey { instance: InstanceId::new([2; 16]), ..key.clone() },
+            ];
+            for other in others {
+                assert_eq!(open(&other, &row).unwrap_err(), StoreReadError::Corrupt);
+            }
         }
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
-        let row = sealer().seal(&key("a"), &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
-        let (bucket, name) = place(&key("a"));
-        for bit in 0..row.len() * 8 {
-            let mut other = row.clone();
-            other[bit / 8] ^= 1 << (bit % 8);
-            assert!(sealer().open(&bucket, &name, &other).is_err());
-        }
-        for length in 0..row.len() {
-            assert!(sealer().open(&bucket, &name, &row[..length]).is_err());
+        for key in keys() {
+            let Sealed { value, salt } =
+                sealer().seal(&key, &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
+            for bit in 0..value.len() * 8 {
+                let mut value = value.clone();
+                value[bit / 8] ^= 1 << (bit % 8);
+                assert!(open(&key, &Sealed { value, salt }).is_err());
+            }
+            for length in 0..value.len() {
+                assert!(open(&key, &Sealed { value: value[..length].to_vec(), salt }).is_err());
+            }
         }
     }
 
     #[test]
+    fn without_its_salt_a_row_does_not_open() {
+        let [secret, public] = keys();
+        let row = sealer().seal(&secret, &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
+        for salt in [None, Some([0; 32])] {
+            assert!(open(&secret, &Sealed { value: row.value.clone(), salt }).is_err());
+        }
+        assert!(sealer().seal(&public, &Secret::zero(4), &mut Counter(0)).unwrap().salt.is_none());
+    }
+
+    #[test]
     fn sealing_twice_gives_two_ciphertexts_and_stops_with_the_randomness() {
-        let mut random = Counter(253);
-        let content = Secret::new(vec![5; 4]);
-        let rows = [(); 2].map(|()| sealer().seal(&key("a"), &content, &mut random).unwrap());
-        assert_ne!(rows[0], rows[1]);
-        assert_eq!(sealer().seal(&key("a"), &content, &mut random), Err(CryptoError::Random));
+        for key in keys() {
+            let mut random = Counter(0);
+            let content = Secret::new(vec![5; 4]);
+            let rows = [(); 2].map(|()| sealer().seal(&key, &content, &mut random).unwrap().value);
+            assert_ne!(rows[0], rows[1]);
+            let mut random = Counter(255);
+            assert_eq!(sealer().seal(&key, &content, &mut random).err(), Some(CryptoError::Random));
+        }
     }
 
     #[test]
     fn names_differ_between_stores_and_tell_nothing() {
         let other = Sealer::new(&Secret::new(vec![8; 32])).unwrap();
-        assert_ne!(other.name(&key("a")), sealer().name(&key("a")));
-        assert_ne!(sealer().name(&key("")), sealer().bucket(key("").instance, key("").kind));
-        assert_ne!(sealer().head(key("").instance), sealer().bucket(key("").instance, key("").kind));
+        let [key, _] = keys().map(|key| RecordKey { id: Vec::new(), ..key });
+        assert_ne!(other.name(&key), sealer().name(&key));
+        assert_ne!(sealer().name(&key), sealer().bucket(key.instance, key.kind));
+        assert_ne!(sealer().head(key.instance), sealer().bucket(key.instance, key.kind));
     }
 }

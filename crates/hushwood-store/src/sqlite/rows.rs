@@ -1,0 +1,164 @@
+//! A write set on its way into the file, and the reads of what is there.
+//!
+//! SQLite overwrites what it deletes (`secure_delete`), but not the copies that stay in the gaps of its
+//! pages when rows move between them. So a record that may hold secrets is sealed under a key of its own,
+//! whose salt lies in a table where nothing ever moves: salts are appended, overwritten in place with
+//! others of the same length, and never deleted. Overwriting the salt erases the record, wherever SQLite
+//! may have left pieces of it.
+
+use hushwood::transition::{PersistError, Precondition, RecordKey, RecordKind, Write, WriteSet};
+use hushwood_crypto::Random;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::sqlite::error::Failure;
+use crate::sqlite::seal::{Name, Salt, Sealed, Sealer};
+
+/// A write set as it goes into the file.
+pub(super) struct SealedWrites {
+    heads: Vec<(Name, Precondition)>,
+    erased_buckets: Vec<Name>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    bucket: Name,
+    name: Name,
+    /// `None` erases.
+    value: Option<Sealed>,
+}
+
+impl SealedWrites {
+    pub(super) fn new(
+        writes: &WriteSet,
+        sealer: &Sealer,
+        random: &mut dyn Random,
+    ) -> Result<Self, PersistError> {
+        let buckets = |instance| RecordKind::ALL.iter().map(move |kind| sealer.bucket(instance, *kind));
+        Ok(Self {
+            heads: writes.preconditions().map(|(id, precondition)| (sealer.head(id), precondition)).collect(),
+            erased_buckets: writes.erased_instances().flat_map(buckets).collect(),
+            rows: writes
+                .writes()
+                .map(|(key, write)| Row::new(key, write, sealer, random))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Checks and writes everything, in the transaction that the caller has begun.
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), Failure> {
+        for (head, precondition) in &self.heads {
+            if version(connection, head)? != precondition.expected {
+                return Err(Failure::Stale);
+            }
+        }
+        for bucket in &self.erased_buckets {
+            erase_bucket(connection, bucket)?;
+        }
+        for Row { bucket, name, value } in &self.rows {
+            match value {
+                Some(value) => put(connection, (bucket, name), value)?,
+                None => erase(connection, (bucket, name))?,
+            }
+        }
+        let mut advance = connection.prepare_cached("INSERT OR REPLACE INTO heads VALUES (?1, ?2)")?;
+        for (head, precondition) in &self.heads {
+            advance.execute(params![head, precondition.next])?;
+        }
+        connection.prepare_cached("UPDATE store SET steps = steps + 1")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Row {
+    fn new(
+        key: &RecordKey,
+        write: &Write,
+        sealer: &Sealer,
+        random: &mut dyn Random,
+    ) -> Result<Self, PersistError> {
+        let value = match write {
+            // No randomness, or too long for the cipher: nothing has been begun.
+            Write::Put(content) => {
+                Some(sealer.seal(key, content, random).map_err(|_| PersistError::Refused)?)
+            }
+            Write::Erase => None,
+        };
+        Ok(Self { bucket: sealer.bucket(key.instance, key.kind), name: sealer.name(key), value })
+    }
+}
+
+/// The version of an instance, 0 if there is none.
+pub(super) fn version(connection: &Connection, head: &Name) -> rusqlite::Result<u64> {
+    let mut select = connection.prepare_cached("SELECT version FROM heads WHERE name = ?1")?;
+    Ok(select.query_row([head], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// A record.
+pub(super) fn get(connection: &Connection, place: (&Name, &Name)) -> rusqlite::Result<Option<Sealed>> {
+    let mut select = connection.prepare_cached(
+        "SELECT value, salt FROM records LEFT JOIN salts USING (slot) WHERE bucket = ?1 AND name = ?2",
+    )?;
+    select
+        .query_row([place.0, place.1], |row| Ok(Sealed { value: row.get(0)?, salt: row.get(1)? }))
+        .optional()
+}
+
+/// All records of a bucket, with their names.
+pub(super) fn list(connection: &Connection, bucket: &Name) -> rusqlite::Result<Vec<(Name, Sealed)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT name, value, salt FROM records LEFT JOIN salts USING (slot) WHERE bucket = ?1",
+    )?;
+    let rows = select
+        .query_map([bucket], |row| Ok((row.get(0)?, Sealed { value: row.get(1)?, salt: row.get(2)? })))?;
+    rows.collect()
+}
+
+fn put(connection: &Connection, (bucket, name): (&Name, &Name), sealed: &Sealed) -> rusqlite::Result<()> {
+    let slot = match &sealed.salt {
+        Some(salt) => Some(put_salt(connection, (bucket, name), salt)?),
+        None => None,
+    };
+    let mut put = connection.prepare_cached("INSERT OR REPLACE INTO records VALUES (?1, ?2, ?3, ?4)")?;
+    put.execute(params![bucket, name, slot, sealed.value])?;
+    Ok(())
+}
+
+/// Writes a salt over the one that the record had, over one that is free, or at the end.
+fn put_salt(connection: &Connection, (bucket, name): (&Name, &Name), salt: &Salt) -> rusqlite::Result<i64> {
+    let mut own = connection.prepare_cached("SELECT slot FROM records WHERE bucket = ?1 AND name = ?2")?;
+    let own: Option<Option<i64>> = own.query_row([bucket, name], |row| row.get(0)).optional()?;
+    if let Some(slot) = own.flatten() {
+        let mut update = connection.prepare_cached("UPDATE salts SET salt = ?2 WHERE slot = ?1")?;
+        update.execute(params![slot, salt])?;
+        return Ok(slot);
+    }
+    let mut free = connection.prepare_cached("SELECT slot FROM salts WHERE free = 1 LIMIT 1")?;
+    let free: Option<i64> = free.query_row([], |row| row.get(0)).optional()?;
+    if let Some(slot) = free {
+        let mut update = connection.prepare_cached("UPDATE salts SET salt = ?2, free = 0 WHERE slot = ?1")?;
+        update.execute(params![slot, salt])?;
+        return Ok(slot);
+    }
+    connection.prepare_cached("INSERT INTO salts (salt, free) VALUES (?1, 0)")?.insert([salt])
+}
+
+fn erase(connection: &Connection, (bucket, name): (&Name, &Name)) -> rusqlite::Result<()> {
+    let mut efface = connection.prepare_cached(
+        "UPDATE salts SET salt = zeroblob(32), free = 1
+         WHERE slot = (SELECT slot FROM records WHERE bucket = ?1 AND name = ?2)",
+    )?;
+    efface.execute([bucket, name])?;
+    let mut delete = connection.prepare_cached("DELETE FROM records WHERE bucket = ?1 AND name = ?2")?;
+    delete.execute([bucket, name])?;
+    Ok(())
+}
+
+fn erase_bucket(connection: &Connection, bucket: &Name) -> rusqlite::Result<()> {
+    let mut efface = connection.prepare_cached(
+        "UPDATE salts SET salt = zeroblob(32), free = 1
+         WHERE slot IN (SELECT slot FROM records WHERE bucket = ?1)",
+    )?;
+    efface.execute([bucket])?;
+    connection.prepare_cached("DELETE FROM records WHERE bucket = ?1")?.execute([bucket])?;
+    Ok(())
+}
