@@ -11,7 +11,9 @@
     reason = "only tests depend on this crate"
 )]
 
+pub mod counting_store;
 pub mod differential;
+pub mod failing_store;
 pub mod mls_vectors;
 pub mod no_random;
 pub mod random;

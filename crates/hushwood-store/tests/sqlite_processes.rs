@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -100,7 +100,7 @@ fn write_until_killed(mut store: SqliteStore) {
             writes.erase(ratchet(version));
         });
         store.persist(&writes).unwrap();
-        writeln!(std::io::stdout(), "written {next}").unwrap();
+        println!("written {next}");
     }
 }
 
