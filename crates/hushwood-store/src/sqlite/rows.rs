@@ -76,14 +76,15 @@ impl Row {
         sealer: &Sealer,
         random: &mut dyn Random,
     ) -> Result<Self, PersistError> {
+        let (bucket, name) = (sealer.bucket(key.instance, key.kind), sealer.name(key));
         let value = match write {
             // No randomness, or too long for the cipher: nothing has been begun.
             Write::Put(content) => {
-                Some(sealer.seal(key, content, random).map_err(|_| PersistError::Refused)?)
+                Some(sealer.seal((&bucket, &name), key, content, random).map_err(|_| PersistError::Refused)?)
             }
             Write::Erase => None,
         };
-        Ok(Self { bucket: sealer.bucket(key.instance, key.kind), name: sealer.name(key), value })
+        Ok(Self { bucket, name, value })
     }
 }
 

@@ -79,9 +79,10 @@ impl Sealer {
         name
     }
 
-    /// Seals the content of a record for its place.
+    /// Seals the content of a record for its place, which is its bucket and name.
     pub(super) fn seal(
         &self,
+        (bucket, name): (&Name, &Name),
         key: &RecordKey,
         content: &Secret,
         random: &mut dyn Random,
@@ -96,7 +97,7 @@ impl Sealer {
         // The whole capacity at once: a buffer that grows leaves copies behind.
         let mut value = Zeroizing::new(Vec::with_capacity(length.saturating_add(TAG)));
         parts.iter().for_each(|part| value.extend_from_slice(part));
-        let aad = associated_data(&self.bucket(key.instance, key.kind), &self.name(key));
+        let aad = associated_data(bucket, name);
         let (_, plaintext) = value.split_at_mut(NONCE);
         let tag = self
             .cipher(salt.as_ref())?
@@ -204,6 +205,11 @@ mod tests {
             .map(|kind| RecordKey::new(InstanceId::new([1; 16]), kind, "a"))
     }
 
+    fn seal(key: &RecordKey, content: &Secret, random: &mut Counter) -> Result<Sealed, CryptoError> {
+        let place = (&sealer().bucket(key.instance, key.kind), &sealer().name(key));
+        sealer().seal(place, key, content, random)
+    }
+
     fn open(key: &RecordKey, row: &Sealed) -> Result<(Vec<u8>, Secret), StoreReadError> {
         sealer().open((&sealer().bucket(key.instance, key.kind), &sealer().name(key)), row)
     }
@@ -211,7 +217,7 @@ mod tests {
     #[test]
     fn a_row_opens_in_its_place_and_nowhere_else() {
         for key in keys() {
-            let row = sealer().seal(&key, &Secret::new(vec![5; 40]), &mut Counter(0)).unwrap();
+            let row = seal(&key, &Secret::new(vec![5; 40]), &mut Counter(0)).unwrap();
             let (id, content) = open(&key, &row).unwrap();
             assert_eq!((id.as_slice(), content.expose()), (b"a".as_slice(), [5; 40].as_slice()));
             let others = [
@@ -228,8 +234,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
         for key in keys() {
-            let Sealed { value, salt } =
-                sealer().seal(&key, &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
+            let Sealed { value, salt } = seal(&key, &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
             for bit in 0..value.len() * 8 {
                 let mut value = value.clone();
                 value[bit / 8] ^= 1 << (bit % 8);
@@ -244,11 +249,11 @@ mod tests {
     #[test]
     fn without_its_salt_a_row_does_not_open() {
         let [secret, public] = keys();
-        let row = sealer().seal(&secret, &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
+        let row = seal(&secret, &Secret::new(vec![5; 4]), &mut Counter(0)).unwrap();
         for salt in [None, Some([0; 32])] {
             assert!(open(&secret, &Sealed { value: row.value.clone(), salt }).is_err());
         }
-        assert!(sealer().seal(&public, &Secret::zero(4), &mut Counter(0)).unwrap().salt.is_none());
+        assert!(seal(&public, &Secret::zero(4), &mut Counter(0)).unwrap().salt.is_none());
     }
 
     #[test]
@@ -256,10 +261,10 @@ mod tests {
         for key in keys() {
             let mut random = Counter(0);
             let content = Secret::new(vec![5; 4]);
-            let rows = [(); 2].map(|()| sealer().seal(&key, &content, &mut random).unwrap().value);
+            let rows = [(); 2].map(|()| seal(&key, &content, &mut random).unwrap().value);
             assert_ne!(rows[0], rows[1]);
             let mut random = Counter(255);
-            assert_eq!(sealer().seal(&key, &content, &mut random).err(), Some(CryptoError::Random));
+            assert_eq!(seal(&key, &content, &mut random).err(), Some(CryptoError::Random));
         }
     }
 
