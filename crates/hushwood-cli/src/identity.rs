@@ -1,6 +1,6 @@
 //! Who this home is: a name, and a key for each signature scheme that groups may use.
 
-use hushwood::credential::Credential;
+use hushwood::credential::{Claim, Credential};
 use hushwood::error::{Error, StoreReadError};
 use hushwood::tree::{LeafContent, Supported};
 use hushwood_codec::{Decode, DecodeLimits, Reader, Writer};
@@ -93,6 +93,15 @@ impl Identity {
         let scheme = scheme(suite.id());
         let found = self.keys.iter().find(|(id, _)| *id == scheme);
         found.map(|(_, key)| key).ok_or_else(|| Error::from(CryptoError::PrivateKey).into())
+    }
+
+    /// What it shows, once for each key.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim> {
+        let claim = |key: &SoftwareSigner| Claim {
+            credential: self.credential(),
+            signature_key: key.public_key().clone(),
+        };
+        self.keys.iter().map(move |(_, key)| claim(key))
     }
 
     /// Its safety numbers, one for each key, with a suite that uses it.

@@ -3,10 +3,10 @@
 //! One command, one process: state lives in a home folder, messages are files or pipes. What the
 //! commands do is in `commands`, one file each; what they say in `output`, what goes wrong in `failure`.
 
-#![allow(dead_code)]
-
 mod args;
 mod commands;
+mod commits;
+mod events;
 mod failure;
 mod files;
 mod home;
@@ -15,7 +15,10 @@ mod inspect;
 mod names;
 mod output;
 mod pins;
+mod policy_args;
 mod progress;
+mod receiving;
+mod room;
 mod session;
 mod suite_arg;
 mod system;

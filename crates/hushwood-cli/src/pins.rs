@@ -16,6 +16,7 @@ use hushwood_crypto::Secret;
 use crate::failure::{Class, Failure};
 use crate::home::{Home, Rows};
 use crate::identity;
+use crate::room::credential_name;
 use crate::text;
 use crate::words::Number;
 
@@ -37,6 +38,8 @@ wire_struct! {
     pub(crate) struct Pin {
         /// The safety number's digits.
         digits: Vec<u8>,
+        /// The key's length, which tells its signature scheme; 0 if only the number is known.
+        key_length: u16,
         /// 1 if a person has compared it.
         verified: u8,
     }
@@ -58,9 +61,9 @@ impl Pins {
         self.pins.iter().find(|pin| pin.digits == digits.as_bytes())
     }
 
-    fn put(&self, rows: &mut Rows, identity: &[u8]) -> Result<(), Failure> {
-        rows.put(&row_id(identity), Secret::new(self.to_bytes().map_err(Error::from)?));
-        Ok(())
+    /// True if another key of the same signature scheme is known.
+    fn has_other(&self, key_length: u16) -> bool {
+        self.pins.iter().any(|pin| pin.key_length == key_length)
     }
 }
 
@@ -100,23 +103,49 @@ pub(crate) fn trust(home: &Home, claim: &Claim) -> Result<Trust, Failure> {
     Ok(match pins.find(&number) {
         Some(pin) if pin.verified == 1 => Trust::Verified,
         Some(_) => Trust::FirstSeen,
-        None if pins.pins.is_empty() => Trust::Unknown,
-        None => Trust::Changed,
+        None if pins.has_other(key_length(claim)) => Trust::Changed,
+        None => Trust::Unknown,
     })
 }
 
-/// Remembers a number for a name, as compared by a person or not.
-pub(crate) fn pin(
-    home: &Home,
-    rows: &mut Rows,
-    identity: &[u8],
-    digits: &str,
-    verified: bool,
-) -> Result<(), Failure> {
-    let mut pins = Pins::of(home, identity)?;
-    pins.pins.retain(|pin| pin.digits != digits.as_bytes());
-    pins.pins.push(Pin { digits: digits.as_bytes().to_vec(), verified: verified.into() });
-    pins.put(rows, identity)
+/// Numbers to remember.
+#[derive(Debug, Default)]
+pub(crate) struct NewPins(std::collections::BTreeMap<Vec<u8>, Vec<Pin>>);
+
+impl NewPins {
+    /// A key that was seen with a name, or compared by a person.
+    pub(crate) fn add(&mut self, claim: &Claim, verified: bool) -> Result<(), Failure> {
+        let Credential::Basic { identity } = &claim.credential else { return Ok(()) };
+        let number = identity::number(&claim.credential, &claim.signature_key)?;
+        self.insert(identity, &number.digits(), key_length(claim), verified);
+        Ok(())
+    }
+
+    /// A number that a person has compared, whatever the key behind it.
+    pub(crate) fn accept(&mut self, identity: &[u8], digits: &str) {
+        self.insert(identity, digits, 0, true);
+    }
+
+    fn insert(&mut self, identity: &[u8], digits: &str, key_length: u16, verified: bool) {
+        let pin = Pin { digits: digits.as_bytes().to_vec(), key_length, verified: verified.into() };
+        self.0.entry(identity.to_vec()).or_default().push(pin);
+    }
+
+    /// Adds them to what is known.
+    pub(crate) fn put(self, home: &Home, rows: &mut Rows) -> Result<(), Failure> {
+        for (identity, new) in self.0 {
+            let mut pins = Pins::of(home, &identity)?;
+            pins.pins.retain(|old| new.iter().all(|new| new.digits != old.digits));
+            pins.pins.extend(new);
+            rows.put(&row_id(&identity), Secret::new(pins.to_bytes().map_err(Error::from)?));
+        }
+        Ok(())
+    }
+}
+
+/// All signature schemes have keys of different lengths.
+fn key_length(claim: &Claim) -> u16 {
+    u16::try_from(claim.signature_key.0.len()).unwrap_or(u16::MAX)
 }
 
 /// Judges credentials by what is pinned.
@@ -125,17 +154,11 @@ pub(crate) struct Judge<'h> {
     findings: RefCell<Vec<Finding>>,
 }
 
+/// Something about a claim that has to be told, or that refuses it.
 #[derive(Clone, Debug)]
-struct Finding {
-    identity: Vec<u8>,
-    number: Option<Number>,
-    kind: FindingKind,
-}
-
-#[derive(Clone, Debug)]
-enum FindingKind {
-    FirstUse,
-    Changed,
+enum Finding {
+    FirstUse(Claim, Number),
+    Changed(Claim, Number),
     NotBasic,
     Broken(Failure),
 }
@@ -157,32 +180,46 @@ impl<'h> Judge<'h> {
 
     /// Pins what was seen for the first time and tells the names and their numbers.
     pub(crate) fn first_uses(self, rows: &mut Rows) -> Result<Vec<(String, Number)>, Failure> {
-        let mut told = Vec::new();
-        for Finding { identity, number, .. } in self.findings.into_inner() {
-            let Some(number) = number else { continue };
-            pin(self.home, rows, &identity, &number.digits(), false)?;
-            let name = text::name(&identity);
-            if !told.contains(&(name.clone(), number)) {
-                told.push((name, number));
-            }
+        let (mut pins, mut told) = (NewPins::default(), Vec::new());
+        for finding in self.findings.into_inner() {
+            let Finding::FirstUse(claim, number) = finding else { continue };
+            pins.add(&claim, false)?;
+            told.push((credential_name(&claim.credential), number));
         }
+        pins.put(self.home, rows)?;
         Ok(told)
     }
 
+    /// What there is to say about a claim; nothing if it is known.
     fn look(&self, claim: &Claim) -> Result<Option<Finding>, Failure> {
-        let Credential::Basic { identity } = &claim.credential else {
-            return Ok(Some(Finding { identity: Vec::new(), number: None, kind: FindingKind::NotBasic }));
-        };
+        if !matches!(claim.credential, Credential::Basic { .. }) {
+            return Ok(Some(Finding::NotBasic));
+        }
         let number = identity::number(&claim.credential, &claim.signature_key)?;
-        // Two members of one name in one Welcome: the second must not pass as the first.
-        let before = self.findings.borrow().iter().find(|finding| finding.identity == *identity).cloned();
-        let kind = match (trust(self.home, claim)?, before) {
-            (Trust::Verified | Trust::FirstSeen, _) => return Ok(None),
-            (Trust::Unknown, Some(before)) if before.number != Some(number) => FindingKind::Changed,
-            (Trust::Unknown, _) => FindingKind::FirstUse,
-            (Trust::Changed, _) => FindingKind::Changed,
+        let changed = || Some(Finding::Changed(claim.clone(), number));
+        let finding = match trust(self.home, claim)? {
+            Trust::Verified | Trust::FirstSeen => None,
+            Trust::Changed => changed(),
+            // Two members of one name in one message: the second must not pass as the first.
+            Trust::Unknown => match self.first_use_of(claim) {
+                Some(first) if first == number => None,
+                Some(_) => changed(),
+                None => Some(Finding::FirstUse(claim.clone(), number)),
+            },
         };
-        Ok(Some(Finding { identity: identity.clone(), number: Some(number), kind }))
+        Ok(finding)
+    }
+
+    /// The number that this name was first seen with, a moment ago.
+    fn first_use_of(&self, claim: &Claim) -> Option<Number> {
+        self.findings.borrow().iter().find_map(|finding| match finding {
+            Finding::FirstUse(first, number)
+                if first.credential == claim.credential && key_length(first) == key_length(claim) =>
+            {
+                Some(*number)
+            }
+            _ => None,
+        })
     }
 }
 
@@ -190,43 +227,32 @@ impl CredentialValidator for Judge<'_> {
     fn judge(&self, check: &CredentialCheck) -> Verdict {
         // A member keeps its name, whatever its key.
         let renamed = check.old.as_ref().is_some_and(|old| old.credential != check.new.credential);
-        let finding = match self.look(&check.new) {
-            Ok(None) if renamed => None,
-            Ok(None) => return Verdict::Accept,
-            Ok(Some(finding)) => Some(finding),
-            Err(failure) => {
-                Some(Finding { identity: Vec::new(), number: None, kind: FindingKind::Broken(failure) })
-            }
-        };
-        let accepted = !renamed && finding.as_ref().is_some_and(|f| matches!(f.kind, FindingKind::FirstUse));
+        let finding = self.look(&check.new).unwrap_or_else(|failure| Some(Finding::Broken(failure)));
+        let known = matches!(finding, None | Some(Finding::FirstUse(..)));
         self.findings.borrow_mut().extend(finding);
-        if accepted { Verdict::Accept } else { Verdict::Refuse }
+        if known && !renamed { Verdict::Accept } else { Verdict::Refuse }
     }
 }
 
 impl Finding {
     fn refusal(&self) -> Option<Failure> {
-        let name = text::name(&self.identity);
-        match (&self.kind, &self.number) {
-            (FindingKind::FirstUse, _) => None,
-            (FindingKind::Changed, Some(number)) => Some(changed(&name, number)),
-            (FindingKind::Changed | FindingKind::NotBasic, _) => Some(Failure::new(
-                Class::Unsupported,
-                "a member's credential is of a type that this program does not judge",
-            )),
-            (FindingKind::Broken(failure), _) => Some(failure.clone()),
+        match self {
+            Self::FirstUse(..) => None,
+            Self::Changed(claim, number) => Some(changed(&credential_name(&claim.credential), number)),
+            Self::NotBasic => {
+                let message = "a member's credential is of a type that this program does not judge";
+                Some(Failure::new(Class::Unsupported, message))
+            }
+            Self::Broken(failure) => Some(failure.clone()),
         }
     }
 }
 
 fn changed(name: &str, number: &Number) -> Failure {
-    Failure::refused(format!(
-        "`{name}` shows another key than the one known; its safety number is {}",
-        number.digits()
-    ))
-    .advise(format!(
+    let digits = number.digits();
+    let message = format!("`{name}` shows another key than the one known; its safety number is {digits}");
+    Failure::refused(message).advise(format!(
         "ask `{name}` in person or by phone for their number (`hushwood identity show`); if it is this one, \
-             `hushwood verify --accept '{name}' '{}'` and try again; if not, somebody poses as them",
-        number.digits()
+         `hushwood verify --accept '{name}' '{digits}'` and try again; if not, somebody poses as them"
     ))
 }

@@ -20,14 +20,13 @@ use crate::text;
 pub(crate) struct Session {
     pub(crate) home: Home,
     pub(crate) identity: Identity,
-    pub(crate) output: Output,
 }
 
 impl Session {
     pub(crate) fn open(global: &Global, output: Output) -> Result<Self, Failure> {
         let home = Home::open(global, output)?;
         let identity = Identity::load(&home)?;
-        Ok(Self { home, identity, output })
+        Ok(Self { home, identity })
     }
 }
 

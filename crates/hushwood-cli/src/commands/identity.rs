@@ -1,7 +1,6 @@
 //! `hushwood identity`: who this home is.
 
 use clap::{Args, Subcommand};
-use hushwood::credential::Credential;
 use serde_json::json;
 
 use crate::args::Global;
@@ -9,7 +8,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::identity::Identity;
 use crate::output::{Output, Report};
-use crate::pins;
+use crate::pins::NewPins;
 use crate::session::Session;
 use crate::text;
 
@@ -69,11 +68,9 @@ impl New {
         let mut rows = home.begin()?;
         identity.put(&mut rows)?;
         // Somebody else who shows our name is not us.
-        if let Credential::Basic { identity: name } = identity.credential() {
-            for (_, number) in identity.numbers()? {
-                pins::pin(&home, &mut rows, &name, &number.digits(), true)?;
-            }
-        }
+        let mut pins = NewPins::default();
+        identity.claims().try_for_each(|claim| pins.add(&claim, true))?;
+        pins.put(&home, &mut rows)?;
         home.write(rows)?;
         show("identity new", &home, &identity, false, output)
     }
@@ -81,7 +78,7 @@ impl New {
 
 impl Show {
     fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
-        let Session { home, identity, .. } = Session::open(global, output)?;
+        let Session { home, identity } = Session::open(global, output)?;
         show("identity show", &home, &identity, self.all, output)
     }
 }

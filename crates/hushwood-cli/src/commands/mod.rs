@@ -1,8 +1,26 @@
 //! The commands, one file each.
 
+mod accept;
+mod commit;
 pub(crate) mod completions;
+mod discard;
+mod export;
+mod group;
+mod group_info;
 mod identity;
 mod inspect;
+mod invite;
+mod join;
+mod key_package;
+mod leave;
+mod propose;
+mod psk;
+mod receive;
+mod remove;
+mod resend;
+mod send;
+mod update;
+mod verify;
 
 use clap::Subcommand;
 
@@ -14,6 +32,24 @@ use crate::output::Output;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Identity(identity::IdentityCommand),
+    KeyPackage(key_package::KeyPackageCommand),
+    Group(group::GroupCommand),
+    Invite(invite::Invite),
+    Join(join::Join),
+    Accept(accept::Accept),
+    Discard(discard::Discard),
+    Send(send::Send),
+    Receive(receive::Receive),
+    Propose(propose::Propose),
+    Commit(commit::Commit),
+    Remove(remove::Remove),
+    Update(update::Update),
+    Leave(leave::Leave),
+    Psk(psk::PskCommand),
+    Export(export::Export),
+    GroupInfo(group_info::GroupInfoCommand),
+    Verify(verify::Verify),
+    Resend(resend::Resend),
     Inspect(inspect::Inspect),
     Completions(completions::Completions),
 }
@@ -24,6 +60,24 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
     let global: &Global = &cli.global;
     match cli.command {
         Command::Identity(command) => command.run(global, output),
+        Command::KeyPackage(command) => command.run(global, output),
+        Command::Group(command) => command.run(global, output),
+        Command::Invite(command) => command.run(global, output),
+        Command::Join(command) => command.run(global, output),
+        Command::Accept(command) => command.run(global, output),
+        Command::Discard(command) => command.run(global, output),
+        Command::Send(command) => command.run(global, output),
+        Command::Receive(command) => command.run(global, output),
+        Command::Propose(command) => command.run(global, output),
+        Command::Commit(command) => command.run(global, output),
+        Command::Remove(command) => command.run(global, output),
+        Command::Update(command) => command.run(global, output),
+        Command::Leave(command) => command.run(global, output),
+        Command::Psk(command) => command.run(global, output),
+        Command::Export(command) => command.run(global, output),
+        Command::GroupInfo(command) => command.run(global, output),
+        Command::Verify(command) => command.run(global, output),
+        Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
         Command::Completions(command) => command.run(),
     }

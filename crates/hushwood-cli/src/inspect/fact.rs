@@ -12,8 +12,6 @@ pub(crate) enum Fact {
     Word(String),
     /// A number.
     Number(u64),
-    /// Yes or no.
-    Flag(bool),
     /// Bytes that mean nothing to people.
     Bytes(Vec<u8>),
     /// Bytes from outside that may be text.
@@ -61,7 +59,6 @@ impl Fact {
         match self {
             Self::Word(word) => json!(word),
             Self::Number(number) => json!(number),
-            Self::Flag(flag) => json!(flag),
             Self::Bytes(bytes) => json!(text::hex(bytes)),
             Self::Name(bytes) => json!({ "text": std::str::from_utf8(bytes).ok(), "hex": text::hex(bytes) }),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
@@ -100,12 +97,7 @@ impl Fact {
                     fact.render(lines, name, indent + 1, full);
                 }
             }
-            Self::Word(_)
-            | Self::Number(_)
-            | Self::Flag(_)
-            | Self::Bytes(_)
-            | Self::Name(_)
-            | Self::Absent => {}
+            Self::Word(_) | Self::Number(_) | Self::Bytes(_) | Self::Name(_) | Self::Absent => {}
         }
     }
 
@@ -114,7 +106,6 @@ impl Fact {
         Some(match self {
             Self::Word(word) => word.clone(),
             Self::Number(number) => number.to_string(),
-            Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
             Self::Bytes(bytes) => shown_bytes(bytes, full),
             Self::Name(bytes) => text::name(bytes),
             Self::Absent => "none".to_owned(),

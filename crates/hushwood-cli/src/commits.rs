@@ -1,0 +1,208 @@
+//! Commits of our own: made, written to a file, and applied when the transport has taken them.
+
+use hushwood::commit::Answers;
+use hushwood::credential::CredentialCheck;
+use hushwood::error::Error;
+use hushwood::framing::Sender;
+use hushwood::group::{CommitId, CommitPlan, CommitStaged, Cover, EpochChange, NewProposal, Outgoing};
+use hushwood::proposal::Proposal;
+use hushwood::schedule::Psk;
+use serde_json::{Value, json};
+
+use crate::events;
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::names::GroupName;
+use crate::output::{Folder, Report};
+use crate::pins::Judge;
+use crate::room::Room;
+use crate::session::Session;
+use crate::system::OsRandom;
+use crate::text;
+
+/// What a command wants to commit.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) commit: CommitPlan<'static>,
+    /// The credentials of whoever it adds by its own proposals.
+    pub(crate) checks: Vec<CredentialCheck>,
+}
+
+/// Makes a commit and writes it. In a group of one nobody else can commit, so it is applied at once and
+/// the Welcome written.
+pub(crate) fn make(
+    session: &mut Session,
+    name: &GroupName,
+    folder: &Folder,
+    plan: impl Fn(&Room) -> Result<Plan, Failure>,
+) -> Result<Report, Failure> {
+    let staged = session.home.retrying(|home| {
+        let mut room = Room::open(home, name)?;
+        let epoch = room.group.epoch();
+        let alone = room.group.member_count() == 1;
+        let mut files = vec![name.file(epoch, "commit")];
+        if alone {
+            files.push(name.file(epoch, "welcome"));
+        }
+        folder.check(&files)?;
+        let Plan { commit, checks } = plan(&room)?;
+        let answers = answers_for(home, &room, &commit)?;
+        let mut rows = home.begin()?;
+        let judge = Judge::new(home);
+        judge.judge(&checks)?;
+        let first_uses = judge.first_uses(&mut rows)?;
+        let signer = session.identity.signer(room.group.suite())?;
+        let step = room.group.commit(commit, &answers, signer, text::now(), &mut OsRandom)?;
+        let CommitStaged { id, outgoing, .. } = home.commit_with(step, rows)?;
+        Ok(Staged { id, outgoing, epoch, alone, first_uses: events::first_uses(&first_uses) })
+    })?;
+    let place = folder.write(&name.file(staged.epoch, "commit"), &staged.outgoing.message)?;
+    acknowledge(session, name, &[staged.outgoing])?;
+    let place = place.display().to_string();
+    let mut report =
+        staged.first_uses.add_to(Report::new()).line(format!("wrote {place}")).fact("commit", place);
+    report = report.fact("group", name.as_str()).fact("commit_id", staged.id.to_string());
+    if staged.alone {
+        return apply(session, name, folder, staged.id, report);
+    }
+    Ok(report
+        .fact("applied", false)
+        .fact("epoch", staged.epoch)
+        .line(format!("when the transport has taken it: hushwood accept {name}"))
+        .line(format!("if it took another instead:      hushwood discard {name}")))
+}
+
+/// What was made in one attempt.
+struct Staged {
+    id: CommitId,
+    outgoing: Outgoing,
+    epoch: u64,
+    alone: bool,
+    first_uses: events::FirstUses,
+}
+
+/// Applies a commit and writes its Welcomes.
+pub(crate) fn apply(
+    session: &mut Session,
+    name: &GroupName,
+    folder: &Folder,
+    id: CommitId,
+    report: Report,
+) -> Result<Report, Failure> {
+    let (ended, change, event) = session.home.retrying(|home| {
+        let mut room = Room::open(home, name)?;
+        let ended = room.group.epoch();
+        folder.check(&[])?;
+        let step = room.group.apply(&id, text::now())?;
+        let change = home.commit(step)?;
+        let event = events::epoch_change(&room, &change)?;
+        Ok((ended, change, event))
+    })?;
+    let report = event.add_to(report).fact("applied", true).fact("epoch", change.epoch);
+    write_joiners_files(session, (name, ended), folder, &change, report)
+}
+
+/// Writes what those who join need: Welcomes, and the tree if it is not in them.
+pub(crate) fn write_joiners_files(
+    session: &mut Session,
+    (name, ended): (&GroupName, u64),
+    folder: &Folder,
+    change: &EpochChange,
+    mut report: Report,
+) -> Result<Report, Failure> {
+    let mut places: Vec<Value> = Vec::new();
+    for (number, welcome) in change.welcomes.iter().enumerate() {
+        let file = match (number, change.welcomes.len()) {
+            (_, 1) => name.file(ended, "welcome"),
+            (number, _) => name.file(ended, &format!("{}.welcome", number + 1)),
+        };
+        let place = folder.write(&file, &welcome.message)?.display().to_string();
+        report = report.line(format!("wrote {place}"));
+        places.push(json!(place));
+    }
+    if !places.is_empty() {
+        report = report.fact("welcomes", places);
+    }
+    if let Some(tree) = &change.ratchet_tree {
+        let place = folder.write(&name.file(ended, "tree"), tree)?.display().to_string();
+        report = report.line(format!("wrote {place}: those who join need it too")).fact("tree", place);
+    }
+    acknowledge(session, name, &change.welcomes)?;
+    Ok(report)
+}
+
+/// The messages are where the transport finds them: the store need not keep them any longer.
+pub(crate) fn acknowledge(session: &mut Session, name: &GroupName, sent: &[Outgoing]) -> Result<(), Failure> {
+    for outgoing in sent {
+        session.home.retrying(|home| {
+            let mut room = Room::open(home, name)?;
+            let step = room.group.acknowledge(&outgoing.id)?;
+            home.commit(step)
+        })?;
+    }
+    Ok(())
+}
+
+/// The pre-shared keys that a commit of ours needs.
+fn answers_for(home: &Home, room: &Room, plan: &CommitPlan<'_>) -> Result<Answers, Failure> {
+    let own = plan.proposals.iter().filter_map(|proposal| match proposal {
+        NewProposal::Psk(psk) => Some(psk.clone()),
+        _ => None,
+    });
+    let waiting =
+        room.group.pending_proposals().filter_map(|pending| match (&plan.cover, pending.proposal) {
+            (Cover::None, _) => None,
+            (_, Proposal::Psk(psk)) => Some(psk.psk.psk.clone()),
+            (_, _) => None,
+        });
+    let psks: Vec<Psk> = own.chain(waiting).collect();
+    Ok(Answers::from_store(&home.store, &psks)?)
+}
+
+/// The staged commit that was meant: the only one, or that of a file.
+pub(crate) fn staged(room: &Room, file: Option<&std::path::Path>) -> Result<CommitId, Failure> {
+    let waiting: Vec<_> = room.group.staged_commits().copied().collect();
+    if let Some(path) = file {
+        let message = crate::files::read_object(Some(path))?;
+        let id = message_id(room, &message)?;
+        return match waiting.contains(&id) {
+            true => Ok(id),
+            false => Err(none(room).about(path.display())),
+        };
+    }
+    match waiting.as_slice() {
+        [] => Err(none(room)),
+        [id] => Ok(*id),
+        _ => Err(Failure::refused(format!("{} commits of yours wait in `{}`", waiting.len(), room.name))
+            .advise("name the file of the one that is meant")),
+    }
+}
+
+/// The id of a message: the first 16 bytes of its hash.
+fn message_id(room: &Room, message: &[u8]) -> Result<CommitId, Failure> {
+    let hash = room.group.suite().hash().hash(&[message]);
+    let id = hash.as_bytes().first_chunk::<16>().ok_or(Error::Bug("a hash is shorter than 16 bytes"))?;
+    Ok(CommitId::new(*id))
+}
+
+fn none(room: &Room) -> Failure {
+    Failure::refused(format!("no such commit of yours waits in `{}`", room.name))
+        .advise("another may have ended its epoch; see `hushwood group show`")
+}
+
+/// The proposals that wait, as text and JSON.
+pub(crate) fn pending(room: &Room) -> Result<Vec<(String, Value)>, Failure> {
+    let mut told = Vec::new();
+    for pending in room.group.pending_proposals() {
+        let (sender, what) = (room.sender(pending.sender)?, events::proposal(room, pending.proposal)?);
+        let json = json!({
+            "reference": text::hex(&pending.reference.0),
+            "sender": sender,
+            "own": pending.sender == Sender::Member(room.group.own_leaf()),
+            "proposal_type": pending.proposal.proposal_type().to_string(),
+            "what": what,
+        });
+        told.push((format!("{sender} proposes to {what}"), json));
+    }
+    Ok(told)
+}

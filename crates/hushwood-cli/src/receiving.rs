@@ -1,0 +1,146 @@
+//! From bytes off the transport to what happened: found, judged, accepted, written.
+
+use hushwood::commit::Answers;
+use hushwood::error::{Error, NotNow};
+use hushwood::framing::MlsMessage;
+use hushwood::group::{
+    ApplicationMessage, Group, Received, ReceivedCommit, ReceivedProposal, Unacknowledged,
+};
+use hushwood_codec::Decode;
+use serde_json::json;
+
+use crate::events::{self, Event};
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::names;
+use crate::pins::Judge;
+use crate::room::Room;
+use crate::session::Session;
+use crate::system::OsRandom;
+use crate::text;
+
+/// What a message turned out to be, once it is in the store.
+pub(crate) enum Arrival {
+    /// Somebody said something.
+    Message {
+        room: Box<Room>,
+        message: ApplicationMessage,
+        /// Messages of the group that were received before and not surely shown.
+        others: usize,
+    },
+    /// Something happened.
+    Event(Event),
+}
+
+/// What a message was, when its step has let go of the group.
+enum Taken {
+    Message(ApplicationMessage),
+    Proposal(ReceivedProposal),
+    Commit(Box<ReceivedCommit>),
+}
+
+/// Receives one message. Where another process was faster it is looked at again.
+pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, Failure> {
+    let group_id = group_of(message)?;
+    session.home.retrying(|home| {
+        let mut room = find(home, &group_id)?;
+        let taken = match room.group.receive(message, text::now())? {
+            Received::Application(step) => Taken::Message(home.commit(step)?),
+            Received::Proposal(proposal) => Taken::Proposal(proposal),
+            Received::Commit(commit) => Taken::Commit(Box::new(commit)),
+            Received::OwnCommit(_) => {
+                return Err(Failure::from(Error::from(NotNow::OwnMessage)).advise(format!(
+                    "it is your own commit; if the transport has taken it: hushwood accept {}",
+                    room.name
+                )));
+            }
+            Received::OwnProposal(_) => return Err(Error::from(NotNow::OwnMessage).into()),
+        };
+        match taken {
+            Taken::Message(message) => {
+                let kept = room.group.unacknowledged(&home.store)?;
+                let incoming = |kept: &&Unacknowledged| matches!(kept, Unacknowledged::Incoming(_));
+                let others = kept.iter().filter(incoming).count().saturating_sub(1);
+                Ok(Arrival::Message { room: Box::new(room), message, others })
+            }
+            Taken::Proposal(proposal) => accept_proposal(home, &mut room, proposal).map(Arrival::Event),
+            Taken::Commit(commit) => accept_commit(home, &mut room, *commit).map(Arrival::Event),
+        }
+    })
+}
+
+/// The group that a message is for.
+fn group_of(message: &[u8]) -> Result<Vec<u8>, Failure> {
+    match MlsMessage::from_bytes(message).map_err(Error::from)? {
+        MlsMessage::PublicMessage(message) => Ok(message.content.group_id),
+        MlsMessage::PrivateMessage(message) => Ok(message.group_id),
+        MlsMessage::Welcome(_) => {
+            Err(Failure::refused("this is a Welcome").advise("join the group with `hushwood join FILE`"))
+        }
+        MlsMessage::GroupInfo(_) => {
+            Err(Failure::refused("this is a group info").advise("join the group with `hushwood join FILE`"))
+        }
+        MlsMessage::KeyPackage(_) => Err(Failure::refused("this is a key package")
+            .advise("invite whoever made it with `hushwood invite GROUP FILE`")),
+    }
+}
+
+fn find(home: &Home, group_id: &[u8]) -> Result<Room, Failure> {
+    let unknown = || {
+        Failure::refused("it is for a group that this home does not have")
+            .advise("see `hushwood group list`; if you are invited, join first, with `hushwood join`")
+    };
+    let instance = Group::instance_of(&home.store, group_id)?.ok_or_else(unknown)?;
+    let name = names::of(home, instance)?.ok_or_else(unknown)?;
+    Room::of_instance(home, name, instance)
+}
+
+fn accept_proposal(home: &mut Home, room: &mut Room, received: ReceivedProposal) -> Result<Event, Failure> {
+    let mut rows = home.begin()?;
+    let judge = Judge::new(home);
+    let verdicts = judge.judge(received.checks())?;
+    let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
+    let sender = room.sender(received.sender())?;
+    let what = events::proposal(room, received.proposal())?;
+    let kind = received.proposal().proposal_type().to_string();
+    let step = room.group.accept_proposal(received, &verdicts)?;
+    let reference = home.commit_with(step, rows)?;
+    let name = &room.name;
+    let mut lines =
+        vec![format!("{name}: {sender} proposes to {what}; commit it with: hushwood commit {name}")];
+    lines.extend(first_uses.lines());
+    let json = json!({
+        "type": "proposal",
+        "group": name.as_str(),
+        "epoch": room.group.epoch(),
+        "sender": sender,
+        "proposal_type": kind,
+        "what": what,
+        "reference": text::hex(&reference.0),
+        "first_seen": first_uses.json(),
+    });
+    Ok(Event { lines, json })
+}
+
+fn accept_commit(home: &mut Home, room: &mut Room, received: ReceivedCommit) -> Result<Event, Failure> {
+    let now = text::now();
+    let answers = Answers::from_store(&home.store, received.psks())?;
+    let own_waiting = room.group.staged_commits().count();
+    let staged = room.group.stage_commit(&received, &answers, now, &mut OsRandom)?;
+    let mut rows = home.begin()?;
+    let judge = Judge::new(home);
+    let verdicts = judge.judge(staged.checks())?;
+    let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
+    let step = room.group.accept_commit(staged, &verdicts, now)?;
+    let change = home.commit_with(step, rows)?;
+    let mut event = events::epoch_change(room, &change)?;
+    event.lines.extend(first_uses.lines().into_iter().map(|line| format!("  {line}")));
+    if own_waiting > 0 {
+        event.lines.push("  your own commit of the epoch before is void; make it anew".to_owned());
+    }
+    if let Some(fields) = event.json.as_object_mut() {
+        fields.insert("first_seen".to_owned(), first_uses.json());
+        fields.insert("own_commits_void".to_owned(), json!(own_waiting));
+    }
+    Ok(event)
+}
