@@ -81,9 +81,13 @@ fn components_of_small_order_are_accepted_alone_and_in_every_batch() {
             all.push(Signed::new(seed, key_torsion, r_torsion));
         }
     }
+    let items: Vec<_> = all.iter().map(Signed::item).collect();
+    let equation = |item: &Signed| Equation::new(&item.key.0, &item.message, &item.signature).unwrap();
+    let equations: Vec<_> = all.iter().map(equation).collect();
     for seed in 0..50 {
-        let items: Vec<_> = all.iter().map(Signed::item).collect();
         assert_eq!(verify_batch(&items, &mut Counter(seed)), Ok(()));
+        // In one go: not one by one after the sum has failed.
+        assert_eq!(all_hold(&equations, &mut Counter(seed)), Ok(true));
     }
 }
 
