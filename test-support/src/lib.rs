@@ -14,8 +14,11 @@
 pub mod counting_store;
 pub mod differential;
 pub mod failing_store;
+pub mod hpke_vectors;
+pub mod known_signatures;
 pub mod mls_vectors;
 pub mod no_random;
 pub mod random;
 pub mod table;
 pub mod vectors;
+pub mod wycheproof;

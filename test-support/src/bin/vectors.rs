@@ -7,7 +7,7 @@ use std::{env, fs, panic, thread};
 
 use hushwood_crypto::CryptoProvider;
 use test_support::table::Row;
-use test_support::{mls_vectors, vectors};
+use test_support::{hpke_vectors, known_signatures, mls_vectors, vectors, wycheproof};
 
 const PROVIDERS: [&CryptoProvider; 2] = [&hushwood_aws_lc::PROVIDER, &hushwood_rustcrypto::PROVIDER];
 
@@ -26,6 +26,13 @@ fn main() -> ExitCode {
     for stem in folder.iter().flat_map(|folder| unchecked(&folder.join("mls"))) {
         table.unchecked(&stem);
     }
+    let hpke = on_each(hpke_vectors::run);
+    if hpke.iter().all(Vec::is_empty) {
+        table.not_found("HPKE rfc9180", strict);
+    }
+    table.lines(&hpke);
+    table.lines(&on_each(known_signatures::run));
+    table.lines(&on_each(wycheproof::run));
     table.close()
 }
 
