@@ -4,7 +4,7 @@ use hushwood::commit::Commit;
 use hushwood::framing::{ContentType, MlsMessage};
 use hushwood::proposal::{Add, ExternalInit, GroupContextExtensions, PreSharedKey, ReInit, Remove, Update};
 use hushwood::tree::Node;
-use hushwood::welcome::GroupSecrets;
+use hushwood::welcome::types::GroupSecrets;
 use hushwood_codec::{Decode, Encode};
 use hushwood_crypto::CryptoProvider;
 use serde::Deserialize;

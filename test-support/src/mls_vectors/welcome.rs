@@ -2,7 +2,8 @@
 
 use hushwood::framing::MlsMessage;
 use hushwood::schedule::{JoinerSecret, PskSecret};
-use hushwood::welcome::{GroupInfo, GroupSecrets};
+use hushwood::welcome::GroupInfo;
+use hushwood::welcome::types::GroupSecrets;
 use hushwood_codec::{Decode, Encode, Writer};
 use hushwood_crypto::{
     CipherSuite, CryptoProvider, HpkePrivateKey, SignaturePublicKey, decrypt_with_label, verify_with_label,
