@@ -12,6 +12,7 @@
 )]
 
 pub mod counting_store;
+pub mod actor;
 pub mod differential;
 pub mod failing_store;
 pub mod hpke_vectors;

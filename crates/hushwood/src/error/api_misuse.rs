@@ -17,6 +17,7 @@ error_class! {
         KeyPackageExpired ["C121"] "a key package is outside its lifetime",
         LeafAbsent [] "there is no member at this leaf",
         NodeAbsent [] "the tree has no such node",
+        NotReinitialised ["C304"] "the group has not been reinitialised",
         NoSuchRecord [] "the store has nothing under this name",
         PskTooMany ["C173"] "more than 65,535 pre-shared keys",
         RemoveSelf ["C263"] "a member can't commit its own removal: propose it and let another commit",

@@ -33,6 +33,7 @@ error_class! {
         ExternalInitInMemberCommit ["C249" "C274"] "a member's commit covers an external init",
         ExternalProposalPrivate ["C066" "C253"] "a sender outside the group used an encrypted message",
         ExternalProposalType ["C071" "C072" "C254"] "a proposal may not come from outside the group",
+        ExternalPubAbsent ["C350"] "the group info has no external key: the group can not be joined from outside",
         ExternalSenderIndex ["C070"] "an external sender's index is beyond the list",
         ExternalSendersAbsent ["C069"] "a message from an external sender came to a group that lists none",
         GroupContextExtensionsTwice ["C271"] "a commit covers two group context extensions proposals",

@@ -105,12 +105,7 @@ impl Group {
     ) -> Result<Step<'_, CommitStaged>, Error> {
         self.check_sending()?;
         self.check_signer(signer)?;
-        let list = self.list_to_commit(&plan, now, random)?;
-        let wire_format = self.handshake_format();
-        let created = self.create_commit(&plan, (&list, wire_format), answers, (signer, now), random)?;
-        let leaf_signer = plan.leaf.signer.unwrap_or(signer);
-        let (message, welcomes_and_tree) = self.finish_commit(&plan, &list, created, leaf_signer, random)?;
-        let own = welcomes_and_tree;
+        let (message, own) = self.make_commit(&plan, answers, signer, now, random)?;
 
         let mut draft = Draft::new(self);
         let message = self.protect(&mut draft, message, random)?;
@@ -155,6 +150,33 @@ impl Group {
         let mut draft = Draft::new(self);
         draft.discarded(*id);
         Ok(self.step(draft, ()))
+    }
+
+    /// The commit and the epoch it leads to.
+    fn make_commit(
+        &self,
+        plan: &CommitPlan<'_>,
+        answers: &Answers,
+        signer: &dyn Signer,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<(Authenticated, OwnCommit), Error> {
+        let list = self.list_to_commit(plan, now, random)?;
+        let wire_format = self.handshake_format();
+        let created = self.create_commit(plan, (&list, wire_format), answers, (signer, now), random)?;
+        self.finish_commit(plan, &list, created, plan.leaf.signer.unwrap_or(signer), random)
+    }
+
+    /// The epoch that a commit leads to which nobody has to see: the first one of a group of one.
+    pub(super) fn own_commit(
+        &self,
+        plan: &CommitPlan<'_>,
+        answers: &Answers,
+        signer: &dyn Signer,
+        now: Timestamp,
+        random: &mut dyn Random,
+    ) -> Result<OwnCommit, Error> {
+        Ok(self.make_commit(plan, answers, signer, now, random)?.1)
     }
 
     /// The proposals to commit: those that wait, then our own.

@@ -5,7 +5,7 @@
 //! store. What arrives is first shown and then decided on:
 //!
 //! ```text
-//! bytes -> Group::receive -> Received::Application(Step)                    commit the step: the text
+//! bytes -> Group::receive -> Received::Message -> accept_message -> Step: the text
 //!                         -> Received::Proposal -> accept_proposal -> Step
 //!                         -> Received::Commit -> stage_commit -> StagedCommit -> accept_commit -> Step
 //! Group::commit -> Step: the message to send, a CommitId;  then  apply(id) -> Step  or  discard(id) -> Step
@@ -19,6 +19,7 @@ mod change;
 pub mod client;
 mod commit;
 mod create;
+mod external_join;
 mod join;
 mod message_id;
 mod new_state;
@@ -28,6 +29,7 @@ mod propose;
 mod receive;
 pub(crate) mod record;
 mod staged;
+mod successor;
 mod tree_rows;
 
 use std::collections::BTreeMap;
@@ -43,7 +45,7 @@ use crate::group::past::Past;
 use crate::group::record::OwnMessageRecord;
 use crate::group::staged::OwnCommit;
 use crate::policy::Policy;
-use crate::proposal::{Proposal, ProposalCache, ReInit};
+use crate::proposal::{Proposal, ProposalCache, Purpose, ReInit};
 use crate::schedule::{GroupContext, ResumptionPsk};
 use crate::secret_tree::SecretTree;
 use crate::transition::{InstanceId, RecordKey, RecordKind, Step};
@@ -56,11 +58,13 @@ pub use application::{ApplicationMessage, Outgoing, Unacknowledged};
 pub use batch::Batch;
 pub use commit::{CommitPlan, CommitStaged, Cover, LeafUpdate};
 pub use create::NewGroup;
+pub use external_join::{ExternalJoin, StagedExternalJoin};
 pub use join::{OpenedWelcome, StagedJoin};
 pub use message_id::{CommitId, MessageId};
 pub use propose::NewProposal;
-pub use receive::{Received, ReceivedCommit, ReceivedProposal};
+pub use receive::{Received, ReceivedCommit, ReceivedMessage, ReceivedProposal};
 pub use staged::EpochChange;
+pub use successor::Successor;
 
 /// One group on one client: the state of a member.
 pub struct Group {
@@ -79,6 +83,8 @@ pub struct Group {
     staged: BTreeMap<CommitId, OwnCommit>,
     past: Past,
     resumption_psks: BTreeMap<u64, ResumptionPsk>,
+    /// What our first commit is for: it decides which pre-shared keys it may use.
+    purpose: Purpose,
     /// A write had an unknown outcome: memory may differ from the store.
     poisoned: bool,
 }

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use hushwood_crypto::Random;
+use hushwood_crypto::{HashReference, Random};
 
 use crate::commit::state::PublicState;
 use crate::error::Error;
+use crate::group::application::Outgoing;
 use crate::group::change::Draft;
+use crate::group::message_id::MessageId;
 use crate::group::past::Past;
-use crate::group::record::public_record;
+use crate::group::record::{OwnMessageRecord, public_record, record};
+use crate::group::staged::{EpochChange, OwnCommit};
 use crate::group::{Group, Member, Status};
 use crate::policy::Policy;
-use crate::proposal::ProposalCache;
+use crate::proposal::{ProposalCache, Purpose};
 use crate::transition::{InstanceId, RecordKey, RecordKind, WriteSet};
 use crate::tree::LeafIndex;
 
@@ -42,6 +45,7 @@ impl NewState {
             staged: BTreeMap::new(),
             past: Past::default(),
             resumption_psks: BTreeMap::new(),
+            purpose: Purpose::Epoch,
             poisoned: false,
         };
         let mut draft = Draft::new(&group);
@@ -56,5 +60,43 @@ impl NewState {
         let current = RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, group.group_id());
         writes.put(current, public_record(instance.as_bytes())?);
         Ok((Group { version: 1, ..group }, writes))
+    }
+}
+
+impl Group {
+    /// Remembers a handshake message of ours in a group that is being written for the first time.
+    pub(super) fn remember_own_message(
+        &mut self,
+        writes: &mut WriteSet,
+        id: MessageId,
+        reference: HashReference,
+    ) -> Result<(), Error> {
+        let own = OwnMessageRecord { reference };
+        let key = RecordKey::new(self.instance, RecordKind::OwnMessage, *id.as_bytes());
+        writes.put(key, public_record(&own)?);
+        self.own_messages.insert(id, own);
+        Ok(())
+    }
+}
+
+impl OwnCommit {
+    /// The group that begins with this commit, all written at once, with the Welcomes to be sent.
+    pub(super) fn into_first_epoch(
+        self,
+        policy: Policy,
+        random: &mut dyn Random,
+    ) -> Result<(Group, EpochChange, WriteSet), Error> {
+        let Self { public, member, welcomes, mut change, .. } = self;
+        let own_leaf = change.committer;
+        let (group, mut writes) = NewState { policy, public, own_leaf, member }.into_group(random)?;
+        for message in welcomes {
+            let id = MessageId::of(group.suite(), &message);
+            let outbox = record(message.len(), |writer| {
+                writer.opaque(&message);
+            })?;
+            writes.put(RecordKey::new(group.instance, RecordKind::Outbox, *id.as_bytes()), outbox);
+            change.welcomes.push(Outgoing { id, message });
+        }
+        Ok((group, change, writes))
     }
 }

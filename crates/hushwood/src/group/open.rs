@@ -18,7 +18,7 @@ use crate::group::staged::OwnCommit;
 use crate::group::tree_rows::read_tree;
 use crate::group::{Group, Member};
 use crate::policy::Policy;
-use crate::proposal::ProposalCache;
+use crate::proposal::{ProposalCache, Purpose};
 use crate::schedule::{EpochSecrets, ResumptionPsk, SenderDataSecret};
 use crate::secret_tree::{SecretTree, SecretTreeRow, Usage};
 use crate::transition::{InstanceId, RecordKey, RecordKind, Records};
@@ -111,6 +111,7 @@ impl Group {
             staged: BTreeMap::new(),
             past,
             resumption_psks: rows.resumption_psks()?,
+            purpose: Purpose::Epoch,
             poisoned: false,
         };
         for (id, value) in store.list(instance, RecordKind::StagedCommit)? {

@@ -3,6 +3,8 @@
 //! Nothing is acted on before it is authenticated (C099): parse, group, epoch, decryption or tag,
 //! signature. Nothing is consumed before it is accepted (C189, R0).
 
+use std::fmt;
+
 use hushwood_codec::Decode;
 use hushwood_crypto::{HashReference, Secret, SignaturePublicKey};
 
@@ -25,11 +27,11 @@ use crate::secret_tree;
 use crate::transition::{InstanceId, RecordKind, Step};
 use crate::tree::LeafIndex;
 
-/// What a message turned out to be.
+/// What a message turned out to be. Nothing has changed yet: offer the message again, and it is the same.
 #[derive(Debug)]
-pub enum Received<'g> {
-    /// Application data. Commit the step to get it; its key is then gone.
-    Application(Step<'g, ApplicationMessage>),
+pub enum Received {
+    /// Application data, sealed until it is accepted.
+    Message(ReceivedMessage),
     /// A proposal, to be accepted or refused.
     Proposal(ReceivedProposal),
     /// A commit, to be staged, looked at, and accepted or refused.
@@ -38,6 +40,13 @@ pub enum Received<'g> {
     OwnCommit(CommitId),
     /// A proposal of our own came back. It is pending already.
     OwnProposal(HashReference),
+}
+
+/// Application data whose sender is known. What it says is given by the step that accepts it, and that
+/// consumes its key.
+pub struct ReceivedMessage {
+    instance: InstanceId,
+    message: ApplicationMessage,
 }
 
 /// A proposal whose sender is known and that is valid by itself. Nothing has changed yet.
@@ -65,6 +74,26 @@ struct HandshakeKey {
     leaf: LeafIndex,
     content_type: ContentType,
     generation: u32,
+}
+
+impl ReceivedMessage {
+    /// The sender's leaf in the epoch of the message.
+    #[must_use]
+    pub fn sender(&self) -> LeafIndex {
+        self.message.sender
+    }
+
+    /// Who the sender was in that epoch.
+    #[must_use]
+    pub fn credential(&self) -> &Credential {
+        &self.message.credential
+    }
+}
+
+impl fmt::Debug for ReceivedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedMessage").field("sender", &self.message.sender).finish_non_exhaustive()
+    }
 }
 
 impl ReceivedProposal {
@@ -120,7 +149,7 @@ impl Group {
     /// # Errors
     /// Whatever is wrong with the message: [`Error::Decode`], [`Error::Violation`],
     /// [`Error::Unsupported`], [`Error::NotNow`]. Nothing has changed, whatever the error.
-    pub fn receive(&mut self, message: &[u8], now: Timestamp) -> Result<Received<'_>, Error> {
+    pub fn receive(&self, message: &[u8], now: Timestamp) -> Result<Received, Error> {
         self.check_usable()?;
         let parsed = MlsMessage::from_bytes_with(message, self.policy.decode)?;
         let id = MessageId::of(self.suite(), message);
@@ -170,6 +199,39 @@ impl Group {
         }
     }
 
+    /// Accepts application data: gives it, and consumes its key (RFC 9420 §9.2). It stays readable from the
+    /// store until it is acknowledged.
+    ///
+    /// # Errors
+    /// [`NotNow::KeyUsed`] if it was accepted meanwhile; [`NotNow::EpochPast`] if its epoch has been
+    /// forgotten meanwhile; [`NotNow::Stale`] if it was received by another group.
+    pub fn accept_message(
+        &mut self,
+        received: ReceivedMessage,
+    ) -> Result<Step<'_, ApplicationMessage>, Error> {
+        self.check_usable()?;
+        let ReceivedMessage { instance, message } = received;
+        if instance != self.instance {
+            return Err(NotNow::Stale.into());
+        }
+        // The group may have moved: what the key's use consumes is computed from where it is now.
+        let epoch = message.epoch;
+        let is_current = epoch == self.epoch();
+        let tree = match is_current {
+            true => &self.active_member()?.secret_tree,
+            false => &self.past.epoch(epoch)?.secret_tree,
+        };
+        let application = ContentType::Application;
+        let (_, change) = tree.open_key(message.sender, application, message.generation, &self.policy)?;
+        let mut draft = Draft::new(self);
+        match is_current {
+            true => draft.secret_tree(epoch, change)?,
+            false => draft.past_secret_tree(epoch, change)?,
+        }
+        draft.put(RecordKind::Inbox, *message.id.as_bytes(), message.to_record()?);
+        Ok(self.step(draft, message))
+    }
+
     /// Accepts a proposal: it waits for a commit from now on, and its key is consumed.
     ///
     /// # Errors
@@ -197,11 +259,11 @@ impl Group {
 
     /// Application data, of this epoch or of a past one (RFC 9420 §15.3).
     fn receive_application(
-        &mut self,
+        &self,
         id: MessageId,
         message: PrivateMessage,
         now: Timestamp,
-    ) -> Result<Received<'_>, Error> {
+    ) -> Result<Received, Error> {
         let epoch = message.epoch;
         let suite = self.suite();
         let keys = self.application_keys(epoch, now)?;
@@ -212,7 +274,7 @@ impl Group {
             return Err(NotNow::OwnMessage.into());
         }
         let (signature_key, credential) = self.member_at(epoch, sender)?;
-        let (message_key, change) = keys.secret_tree.open_key(
+        let (message_key, _) = keys.secret_tree.open_key(
             sender,
             ContentType::Application,
             sender_data.generation,
@@ -233,13 +295,7 @@ impl Group {
             plaintext: Secret::new(plaintext),
             authenticated_data: authenticated.content.authenticated_data,
         };
-        let mut draft = Draft::new(self);
-        match epoch == self.epoch() {
-            true => draft.secret_tree(epoch, change)?,
-            false => draft.past_secret_tree(epoch, change)?,
-        }
-        draft.put(RecordKind::Inbox, *id.as_bytes(), message.to_record()?);
-        Ok(Received::Application(self.step(draft, message)))
+        Ok(Received::Message(ReceivedMessage { instance: self.instance, message }))
     }
 
     /// What it takes to open the application messages of an epoch.
@@ -314,7 +370,7 @@ impl Group {
         message: Authenticated,
         key: Option<HandshakeKey>,
         now: Timestamp,
-    ) -> Result<Received<'_>, Error> {
+    ) -> Result<Received, Error> {
         let sender = message.content().sender;
         match &message.content().content {
             Content::Application(_) => Err(Error::Bug("application data came as a handshake")),

@@ -17,7 +17,7 @@ use crate::group::record::{EpochRecord, StatusRecord, read, record};
 use crate::group::{Group, Member, Status};
 use crate::policy::Timestamp;
 use crate::proposal::{
-    Applied, CommittedProposal, Proposal, ProposalChecks, ProposalList, ProposalType, Purpose,
+    Applied, CommittedProposal, Proposal, ProposalChecks, ProposalList, ProposalType,
 };
 use crate::schedule::EpochSecrets;
 use crate::secret_tree::{SecretTree, SecretTreeRow, Usage};
@@ -238,7 +238,7 @@ impl Group {
             policy: &self.policy,
             now,
             sending,
-            purpose: Purpose::Epoch,
+            purpose: self.purpose,
         }
     }
 

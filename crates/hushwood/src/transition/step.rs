@@ -62,10 +62,6 @@ impl<'g, T> Step<'g, T> {
     pub fn begin(self) -> (WriteSet, Pending<'g, T>) {
         (self.writes, Pending { effect: self.effect, output: self.output })
     }
-
-    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U) -> Step<'g, U> {
-        Step { writes: self.writes, effect: self.effect, output: map(self.output) }
-    }
 }
 
 impl<T> fmt::Debug for Step<'_, T> {
