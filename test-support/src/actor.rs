@@ -168,9 +168,9 @@ impl Actor {
 
     /// Invites clients: the commit, and the Welcome.
     pub fn invite(&mut self, key_packages: &[Vec<u8>]) -> Result<(Vec<u8>, EpochChange), Error> {
-        let proposals = key_packages.iter().map(|key_package| {
-            Ok(NewProposal::Add(Box::new(self.validate(key_package)?)))
-        });
+        let proposals = key_packages
+            .iter()
+            .map(|key_package| Ok(NewProposal::Add(Box::new(self.validate(key_package)?))));
         let proposals = proposals.collect::<Result<Vec<_>, Error>>()?;
         let (id, message) = self.commit(CommitPlan { proposals, ..CommitPlan::default() })?;
         Ok((message, self.apply(&id)?))
@@ -240,7 +240,8 @@ impl Actor {
         let group = self.group.as_mut().expect("the actor is in a group");
         let outcome = match group.receive(message, NOW)? {
             Received::Message(received) => {
-                let message = group.accept_message(received)?.commit(&mut self.store).expect("the store works");
+                let message =
+                    group.accept_message(received)?.commit(&mut self.store).expect("the store works");
                 group.acknowledge(&message.id)?.commit(&mut self.store).expect("the store works");
                 Outcome::Message(message)
             }

@@ -11,8 +11,8 @@
     reason = "only tests depend on this crate"
 )]
 
-pub mod counting_store;
 pub mod actor;
+pub mod counting_store;
 pub mod differential;
 pub mod failing_store;
 pub mod hpke_vectors;

@@ -16,9 +16,7 @@ use crate::group::application::Outgoing;
 use crate::group::record::{EpochRecord, StatusRecord, read, record};
 use crate::group::{Group, Member, Status};
 use crate::policy::Timestamp;
-use crate::proposal::{
-    Applied, CommittedProposal, Proposal, ProposalChecks, ProposalList, ProposalType,
-};
+use crate::proposal::{Applied, CommittedProposal, Proposal, ProposalChecks, ProposalList, ProposalType};
 use crate::schedule::EpochSecrets;
 use crate::secret_tree::{SecretTree, SecretTreeRow, Usage};
 use crate::transition::InstanceId;

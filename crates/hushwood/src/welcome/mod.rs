@@ -6,4 +6,4 @@ pub mod types;
 pub(crate) mod verification;
 
 pub use join::Parent;
-pub use types::{EncryptedGroupSecrets, GroupInfo, Welcome};
+pub use types::{EncryptedGroupSecrets, GroupInfo, GroupSecrets, Welcome};
