@@ -1,5 +1,7 @@
 //! Cross-play with other implementations of MLS: the crate `peers`, built optimised.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::report::Outcome;
@@ -18,8 +20,7 @@ pub(crate) fn peers(args: &Args) -> Result<bool> {
     if !run::has_member("peers")? {
         bail!("the workspace has no member `peers`");
     }
-    let mut command = run::cargo(&COMMAND);
-    run::succeeds(command.args(&args.arguments))
+    run::succeeds(command().args(&args.arguments))
 }
 
 /// The same as a step of a report.
@@ -27,7 +28,12 @@ pub(crate) fn counts(arguments: &[&str]) -> Result<Outcome> {
     if !run::has_member("peers")? {
         return Ok(Outcome::Skipped("the workspace has no member `peers`".into()));
     }
-    run::counts(run::cargo(&COMMAND).args(arguments)).map(Outcome::Counted)
+    run::counts(command().args(arguments)).map(Outcome::Counted)
 }
 
-const COMMAND: [&str; 5] = ["run", "--release", "--package", "peers", "--"];
+/// Some suites of a peer need the system's OpenSSL with its headers; without it they are not played.
+fn command() -> Command {
+    let has_openssl = run::is_there(Command::new("pkg-config").args(["--exists", "openssl"]));
+    let features: &[&str] = if has_openssl { &["--features", "openssl"] } else { &["--no-default-features"] };
+    run::cargo(&[&["run", "--release", "--package", "peers"], features, &["--"]].concat())
+}

@@ -93,16 +93,18 @@ impl Counts {
             line.strip_prefix("Summary [").and_then(|rest| rest.split_once("run: ")).map(|(_, rest)| rest),
             line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")).map(|(_, rest)| rest),
             line.strip_prefix("totals: "),
+            line.strip_prefix("total: "),
         ];
         let Some(counted) = counted.into_iter().flatten().next() else { return Self::default() };
         // "38 passed (1 slow)" is among the parts.
-        let number = |what: &str| {
+        let number = |names: [&str; 2]| {
             let mut parts = counted.split([',', ';']).map(str::split_whitespace);
-            let number = parts
-                .find_map(|mut words| Some((words.next()?, words.next()?)).filter(|part| part.1 == what));
-            number.and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
+            let numbers = parts.find_map(|mut words| {
+                Some((words.next()?, words.next()?)).filter(|(_, name)| names.contains(name))
+            });
+            numbers.and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
         };
-        Self { passed: number("passed"), failed: number("failed") }
+        Self { passed: number(["passed", "pass"]), failed: number(["failed", "FAIL"]) }
     }
 }
 
@@ -148,6 +150,7 @@ mod tests {
             ),
             ("test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out", 5, 1),
             ("totals: 120 passed, 3 failed, 7 skipped", 120, 3),
+            ("total: 90 pass, 4 n/a, 1 FAIL", 90, 1),
             ("test commit_is_refused ... ok", 0, 0),
             ("7 passed, 1 failed", 0, 0),
         ] {
