@@ -17,6 +17,7 @@ pub mod differential;
 pub mod failing_store;
 pub mod hpke_vectors;
 pub mod known_signatures;
+pub mod malformed_keys;
 pub mod mls_vectors;
 pub mod no_random;
 pub mod random;

@@ -1,4 +1,4 @@
-//! The provider against the other one, and without randomness.
+//! The provider against the other one, without randomness, and with keys that are not allowed.
 
 use hushwood_aws_lc::PROVIDER;
 use test_support::table::assert_passed;
@@ -13,4 +13,9 @@ fn agrees_with_the_pure_rust_provider_in_all_suites() {
 #[test]
 fn nothing_is_made_without_randomness() {
     assert_passed(&test_support::no_random::run(&PROVIDER), 49);
+}
+
+#[test]
+fn keys_of_other_forms_are_refused() {
+    assert_passed(&test_support::malformed_keys::run(&PROVIDER), 300);
 }

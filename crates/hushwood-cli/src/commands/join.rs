@@ -69,7 +69,9 @@ impl Join {
         let progress = Progress::start(output, "joining");
         let report = match parsed {
             MlsMessage::Welcome(_) => self.welcome(&mut session, &name, (&message, tree.as_deref()))?,
-            MlsMessage::GroupInfo(_) => return Err(Failure::refused("joining from outside is not there yet")),
+            MlsMessage::GroupInfo(_) => {
+                return Err(Failure::refused("joining from outside is not there yet"));
+            }
             MlsMessage::PublicMessage(_) | MlsMessage::PrivateMessage(_) | MlsMessage::KeyPackage(_) => {
                 return Err(Failure::refused(format!(
                     "{} is neither a Welcome nor a group info",
