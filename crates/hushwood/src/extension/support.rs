@@ -2,6 +2,8 @@
 
 use hushwood_crypto::CipherSuite;
 
+use crate::credential::Credential;
+use crate::credential::x509::check_binding;
 use crate::error::{Error, Violation};
 use crate::extension::{ExtensionType, Extensions};
 
@@ -44,8 +46,8 @@ pub fn check_placement(extensions: &Extensions, place: ExtensionPlace) -> Result
 /// checked without the members: placement and content.
 ///
 /// # Errors
-/// [`Violation::ExtensionMisplaced`], [`Violation::SignaturePublicKey`]; [`Error::Decode`] if the
-/// content of a known extension is malformed.
+/// [`Violation::ExtensionMisplaced`], [`Violation::SignaturePublicKey`], [`Violation::X509`];
+/// [`Error::Decode`] if the content of a known extension is malformed.
 pub fn check_group_context(extensions: &Extensions, suite: &dyn CipherSuite) -> Result<(), Error> {
     check_placement(extensions, ExtensionPlace::GroupContext)?;
     extensions.required_capabilities()?;
@@ -53,6 +55,12 @@ pub fn check_group_context(extensions: &Extensions, suite: &dyn CipherSuite) -> 
     for sender in extensions.external_senders()? {
         if suite.signature().check_public_key(&sender.signature_key).is_err() {
             return Err(Violation::SignaturePublicKey.into());
+        }
+        // RFC 9420 §5.3, C043, C256: a certificate is for that key.
+        if let Credential::X509 { certificates } = &sender.credential
+            && check_binding(certificates, &sender.signature_key).is_err()
+        {
+            return Err(Violation::X509.into());
         }
     }
     Ok(())

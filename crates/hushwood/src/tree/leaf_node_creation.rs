@@ -3,6 +3,7 @@
 use hushwood_crypto::{HpkePublicKey, Random, SignaturePublicKey, Signer};
 
 use crate::credential::Credential;
+use crate::credential::x509::check_binding;
 use crate::error::{ApiMisuse, Error};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::extension::{ExtensionType, Extensions};
@@ -101,10 +102,17 @@ impl UnsignedLeafNode {
     /// position in it, of no effect for a leaf with source key_package (C112).
     ///
     /// # Errors
-    /// [`Error::Signer`]; [`ApiMisuse::TooLong`].
+    /// [`ApiMisuse::SignerMismatch`] if the leaf's certificate is for another key; [`Error::Signer`];
+    /// [`ApiMisuse::TooLong`].
     pub fn sign(self, signer: &dyn Signer, place: (&[u8], LeafIndex)) -> Result<LeafNode, Error> {
         let mut leaf = self.0;
         leaf.signature_key = signer.public_key().clone();
+        // RFC 9420 §5.3, C043: a certificate is for the leaf's signature key.
+        if let Credential::X509 { certificates } = &leaf.credential
+            && check_binding(certificates, &leaf.signature_key).is_err()
+        {
+            return Err(ApiMisuse::SignerMismatch.into());
+        }
         leaf.signature = signer.sign(&signed_content(&leaf, LeafPlace::Tree(place.0, place.1))?)?;
         Ok(leaf)
     }

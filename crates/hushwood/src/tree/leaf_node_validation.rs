@@ -8,7 +8,8 @@
 use hushwood_codec::Writer;
 use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, Random, sign_content};
 
-use crate::credential::Claim;
+use crate::credential::x509::check_binding;
+use crate::credential::{Claim, Credential};
 use crate::error::{Error, Violation};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::policy::{Policy, Timestamp};
@@ -49,7 +50,7 @@ impl LeafChecks<'_> {
     /// # Errors
     /// [`Violation`]: `LeafSource`, `HpkePublicKey`, `CapabilitiesLackGroup`,
     /// `CapabilitiesLackCredential`, `CapabilitiesLackExtension`, `CapabilitiesListDefault`,
-    /// `ExtensionMisplaced`, `LeafLifetime`, `LeafLifetimeRange`.
+    /// `ExtensionMisplaced`, `LeafLifetime`, `LeafLifetimeRange`, `X509`.
     pub fn alone(&self, leaf: &LeafNode, place: LeafPlace<'_>) -> Result<(), Violation> {
         // RFC 9420 §7.3, C123, C124, C126, C205: the source is the one of the place.
         match (&leaf.leaf_node_source, place) {
@@ -79,6 +80,13 @@ impl LeafChecks<'_> {
         // RFC 9420 §7.2, C107: the type of the leaf's own credential is listed.
         if !capabilities.supports_credential(leaf.credential.credential_type()) {
             return Err(Violation::CapabilitiesLackCredential);
+        }
+        // RFC 9420 §5.3, C043 to C045: a certificate is for the leaf's signature key. Who certifies it is
+        // for the application to judge.
+        if let Credential::X509 { certificates } = &leaf.credential
+            && check_binding(certificates, &leaf.signature_key).is_err()
+        {
+            return Err(Violation::X509);
         }
         // RFC 9420 §7.2, C103. Q: Default types must not be listed; is a leaf that does invalid?
         // A: No rule says so, and others do it, so only a strict policy refuses.
@@ -202,7 +210,7 @@ mod tests {
     use hushwood_crypto::SignaturePublicKey;
 
     use super::*;
-    use crate::credential::{Credential, CredentialType};
+    use crate::credential::{Certificate, CredentialType};
     use crate::extension::{ExtensionType, Extensions};
     use crate::testing::{SUITE, ToyRandom, hpke_key, signer};
     use crate::tree::{LeafContent, Supported, UnsignedLeafNode};
@@ -299,6 +307,20 @@ mod tests {
     fn a_credential_whose_type_is_not_listed_is_refused() {
         let lacking = Err(Violation::CapabilitiesLackCredential);
         assert_eq!(changed(|leaf| leaf.credential = Credential::X509 { certificates: vec![] }), lacking);
+    }
+
+    #[test]
+    fn a_certificate_chain_that_is_not_for_the_leafs_key_is_refused() {
+        for der in
+            [None, Some(vec![]), Some(include_bytes!("../credential/x509/testdata/p521-leaf.der").to_vec())]
+        {
+            let certificates = der.into_iter().map(|cert_data| Certificate { cert_data }).collect();
+            let refused = changed(|leaf| {
+                leaf.capabilities.credentials.push(CredentialType::X509);
+                leaf.credential = Credential::X509 { certificates };
+            });
+            assert_eq!(refused, Err(Violation::X509));
+        }
     }
 
     #[test]

@@ -191,6 +191,18 @@ fn an_external_sender_whose_key_is_malformed_is_refused() {
 }
 
 #[test]
+fn an_external_sender_whose_certificate_is_for_another_key_is_refused() {
+    let world = World::new(1);
+    let senders = vec![ExternalSender {
+        signature_key: hushwood_crypto::SignaturePublicKey(vec![1; 32]),
+        credential: Credential::X509 { certificates: vec![] },
+    }];
+    let mut extensions = Extensions::new();
+    extensions.set(ExtensionType::EXTERNAL_SENDERS, senders.to_bytes().unwrap());
+    assert_eq!(refused(&world, &gce(extensions), member(0)), Violation::X509.into());
+}
+
+#[test]
 fn only_the_types_of_the_registry_may_come_from_outside() {
     let mut world = World::new(3);
     let allowed = [world.add("dora"), remove(1), psk("key", 1), reinit(), gce(Extensions::new())];
