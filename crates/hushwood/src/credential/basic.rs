@@ -13,6 +13,23 @@ use crate::credential::{Claim, Credential, CredentialCheck, CredentialValidator,
 /// Which signature keys belong to which identity. A table without storage: encode it into a record.
 ///
 /// Identities are compared by their bytes; two that look alike on a screen are two.
+///
+/// ```
+/// use hushwood::credential::basic::{BasicPins, FirstUse};
+/// use hushwood::credential::{Claim, Credential, CredentialCheck, Subject, Verdict, judge};
+/// use hushwood::crypto::SignaturePublicKey;
+/// use hushwood::policy::Timestamp;
+///
+/// let mut pins = BasicPins::new(FirstUse::Trust);
+/// let bob = |key| {
+///     let signature_key = SignaturePublicKey(vec![key; 32]);
+///     let new = Claim { credential: Credential::basic("bob"), signature_key };
+///     CredentialCheck { subject: Subject::KeyPackage, old: None, new, now: Timestamp(0) }
+/// };
+/// assert_eq!(judge(&[bob(1)], &pins).0, [Verdict::Accept]);
+/// pins.pin(&bob(1).new);
+/// assert_eq!(judge(&[bob(2)], &pins).0, [Verdict::Refuse]);
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct BasicPins {
     pins: BTreeMap<Vec<u8>, BTreeSet<SignaturePublicKey>>,

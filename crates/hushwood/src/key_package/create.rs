@@ -29,6 +29,33 @@ pub struct NewKeyPackage {
 ///
 /// The private part must be stored before the KeyPackage is published: a Welcome for a KeyPackage whose
 /// keys are lost can't be opened.
+///
+/// ```
+/// use hushwood::credential::Credential;
+/// use hushwood::crypto::SoftwareSigner;
+/// use hushwood::extension::Extensions;
+/// use hushwood::key_package::{KeyPackageBuilder, validate};
+/// use hushwood::policy::{Policy, Timestamp};
+/// use hushwood::tree::{LeafContent, Supported};
+/// use hushwood::unverified::Unverified;
+/// use hushwood_rustcrypto::{OsRandom, PROVIDER};
+///
+/// let suite = PROVIDER.suites[0];
+/// let (policy, now) = (Policy::default(), Timestamp(1_780_000_000));
+/// let signer = SoftwareSigner::generate(suite, &mut OsRandom)?;
+/// let content = LeafContent {
+///     credential: Credential::basic("alice"),
+///     supported: Supported::new(&PROVIDER),
+///     extensions: Extensions::new(),
+/// };
+/// let new = KeyPackageBuilder::new(suite, content).build(&signer, &policy, now, &mut OsRandom)?;
+///
+/// // Whoever wants to add Alice validates it, and has the credential judged.
+/// let valid = validate(Unverified::new(new.key_package), suite, &policy, now)?;
+/// assert_eq!(valid.reference(), &new.reference);
+/// assert_eq!(valid.credential_check(now).new.credential, Credential::basic("alice"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct KeyPackageBuilder {
     suite: &'static dyn CipherSuite,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random};
 
 use crate::credential::CredentialType;
-use crate::error::{Error, Unsupported, Violation};
+use crate::error::{ApiMisuse, Error, Unsupported, Violation};
 use crate::extension::{ExtensionType, Extensions, RequiredCapabilities};
 use crate::grease;
 use crate::proposal::ProposalType;
@@ -83,6 +83,37 @@ impl Supported {
             extensions: distinct(&self.extensions, |value| value.is_default()),
             proposals: distinct(&self.proposals, |value| value.is_default()),
             credentials: distinct(&self.credentials, |_| false),
+        }
+    }
+
+    /// The suite to create a group with: of those that this client and all these clients list, the one
+    /// that this client prefers (RFC 9420 §11). `None` if they have none in common.
+    pub fn best_suite<'a>(
+        &self,
+        clients: impl IntoIterator<Item = &'a Capabilities>,
+    ) -> Option<CipherSuiteId> {
+        let mut common: BTreeSet<CipherSuiteId> = self.suites.iter().copied().collect();
+        for client in clients {
+            let listed: BTreeSet<CipherSuiteId> = client.cipher_suites.iter().copied().collect();
+            common.retain(|suite| listed.contains(suite));
+        }
+        self.suites.iter().copied().find(|suite| common.contains(suite))
+    }
+
+    /// Checks, when a group with these clients is created, that its suite is the best they could have:
+    /// a KeyPackage shows one suite only, but its capabilities show whether somebody withheld a better.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::SuiteNotBest`].
+    pub fn check_best_suite<'a>(
+        &self,
+        chosen: CipherSuiteId,
+        clients: impl IntoIterator<Item = &'a Capabilities>,
+    ) -> Result<(), ApiMisuse> {
+        // RFC 9420 §10, §11, C220: version and suite are the most preferred that all clients support.
+        match self.best_suite(clients) == Some(chosen) {
+            true => Ok(()),
+            false => Err(ApiMisuse::SuiteNotBest),
         }
     }
 
@@ -359,6 +390,21 @@ mod tests {
         assert_eq!(capabilities.proposals, [P]);
         assert_eq!(capabilities.versions, [ProtocolVersion::MLS10]);
         assert!(!capabilities.lists_default());
+    }
+
+    #[test]
+    fn the_best_suite_is_the_one_preferred_among_the_common_ones() {
+        let suites = |ids: &[u16]| ids.iter().copied().map(CipherSuiteId).collect::<Vec<_>>();
+        let client = |ids| Capabilities { cipher_suites: suites(ids), ..Capabilities::default() };
+        let own = Supported { suites: suites(&[7, 1, 3]), ..Supported::default() };
+        let clients = [client(&[1, 2, 3, 7, 0x0A0A]), client(&[3, 1, 0x0A0A])];
+        assert_eq!(own.best_suite(&clients), Some(CipherSuiteId(1)));
+        assert_eq!(own.check_best_suite(CipherSuiteId(1), &clients), Ok(()));
+        assert_eq!(own.check_best_suite(CipherSuiteId(3), &clients), Err(ApiMisuse::SuiteNotBest));
+        assert_eq!(own.best_suite(&clients[..1]), Some(CipherSuiteId(7)));
+        assert_eq!(own.best_suite(&[client(&[2])]), None);
+        // GREASE that all others share is not ours (C390).
+        assert_eq!(own.best_suite(&[client(&[0x0A0A])]), None);
     }
 
     #[test]

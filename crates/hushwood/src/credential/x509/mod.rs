@@ -87,7 +87,7 @@ pub enum X509Error {
     Expired,
     /// A certificate was revoked.
     Revoked,
-    /// No CRL tells whether a certificate was revoked, and one is required.
+    /// No CRL, or an outdated one, tells whether a certificate was revoked, and one is required.
     RevocationUnknown,
     /// No path leads to a trust anchor.
     Untrusted,
@@ -127,9 +127,9 @@ impl From<webpki::Error> for X509Error {
         use webpki::Error as Path;
         match error {
             Path::CertNotValidYet { .. } => Self::NotYetValid,
-            Path::CertExpired { .. } | Path::CrlExpired { .. } => Self::Expired,
+            Path::CertExpired { .. } => Self::Expired,
             Path::CertRevoked => Self::Revoked,
-            Path::UnknownRevocationStatus => Self::RevocationUnknown,
+            Path::UnknownRevocationStatus | Path::CrlExpired { .. } => Self::RevocationUnknown,
             Path::UnknownIssuer => Self::Untrusted,
             Path::CaUsedAsEndEntity | Path::EndEntityUsedAsCa => Self::BasicConstraints,
             Path::PathLenConstraintViolated => Self::PathLength,
@@ -256,12 +256,12 @@ impl X509Validator {
         rest: &[Certificate],
         now: Timestamp,
     ) -> Result<(), X509Error> {
-        let der = |certificate: &Certificate| CertificateDer::from(certificate.cert_data.clone());
-        let first = der(first);
-        let rest: Vec<CertificateDer<'_>> =
-            rest.iter().map(der).chain(self.intermediates.iter().cloned()).collect();
         // RFC 9420 §5.3, C045: each entry is a certificate, also one that no path needs.
-        rest.iter().try_for_each(|der| ParsedCertificate::parse(der).map(drop))?;
+        rest.iter().try_for_each(|entry| ParsedCertificate::parse(&entry.cert_data).map(drop))?;
+        let first = CertificateDer::from(first.cert_data.as_slice());
+        let sent = rest.iter().map(|entry| CertificateDer::from(entry.cert_data.as_slice()));
+        let known = self.intermediates.iter().map(|known| CertificateDer::from(known.as_ref()));
+        let rest: Vec<CertificateDer<'_>> = sent.chain(known).collect();
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = self
             .algorithms
             .iter()
