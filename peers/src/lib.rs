@@ -12,6 +12,7 @@
 //! returns [`peer::PeerError::Unsupported`]; a known fault of it [`peer::PeerError::Defect`], with the RFC's words in a
 //! comment, and only on the very error it is known by.
 
+pub mod hushwood_peer;
 pub mod mls_rs_peer;
 pub mod openmls_peer;
 pub mod peer;
@@ -25,5 +26,10 @@ use peer::Peer;
 
 /// Every implementation that takes part, in the order of the table's columns.
 pub fn peers() -> Vec<Box<dyn Peer>> {
-    vec![Box::new(openmls_peer::OpenMls), Box::new(mls_rs_peer::MlsRs)]
+    vec![
+        Box::new(hushwood_peer::Hushwood::aws_lc()),
+        Box::new(hushwood_peer::Hushwood::rustcrypto()),
+        Box::new(openmls_peer::OpenMls),
+        Box::new(mls_rs_peer::MlsRs),
+    ]
 }
