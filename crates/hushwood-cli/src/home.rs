@@ -46,7 +46,8 @@ impl Home {
     pub(crate) fn create_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
         let fail = |error| Failure::path("can't make the home", path, &error);
         system::create_private_folder(path).and_then(|()| system::close_to_others(path)).map_err(fail)?;
-        let store = SqliteStore::create(path.join(STORE), unlock).map_err(|error| cannot_open(path, error))?;
+        let store =
+            SqliteStore::create(path.join(STORE), unlock).map_err(|error| cannot_open(path, error))?;
         Ok(Self { store, path: path.to_owned() })
     }
 

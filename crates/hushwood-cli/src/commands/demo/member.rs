@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use hushwood::commit::Answers;
 use hushwood::credential::{Claim, CredentialCheck, CredentialValidator, Verdict, judge};
 use hushwood::error::{ApiMisuse, Error};
-use hushwood::group::{
-    ApplicationMessage, CommitPlan, CommitStaged, EpochChange, ExternalJoin, Group, GroupInfoOptions,
-    NewGroup, NewProposal, OpenedWelcome, Received, ReceivedCommit, StagedExternalJoin, client,
-};
 use hushwood::framing::MlsMessage;
+use hushwood::group::{
+    CommitPlan, CommitStaged, EpochChange, ExternalJoin, Group, GroupInfoOptions, NewGroup, NewProposal,
+    OpenedWelcome, Received, StagedExternalJoin, Status, client,
+};
 use hushwood::key_package::{self, KeyPackageBuilder, ValidKeyPackage};
 use hushwood::policy::Policy;
 use hushwood_codec::Decode;
@@ -69,7 +69,10 @@ impl Member {
     }
 
     /// Ends this member's program and starts it again: all that is left is what is on disk.
-    pub(super) fn restart(self, meanwhile: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<Self, Failure> {
+    pub(super) fn restart(
+        self,
+        meanwhile: impl FnOnce(&Path) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         let Self { name, home, mailbox, online, group, .. } = self;
         let path: PathBuf = home.path.clone();
         let instance = group.map(|group| group.instance());
@@ -85,8 +88,9 @@ impl Member {
         Ok(self.group.as_ref().ok_or(Error::from(ApiMisuse::NoSuchRecord))?)
     }
 
+    /// Whether messages of the group go to it.
     pub(super) fn is_in_group(&self) -> bool {
-        self.group.is_some()
+        self.group.as_ref().is_some_and(|group| !matches!(group.status(), Status::Removed))
     }
 
     fn parts(&mut self) -> Result<(&mut Home, &mut Group, &Identity), Failure> {
@@ -98,7 +102,10 @@ impl Member {
         self.identity.signer(suite)
     }
 
-    pub(super) fn key_package(&mut self, suite: &'static dyn CipherSuite) -> Result<ValidKeyPackage, Failure> {
+    pub(super) fn key_package(
+        &mut self,
+        suite: &'static dyn CipherSuite,
+    ) -> Result<ValidKeyPackage, Failure> {
         let builder = KeyPackageBuilder::new(suite, self.identity.leaf_content());
         let (policy, now) = (Policy::default(), text::now());
         let new = builder.build(self.signer(suite)?, &policy, now, &mut OsRandom)?;
@@ -152,7 +159,11 @@ impl Member {
     }
 
     /// Lets itself in; gives the commit for the members.
-    pub(super) fn join_from_outside(&mut self, info: &[u8], directory: &Directory) -> Result<Vec<u8>, Failure> {
+    pub(super) fn join_from_outside(
+        &mut self,
+        info: &[u8],
+        directory: &Directory,
+    ) -> Result<Vec<u8>, Failure> {
         let content = self.identity.leaf_content();
         let settings = ExternalJoin::new(*PROVIDER, content.credential, content.supported);
         let MlsMessage::GroupInfo(parsed) = MlsMessage::from_bytes(info).map_err(Error::from)? else {
@@ -180,23 +191,20 @@ impl Member {
     pub(super) fn receive(&mut self, message: &[u8], directory: &Directory) -> Result<Heard, Failure> {
         let now = text::now();
         let (home, group, _) = self.parts()?;
-        let taken: Result<ApplicationMessage, ReceivedCommit> = match group.receive(message, now)? {
-            Received::Application(step) => Ok(home.commit(step)?),
-            Received::Commit(commit) => Err(commit),
-            Received::Proposal(_) | Received::OwnCommit(_) | Received::OwnProposal(_) => {
-                return Err(Error::Bug("the demo has no such messages").into());
-            }
-        };
-        match taken {
-            Ok(said) => {
+        match group.receive(message, now)? {
+            Received::Message(received) => {
+                let said = home.commit(group.accept_message(received)?)?;
                 let text = String::from_utf8_lossy(said.plaintext.expose()).into_owned();
                 home.commit(group.acknowledge(&said.id)?)?;
                 Ok(Heard::Said { from: credential_name(&said.credential), text })
             }
-            Err(commit) => {
+            Received::Commit(commit) => {
                 let staged = group.stage_commit(&commit, &Answers::none(), now, &mut OsRandom)?;
                 let verdicts = judge(staged.checks(), directory);
                 Ok(Heard::Change(home.commit(group.accept_commit(staged, &verdicts, now)?)?))
+            }
+            Received::Proposal(_) | Received::OwnCommit(_) | Received::OwnProposal(_) => {
+                Err(Error::Bug("the demo has no such messages").into())
             }
         }
     }

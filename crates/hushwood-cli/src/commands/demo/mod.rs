@@ -14,7 +14,7 @@ use clap::Args;
 use hushwood_crypto::Random;
 
 use crate::failure::Failure;
-use crate::output::{Output, Report};
+use crate::output::Output;
 use crate::system::{self, OsRandom};
 use crate::text;
 
@@ -25,7 +25,9 @@ use stage::Stage;
 /// Everything is real: each member has a sealed home of its own in a temporary folder, and whatever
 /// passes between them is seen by the eavesdropper. Exits with 1 if a proof fails.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  hushwood demo\n  hushwood demo --keep     # leaves the homes there, to look around")]
+#[command(
+    after_help = "Examples:\n  hushwood demo\n  hushwood demo --keep     # leaves the homes there, to look around"
+)]
 pub(crate) struct Demo {
     /// Leave the homes where they are; their passphrases are the members' names
     #[arg(long)]

@@ -54,7 +54,9 @@ pub(super) fn post_compromise_security(stage: &mut Stage) -> Result<(), Failure>
     let before = stage.wire.application_messages(stolen);
     let opened_before = before.iter().filter_map(|message| loot.open(message)).count();
     let tried_before = before.len();
-    stage.tell(format!("  The thief, with a fresh copy of ben's disk, opens {opened_before} of {tried_before}."));
+    stage.tell(format!(
+        "  The thief, with a fresh copy of ben's disk, opens {opened_before} of {tried_before}."
+    ));
 
     let change = stage.commit("ben", Vec::new(), &[])?;
     stage.tell(format!("  ben updates his keys, the others apply it: epoch {}", change.epoch));
@@ -82,7 +84,9 @@ pub(super) fn post_compromise_security(stage: &mut Stage) -> Result<(), Failure>
 
 /// Ends the victim's program, copies its disk, and starts it again. The victim notices nothing.
 fn rob(stage: &mut Stage, victim: &str) -> Result<Loot, Failure> {
-    let copy = stage.folder.join(format!("thief-{}", stage.wire.len()));
+    let copy =
+        (1_u8..).map(|number| stage.folder.join(format!("thief-{number}"))).find(|copy| !copy.exists());
+    let copy = copy.ok_or_else(|| Failure::refused("too many thieves"))?;
     let member = stage.take(victim)?;
     let member = member.restart(|home| steal(home, &copy))?;
     let loot = Loot::open_home(&copy, member.name)?;

@@ -99,7 +99,8 @@ impl Stage {
 
     /// Everybody who is there reads; gives what each has heard.
     pub(super) fn everybody_reads(&mut self) -> Result<Vec<(&'static str, Heard)>, Failure> {
-        let there: Vec<_> = self.members.iter().filter(|member| member.online).map(|member| member.name).collect();
+        let there: Vec<_> =
+            self.members.iter().filter(|member| member.online).map(|member| member.name).collect();
         let mut heard = Vec::new();
         for name in there {
             heard.extend(self.read(name)?.into_iter().map(|what| (name, what)));

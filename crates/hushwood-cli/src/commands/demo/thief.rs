@@ -74,10 +74,13 @@ impl Loot {
             let leaf = sender.leaf_index;
             let tree = &epoch.secret_tree;
             let (key, _) = tree.open_key(leaf, ContentType::Application, sender.generation, &policy).ok()?;
-            let opened = message.clone().open(suite, sender, key, &epoch.context, DecodeLimits::default()).ok()?;
+            let opened =
+                message.clone().open(suite, sender, key, &epoch.context, DecodeLimits::default()).ok()?;
             let signature_key = self.group.member(leaf).ok()??.leaf.signature_key.clone();
             // Whoever has the key reads it, signature or not.
-            let Ok(verified) = opened.verify_signature(suite, &signature_key) else { return Some(String::new()) };
+            let Ok(verified) = opened.verify_signature(suite, &signature_key) else {
+                return Some(String::new());
+            };
             match &verified.content().content {
                 Content::Application(text) => Some(String::from_utf8_lossy(text).into_owned()),
                 Content::Proposal(_) | Content::Commit(_) => None,
@@ -103,7 +106,8 @@ fn read_epochs(
         let (context, secrets) = parse(value.expose(), |reader| {
             u8::decode(reader)?;
             let context = GroupContext::decode(reader)?;
-            (reader.opaque()?, reader.opaque()?);
+            reader.opaque()?;
+            reader.opaque()?;
             Ok((context, Option::<Vec<u8>>::decode(reader)?))
         })?;
         if let Some(secrets) = secrets {
@@ -115,7 +119,8 @@ fn read_epochs(
         heads.push(parse(value.expose(), |reader| {
             u8::decode(reader)?;
             let (context, leaves) = (GroupContext::decode(reader)?, u32::decode(reader)?);
-            (u32::decode(reader)?, u64::decode(reader)?);
+            u32::decode(reader)?;
+            u64::decode(reader)?;
             Ok((context, leaves, SenderDataSecret::new(Secret::copy_of(reader.opaque()?))))
         })?);
     }
@@ -127,7 +132,10 @@ fn read_epochs(
     heads.into_iter().map(epoch).collect()
 }
 
-fn parse<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>) -> Result<T, Failure> {
+fn parse<T>(
+    bytes: &[u8],
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<T, Failure> {
     let parsed = Reader::new(bytes, DecodeLimits::default()).and_then(|mut reader| {
         let value = read(&mut reader)?;
         reader.finish()?;
