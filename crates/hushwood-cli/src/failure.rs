@@ -238,17 +238,13 @@ fn class_of(error: &Error) -> Class {
 
 /// What to do, where there is something better to say than the class.
 fn advice_on(error: &Error) -> Option<&'static str> {
-    let advice = match error {
+    Some(match error {
         Error::Decode(_) => {
             "see that the file is whole and is what was sent; `hushwood inspect FILE` shows what it is"
         }
         Error::NotNow(not_now) => return not_now_advice(*not_now),
-        Error::ApiMisuse(ApiMisuse::RemoveSelf) => "use `hushwood leave`, and let another member commit it",
-        Error::ApiMisuse(ApiMisuse::GenerationOverflow | ApiMisuse::TooMuchEncrypted) => {
-            "begin a new epoch with `hushwood update`"
-        }
-        Error::ApiMisuse(ApiMisuse::KeyPackageExpired) => "ask for a fresh key package",
-        Error::ApiMisuse(ApiMisuse::UnknownPsk) => "add the key with `hushwood psk add`",
+        Error::ApiMisuse(misuse) => return misuse_advice(*misuse),
+        Error::Unsupported(_) => "ask for what this version has, or use a later version of this program",
         _ => match error.disposition() {
             Disposition::Report => {
                 "nothing of yours has changed; tell whoever sent it, and keep the file as evidence"
@@ -256,8 +252,25 @@ fn advice_on(error: &Error) -> Option<&'static str> {
             Disposition::Rejoin => "join again with a fresh group info: `hushwood join GROUPINFO --resync`",
             _ => return None,
         },
-    };
-    Some(advice)
+    })
+}
+
+fn misuse_advice(misuse: ApiMisuse) -> Option<&'static str> {
+    Some(match misuse {
+        ApiMisuse::RemoveSelf => "use `hushwood leave`, and let another member commit it",
+        ApiMisuse::GenerationOverflow | ApiMisuse::TooMuchEncrypted => {
+            "begin a new epoch with `hushwood update`"
+        }
+        ApiMisuse::KeyPackageExpired => "ask for a fresh key package",
+        ApiMisuse::UnknownPsk => "add the key with `hushwood psk add`",
+        ApiMisuse::BranchFromOther => "invite strangers when the branch is there: `hushwood invite`",
+        ApiMisuse::NotReinitialised => "first propose and commit it: `hushwood propose reinit`",
+        ApiMisuse::TooLong => "send it in parts; 16 MiB is the most for one message",
+        ApiMisuse::ExportTooLong => "ask for less: at most 255 times the length of the suite's hash",
+        ApiMisuse::CommitEmpty => "propose something first, or use `hushwood update`",
+        ApiMisuse::SuiteNotBest => "choose the suite that all members prefer",
+        _ => return None,
+    })
 }
 
 fn not_now_advice(not_now: NotNow) -> Option<&'static str> {
@@ -274,6 +287,9 @@ fn not_now_advice(not_now: NotNow) -> Option<&'static str> {
         NotNow::PskMissing => "add the key with `hushwood psk add`, then try again",
         NotNow::TreeMissing => "ask for the tree and give it with `--tree FILE`",
         NotNow::OwnMessage => "nothing: it was sent from here",
+        NotNow::ParentMissing => "join with the home that is a member of the old group",
+        NotNow::OwnUpdateLost => "join again with a fresh group info: `hushwood join GROUPINFO --resync`",
+        NotNow::Limit => "it is beyond what this home takes; ask the sender for less",
         NotNow::NoKeyPackage => "see that this is the home whose key package was invited",
         NotNow::GroupExists => {
             "see `hushwood group list`; erase the old one with `hushwood group forget` if it is lost"

@@ -8,7 +8,7 @@ use hushwood::transition::{
     Durable, InstanceId, Pending, Persist, PersistError, RecordKey, RecordKind, Records, Step, WriteSet,
 };
 use hushwood_crypto::{Random, Secret};
-use hushwood_store::{OpenError, SqliteStore};
+use hushwood_store::{OpenError, SqliteStore, Unlock};
 
 use crate::args::Global;
 use crate::failure::{Class, Failure};
@@ -30,7 +30,6 @@ impl Home {
     /// Makes a home: a folder that was not there, or was empty.
     pub(crate) fn create(global: &Global) -> Result<Self, Failure> {
         let path = folder(global)?;
-        let fail = |error| Failure::path("can't make the home", &path, &error);
         if path.join(STORE).exists() {
             return Err(Failure::refused(format!("there is a home in {} already", path.display()))
                 .advise("use it, or name another folder with `--home DIR`"));
@@ -40,11 +39,27 @@ impl Home {
             return Err(Failure::refused(format!("{} is not empty", path.display()))
                 .advise("a home wants a folder of its own: name another with `--home DIR`"));
         }
-        let unlock = unlock::fresh(global)?;
-        system::create_private_folder(&path).and_then(|()| system::close_to_others(&path)).map_err(fail)?;
+        Self::create_in(&path, &unlock::fresh(global)?)
+    }
+
+    /// Makes a home in this folder.
+    pub(crate) fn create_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
+        let fail = |error| Failure::path("can't make the home", path, &error);
+        system::create_private_folder(path).and_then(|()| system::close_to_others(path)).map_err(fail)?;
         let store =
-            SqliteStore::create(path.join(STORE), &unlock).map_err(|error| cannot_open(&path, error))?;
-        Ok(Self { store, path })
+            SqliteStore::create(path.join(STORE), unlock).map_err(|error| cannot_open(path, error))?;
+        Ok(Self { store, path: path.to_owned() })
+    }
+
+    /// Opens the home in this folder.
+    pub(crate) fn open_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
+        let open = || SqliteStore::open(path.join(STORE), unlock).map_err(|error| cannot_open(path, error));
+        Ok(Self { store: retry(open)?, path: path.to_owned() })
+    }
+
+    /// Closes the home: what was erased is then gone from the disk.
+    pub(crate) fn close(self) -> Result<(), Failure> {
+        Ok(self.store.close()?)
     }
 
     /// Opens the home.
@@ -66,9 +81,9 @@ impl Home {
         }
         let unlock = unlock::existing(global)?;
         let progress = Progress::start(output, "unlocking");
-        let opened = retry(|| SqliteStore::open(&file, &unlock).map_err(|error| cannot_open(&path, error)));
+        let home = Self::open_in(&path, &unlock);
         drop(progress);
-        Ok(Self { store: opened?, path })
+        home
     }
 
     /// Does something that another process may be faster at: it is tried again on what is there then.

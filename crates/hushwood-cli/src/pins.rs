@@ -210,6 +210,14 @@ impl<'h> Judge<'h> {
         Ok(finding)
     }
 
+    /// Whether a member that shows another key vouches for it with the one that is known: an Update or a
+    /// commit is signed with the old key. An external commit in place of a member is not.
+    fn is_vouched(&self, check: &CredentialCheck) -> bool {
+        let Some(old) = &check.old else { return false };
+        matches!(check.subject, Subject::Updated(_) | Subject::Committer(_))
+            && matches!(trust(self.home, old), Ok(Trust::Verified | Trust::FirstSeen))
+    }
+
     /// The number that this name was first seen with, a moment ago.
     fn first_use_of(&self, claim: &Claim) -> Option<Number> {
         self.findings.borrow().iter().find_map(|finding| match finding {
@@ -228,6 +236,12 @@ impl CredentialValidator for Judge<'_> {
         // A member keeps its name, whatever its key.
         let renamed = check.old.as_ref().is_some_and(|old| old.credential != check.new.credential);
         let finding = self.look(&check.new).unwrap_or_else(|failure| Some(Finding::Broken(failure)));
+        let finding = match finding {
+            Some(Finding::Changed(claim, number)) if self.is_vouched(check) => {
+                Some(Finding::FirstUse(claim, number))
+            }
+            finding => finding,
+        };
         let known = matches!(finding, None | Some(Finding::FirstUse(..)));
         self.findings.borrow_mut().extend(finding);
         if known && !renamed { Verdict::Accept } else { Verdict::Refuse }

@@ -32,39 +32,27 @@ pub(crate) enum Arrival {
     Event(Event),
 }
 
-/// What a message was, when its step has let go of the group.
-enum Taken {
-    Message(ApplicationMessage),
-    Proposal(ReceivedProposal),
-    Commit(Box<ReceivedCommit>),
-}
-
 /// Receives one message. Where another process was faster it is looked at again.
 pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, Failure> {
     let group_id = group_of(message)?;
     session.home.retrying(|home| {
         let mut room = find(home, &group_id)?;
-        let taken = match room.group.receive(message, text::now())? {
-            Received::Application(step) => Taken::Message(home.commit(step)?),
-            Received::Proposal(proposal) => Taken::Proposal(proposal),
-            Received::Commit(commit) => Taken::Commit(Box::new(commit)),
-            Received::OwnCommit(_) => {
-                return Err(Failure::from(Error::from(NotNow::OwnMessage)).advise(format!(
-                    "it is your own commit; if the transport has taken it: hushwood accept {}",
-                    room.name
-                )));
-            }
-            Received::OwnProposal(_) => return Err(Error::from(NotNow::OwnMessage).into()),
-        };
-        match taken {
-            Taken::Message(message) => {
+        match room.group.receive(message, text::now())? {
+            Received::Message(received) => {
+                let step = room.group.accept_message(received)?;
+                let message = home.commit(step)?;
                 let kept = room.group.unacknowledged(&home.store)?;
                 let incoming = |kept: &&Unacknowledged| matches!(kept, Unacknowledged::Incoming(_));
                 let others = kept.iter().filter(incoming).count().saturating_sub(1);
                 Ok(Arrival::Message { room: Box::new(room), message, others })
             }
-            Taken::Proposal(proposal) => accept_proposal(home, &mut room, proposal).map(Arrival::Event),
-            Taken::Commit(commit) => accept_commit(home, &mut room, *commit).map(Arrival::Event),
+            Received::Proposal(proposal) => accept_proposal(home, &mut room, proposal).map(Arrival::Event),
+            Received::Commit(commit) => accept_commit(home, &mut room, &commit).map(Arrival::Event),
+            Received::OwnCommit(_) => Err(Failure::from(Error::from(NotNow::OwnMessage)).advise(format!(
+                "it is your own commit; if the transport has taken it: hushwood accept {}",
+                room.name
+            ))),
+            Received::OwnProposal(_) => Err(Error::from(NotNow::OwnMessage).into()),
         }
     })
 }
@@ -122,11 +110,11 @@ fn accept_proposal(home: &mut Home, room: &mut Room, received: ReceivedProposal)
     Ok(Event { lines, json })
 }
 
-fn accept_commit(home: &mut Home, room: &mut Room, received: ReceivedCommit) -> Result<Event, Failure> {
+fn accept_commit(home: &mut Home, room: &mut Room, received: &ReceivedCommit) -> Result<Event, Failure> {
     let now = text::now();
     let answers = Answers::from_store(&home.store, received.psks())?;
     let own_waiting = room.group.staged_commits().count();
-    let staged = room.group.stage_commit(&received, &answers, now, &mut OsRandom)?;
+    let staged = room.group.stage_commit(received, &answers, now, &mut OsRandom)?;
     let mut rows = home.begin()?;
     let judge = Judge::new(home);
     let verdicts = judge.judge(staged.checks())?;

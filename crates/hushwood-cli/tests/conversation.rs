@@ -329,3 +329,89 @@ fn groups_of_every_suite_with_public_handshakes_and_trees_apart() {
         assert_eq!(place.run_with("--home a receive", &message).ok_text(), "b: hi\n");
     }
 }
+
+#[test]
+fn others_let_themselves_in_from_outside_and_come_back_after_a_loss() {
+    let place = tea("outside", &["phone"]);
+    homes(&place, &["pad"]);
+    let info = place.run("--home desk group-info tea").ok();
+    place.write("tea.info", &info);
+    let joined = place.run("--home pad join tea.info").ok_text();
+    assert!(joined.contains("wrote tea-1.commit") && joined.contains("epoch 2"), "{joined}");
+    for home in ["desk", "phone"] {
+        let told = place.run(&format!("--home {home} receive tea-1.commit")).ok_text();
+        assert!(told.contains("begun by pad") && told.contains("first seen: pad"), "{told}");
+    }
+    say(&place, "pad", "here", "m");
+    assert_eq!(place.run("--home desk receive m").ok_text(), "pad: here\n");
+
+    // The group goes on without pad, who then finds the way back.
+    place.run("--home desk update tea --out . --force").ok();
+    place.run("--home phone receive tea-2.commit").ok();
+    place.run("--home desk accept tea").ok();
+    let info = place.run("--home phone group-info tea --no-tree --tree-to tea.tree").ok();
+    place.write("again.info", &info);
+    let missing = place.run("--home pad join again.info --resync --name tea").fails(1);
+    assert!(missing.contains("--tree"), "{missing}");
+    place.run("--home pad join again.info --resync --name tea --tree tea.tree").ok();
+    for home in ["desk", "phone"] {
+        place.run(&format!("--home {home} receive tea-3.commit")).ok();
+    }
+    let members = place.run("--home desk --json group members tea").ok_json();
+    assert_eq!(members["members"].as_array().unwrap().len(), 3, "pad is there once");
+    say(&place, "desk", "welcome back", "m2");
+    assert_eq!(place.run("--home pad receive m2").ok_text(), "desk: welcome back\n");
+
+    let info = place.run("--home desk group-info tea --no-join").ok();
+    place.write("look.info", &info);
+    place.run("--home pad join look.info --name other").fails(1);
+}
+
+#[test]
+fn a_branch_and_a_reinitialisation_to_another_suite_follow_the_group() {
+    let place = tea("successors", &["phone"]);
+    let package = place.run("--home phone key-package").ok();
+    place.write("phone.kp", &package);
+    let told = place.run("--home desk branch tea cake phone.kp").ok_text();
+    assert!(told.contains("`cake` follows `tea`") && told.contains("wrote cake-0.welcome"), "{told}");
+    place.run("--home phone join cake-0.welcome").ok();
+    let message = place.run_with("--home phone send cake", b"crumbs").ok();
+    assert_eq!(place.run_with("--home desk receive", &message).ok_text(), "phone: crumbs\n");
+    homes(&place, &["stranger"]);
+    assert!(
+        place.run("--home desk branch tea other stranger.kp").fails(1).contains("must be made from members")
+    );
+
+    assert!(place.run("--home desk reinit tea tea2 phone.kp").fails(1).contains("what to do"));
+    let proposal = place.run("--home desk propose reinit tea --suite 7").ok();
+    place.write("p", &proposal);
+    place.run("--home phone receive p").ok();
+    let committed = place.run("--home phone commit tea").ok_text();
+    assert!(committed.contains("wrote tea-1.commit"), "{committed}");
+    place.run("--home phone accept tea").ok();
+    let told = place.run("--home desk receive tea-1.commit").ok_text();
+    assert!(told.contains("the group has ended"), "{told}");
+    assert!(place.run_with("--home desk send tea", b"x").fails(1).contains("what to do"));
+    let package = place.run("--home phone key-package --suite 7").ok();
+    place.write("phone7.kp", &package);
+    place.run("--home desk reinit tea tea2 phone7.kp").ok();
+    place.run("--home phone join tea2-0.welcome").ok();
+    let message = place.run_with("--home desk send tea2", b"stronger").ok();
+    assert_eq!(place.run_with("--home phone receive", &message).ok_text(), "desk: stronger\n");
+    let shown = place.run("--home phone group show tea2").ok_text();
+    assert!(shown.contains("MLS_256_DHKEMP384"), "{shown}");
+}
+
+#[test]
+fn a_group_is_renamed_and_its_settings_are_changed() {
+    let place = tea("settings", &["phone"]);
+    place.run("--home desk group rename tea kitchen").ok();
+    assert!(place.run("--home desk group show tea").fails(1).contains("there is no group `tea` here"));
+    place.run("--home desk group set kitchen --padding none --handshakes public").ok();
+    place.run("--home desk group set kitchen").fails(2);
+    place.run("--home desk group create kitchen").fails(1);
+    place.run("--home desk group create ../kitchen").fails(2);
+    place.run("--home desk update kitchen").ok();
+    assert!(place.run("inspect kitchen-1.commit").ok_text().contains("sender: member, leaf 0"));
+    place.run("--home phone receive kitchen-1.commit").ok();
+}

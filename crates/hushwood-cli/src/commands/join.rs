@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use clap::Args;
 use hushwood::commit::Answers;
 use hushwood::error::Error;
+use hushwood::extension::ExtensionType;
 use hushwood::framing::MlsMessage;
-use hushwood::group::{Group, OpenedWelcome};
+use hushwood::group::{ExternalJoin, Group, OpenedWelcome, StagedExternalJoin};
 use hushwood::policy::Policy;
+use hushwood::tree::{LeafIndex, Node, NodeIndex};
+use hushwood::welcome::GroupInfo;
 use hushwood_codec::Decode;
 
 use crate::args::Global;
+use crate::commits;
 use crate::events;
 use crate::failure::Failure;
 use crate::files;
@@ -21,7 +25,7 @@ use crate::pins::Judge;
 use crate::policy_args::PolicyArgs;
 use crate::progress::Progress;
 use crate::room::Room;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::system::{OsRandom, PROVIDER};
 use crate::text;
 
@@ -69,8 +73,8 @@ impl Join {
         let progress = Progress::start(output, "joining");
         let report = match parsed {
             MlsMessage::Welcome(_) => self.welcome(&mut session, &name, (&message, tree.as_deref()))?,
-            MlsMessage::GroupInfo(_) => {
-                return Err(Failure::refused("joining from outside is not there yet"));
+            MlsMessage::GroupInfo(info) => {
+                self.external(&mut session, &name, (&message, tree.as_deref()), info.inspect())?
             }
             MlsMessage::PublicMessage(_) | MlsMessage::PrivateMessage(_) | MlsMessage::KeyPackage(_) => {
                 return Err(Failure::refused(format!(
@@ -111,6 +115,65 @@ impl Join {
         Ok(joined(first_uses.add_to(Report::new().line(line)), &room)?
             .fact("inviter", room.member_json(inviter)?))
     }
+
+    fn external(
+        &self,
+        session: &mut Session,
+        name: &GroupName,
+        (message, tree): (&[u8], Option<&[u8]>),
+        info: &GroupInfo,
+    ) -> Result<Report, Failure> {
+        let suite = session::suite(info.group_context.cipher_suite)?;
+        let ended = info.group_context.epoch;
+        self.folder.check(&[name.file(ended, "commit")])?;
+        let Session { home, identity } = session;
+        let signer = identity.signer(suite)?;
+        let psks: Vec<_> = self
+            .psk
+            .iter()
+            .map(|psk| hushwood::schedule::Psk::External { psk_id: psk.as_bytes().to_vec() })
+            .collect();
+        let resync = match self.resync {
+            true => Some(own_leaf(home, info, tree, signer)?),
+            false => None,
+        };
+        let (outgoing, first_uses) = home.retrying(|home| {
+            let mut rows = home.begin()?;
+            self.check_name(home, name, info)?;
+            let content = identity.leaf_content();
+            let settings = ExternalJoin {
+                policy: self.policy.apply(Policy::default()),
+                resync,
+                answers: Answers::from_store(&home.store, &psks)?,
+                psks: psks.clone(),
+                ..ExternalJoin::new(*PROVIDER, content.credential, content.supported)
+            };
+            let staged =
+                StagedExternalJoin::stage(message, tree, settings, signer, text::now(), &mut OsRandom)?;
+            let judge = Judge::new(home);
+            let verdicts = judge.judge(staged.checks())?;
+            let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
+            let step = staged.accept(&verdicts, &home.store, &mut OsRandom)?;
+            let (_, outgoing) = home.commit_named(step, rows, name)?;
+            Ok((outgoing, first_uses))
+        })?;
+        let place = self.folder.write(&name.file(ended, "commit"), &outgoing.message)?.display().to_string();
+        commits::acknowledge(session, name, &[outgoing])?;
+        let room = Room::open(&session.home, name)?;
+        let report = Report::new()
+            .line(format!("joined `{name}` from outside; wrote {place}: the members have to receive it"))
+            .fact("commit", place);
+        joined(first_uses.add_to(report), &room)
+    }
+
+    /// A name may be taken again by the group that it already stands for.
+    fn check_name(&self, home: &Home, name: &GroupName, info: &GroupInfo) -> Result<(), Failure> {
+        let current = Group::instance_of(&home.store, &info.group_context.group_id)?;
+        match (self.resync, current, names::find(home, name)) {
+            (true, Some(current), Ok(named)) if current == named => Ok(()),
+            _ => names::check_free(home, name),
+        }
+    }
 }
 
 /// The group that a Welcome continues, where it is a branch or a reinitialisation.
@@ -121,6 +184,35 @@ fn parent(home: &Home, opened: &OpenedWelcome) -> Result<Option<Group>, Failure>
             .advise("join with the home that is a member of the old group"));
     };
     Ok(Some(Group::open(&home.store, PROVIDER, instance)?))
+}
+
+/// The leaf at which this home stands in the group, by its key.
+fn own_leaf(
+    home: &Home,
+    info: &GroupInfo,
+    tree: Option<&[u8]>,
+    signer: &dyn hushwood_crypto::Signer,
+) -> Result<LeafIndex, Failure> {
+    let missing =
+        || Failure::refused("you are no member of this group any more").advise("join without `--resync`");
+    if let Some(instance) = Group::instance_of(&home.store, &info.group_context.group_id)? {
+        // The state may be old, the leaf is the same; but whoever was removed has none.
+        let group = Group::open(&home.store, PROVIDER, instance)?;
+        if group.member(group.own_leaf())?.is_none() {
+            return Err(missing());
+        }
+    }
+    let inside =
+        info.extensions.get(ExtensionType::RATCHET_TREE).map(|extension| extension.extension_data.as_slice());
+    let tree = tree.or(inside).ok_or(Error::from(hushwood::error::NotNow::TreeMissing))?;
+    let nodes = Vec::<Option<Node>>::from_bytes(tree).map_err(Error::from)?;
+    let own = nodes.iter().zip(0_u32..).find_map(|(node, number)| match node {
+        Some(Node::Leaf(leaf)) if leaf.signature_key == *signer.public_key() => {
+            NodeIndex::new(number)?.leaf()
+        }
+        _ => None,
+    });
+    own.ok_or_else(missing)
 }
 
 fn joined(report: Report, room: &Room) -> Result<Report, Failure> {

@@ -2,7 +2,8 @@
 
 mod accept;
 mod commit;
-pub(crate) mod completions;
+mod completions;
+mod demo;
 mod discard;
 mod export;
 mod group;
@@ -19,6 +20,7 @@ mod receive;
 mod remove;
 mod resend;
 mod send;
+mod successor;
 mod update;
 mod verify;
 
@@ -45,12 +47,15 @@ pub(crate) enum Command {
     Remove(remove::Remove),
     Update(update::Update),
     Leave(leave::Leave),
+    Branch(successor::Branch),
+    Reinit(successor::Reinit),
     Psk(psk::PskCommand),
     Export(export::Export),
     GroupInfo(group_info::GroupInfoCommand),
     Verify(verify::Verify),
     Resend(resend::Resend),
     Inspect(inspect::Inspect),
+    Demo(demo::Demo),
     Completions(completions::Completions),
 }
 
@@ -73,12 +78,15 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Remove(command) => command.run(global, output),
         Command::Update(command) => command.run(global, output),
         Command::Leave(command) => command.run(global, output),
+        Command::Branch(command) => command.run(global, output),
+        Command::Reinit(command) => command.run(global, output),
         Command::Psk(command) => command.run(global, output),
         Command::Export(command) => command.run(global, output),
         Command::GroupInfo(command) => command.run(global, output),
         Command::Verify(command) => command.run(global, output),
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
+        Command::Demo(command) => command.run(output),
         Command::Completions(command) => command.run(),
     }
 }
