@@ -57,6 +57,11 @@ impl Home {
         Ok(Self { store: retry(open)?, path: path.to_owned() })
     }
 
+    /// Lets another passphrase or key file open the home, and the old one no more.
+    pub(crate) fn change_unlock(&mut self, unlock: &Unlock) -> Result<(), Failure> {
+        self.store.change_unlock(unlock).map_err(|error| cannot_open(&self.path, error))
+    }
+
     /// Closes the home: what was erased is then gone from the disk.
     pub(crate) fn close(self) -> Result<(), Failure> {
         Ok(self.store.close()?)
@@ -117,6 +122,15 @@ impl Home {
     /// Writes a step, then makes its change and gives its output.
     pub(crate) fn commit<T>(&mut self, step: Step<'_, T>) -> Result<T, Failure> {
         step.commit(&mut self.store).map_err(Failure::from)
+    }
+
+    /// Writes a step that may have nothing to write.
+    pub(crate) fn tidy(&mut self, step: Step<'_, ()>) -> Result<(), Failure> {
+        let (writes, pending) = step.begin();
+        match writes.writes().len() {
+            0 => Ok(()),
+            _ => self.persist(&writes, pending),
+        }
     }
 
     /// Writes a step together with rows of this program's own.

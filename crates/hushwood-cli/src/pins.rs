@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use hushwood::credential::{
-    self, Claim, Credential, CredentialCheck, CredentialValidator, Verdict, Verdicts,
+    self, Claim, Credential, CredentialCheck, CredentialValidator, Subject, Verdict, Verdicts,
 };
 use hushwood::error::{Error, StoreReadError};
 use hushwood_codec::{Decode, Encode, wire_struct};

@@ -14,28 +14,39 @@ use crate::system::OsRandom;
 use crate::text;
 
 const VARIABLE: &str = "HUSHWOOD_PASSPHRASE";
+/// The passphrase that takes the place of the old one.
+const NEW_VARIABLE: &str = "HUSHWOOD_NEW_PASSPHRASE";
 
 /// What opens a home that exists.
 pub(crate) fn existing(global: &Global) -> Result<Unlock, Failure> {
     if let Some(path) = &global.key_file {
         return key_file(path);
     }
-    match from_environment()? {
+    match from_environment(VARIABLE)? {
         Some(passphrase) => Ok(Unlock::Passphrase(passphrase)),
         None => ask("Passphrase: ").map(Unlock::Passphrase),
     }
 }
 
-/// What shall open a home that is about to be made. A key file that is not there is made, a passphrase
-/// that a person types is asked for twice.
+/// What shall open a home that is about to be made.
 pub(crate) fn fresh(global: &Global) -> Result<Unlock, Failure> {
-    if let Some(path) = &global.key_file {
+    chosen(global.key_file.as_deref(), VARIABLE)
+}
+
+/// What shall open a home from now on.
+pub(crate) fn replacement(key_file: Option<&Path>) -> Result<Unlock, Failure> {
+    chosen(key_file, NEW_VARIABLE)
+}
+
+/// A key file that is not there is made; a passphrase that a person types is asked for twice.
+fn chosen(key_file_path: Option<&Path>, variable: &'static str) -> Result<Unlock, Failure> {
+    if let Some(path) = key_file_path {
         if path.symlink_metadata().is_err() {
             make_key_file(path)?;
         }
         return key_file(path);
     }
-    if let Some(passphrase) = from_environment()? {
+    if let Some(passphrase) = from_environment(variable)? {
         return not_empty(passphrase).map(Unlock::Passphrase);
     }
     let passphrase = not_empty(ask("New passphrase: ")?)?;
@@ -68,10 +79,10 @@ fn make_key_file(path: &Path) -> Result<(), Failure> {
     files::write(path, line.expose(), Readers::Owner, false)
 }
 
-fn from_environment() -> Result<Option<Secret>, Failure> {
-    let Some(value) = std::env::var_os(VARIABLE) else { return Ok(None) };
+fn from_environment(variable: &str) -> Result<Option<Secret>, Failure> {
+    let Some(value) = std::env::var_os(variable) else { return Ok(None) };
     let value = value.into_string().map_err(|_| {
-        Failure::locked(format!("{VARIABLE} is not UTF-8"))
+        Failure::locked(format!("{variable} is not UTF-8"))
             .advise("use `--key-file` for keys that are no text")
     })?;
     Ok(Some(normalised(value)))

@@ -336,6 +336,10 @@ fn others_let_themselves_in_from_outside_and_come_back_after_a_loss() {
     homes(&place, &["pad"]);
     let info = place.run("--home desk group-info tea").ok();
     place.write("tea.info", &info);
+    let inspected = place.run("inspect tea.info").ok_text();
+    for check in ["signature: valid", "its parent hashes: valid", "signatures of the leaves: valid"] {
+        assert!(inspected.contains(check), "{check} is not in\n{inspected}");
+    }
     let joined = place.run("--home pad join tea.info").ok_text();
     assert!(joined.contains("wrote tea-1.commit") && joined.contains("epoch 2"), "{joined}");
     for home in ["desk", "phone"] {
@@ -414,4 +418,14 @@ fn a_group_is_renamed_and_its_settings_are_changed() {
     place.run("--home desk update kitchen").ok();
     assert!(place.run("inspect kitchen-1.commit").ok_text().contains("sender: member, leaf 0"));
     place.run("--home phone receive kitchen-1.commit").ok();
+}
+
+#[test]
+fn messages_go_up_to_the_limit_and_no_further() {
+    let place = tea("size", &["phone"]);
+    let limit = vec![b'x'; 16 << 20];
+    let message = place.run_with("--home desk send tea", &limit).ok();
+    assert_eq!(place.run_with("--home phone receive --raw", &message).ok(), limit);
+    let refused = place.run_with("--home desk send tea", &vec![b'x'; (16 << 20) + 1]).fails(1);
+    assert!(refused.contains("send it in parts"), "{refused}");
 }

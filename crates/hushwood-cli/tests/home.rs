@@ -122,3 +122,15 @@ fn a_home_that_is_not_there_or_not_empty_is_refused() {
     place.write("a/hushwood.db", b"something else, and longer than a header of SQLite");
     assert!(place.run("--home a identity show").fails(1).contains("not a store"));
 }
+
+#[test]
+fn another_passphrase_opens_and_the_old_one_does_not_any_more() {
+    let place = Place::new("change");
+    place.run("--home a identity new desk").ok();
+    let mut change = place.command(["--home", "a", "identity", "unlock"]);
+    run(change.env("HUSHWOOD_NEW_PASSPHRASE", "staple battery"), b"").ok();
+    place.run("--home a identity show").fails(3);
+    let mut show = place.command(["--home", "a", "identity", "unlock", "--new-key-file", "a.key"]);
+    run(show.env("HUSHWOOD_PASSPHRASE", "staple battery"), b"").ok();
+    place.run("--home a --key-file a.key identity show").ok();
+}

@@ -145,14 +145,20 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let place = Place::new("help");
-    let help = place.run("--help").ok_text();
-    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
-    for command in commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
-        if !command.is_empty() && command != "help" {
-            let text = place.run(&format!("{command} --help")).ok_text();
-            assert!(text.contains("Example"), "{command} has no example");
-        }
+    let mut waiting = vec![String::new()];
+    let mut seen = 0;
+    while let Some(command) = waiting.pop() {
+        let help = place.run(&format!("{command} --help")).ok_text();
+        assert!(help.contains("Example"), "`{command}` has no example");
+        seen += 1;
+        let Some(list) = help.split("Commands:\n").nth(1) else { continue };
+        let names = list.lines().take_while(|line| !line.is_empty());
+        // Names stand two columns in; what goes on below a description, further.
+        let names = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        let names = names.filter(|name| !name.is_empty() && *name != "help");
+        waiting.extend(names.map(|name| format!("{command} {name}")));
     }
+    assert!(seen > 35, "{seen} commands were found");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `hushwood identity`: who this home is.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -11,6 +13,7 @@ use crate::output::{Output, Report};
 use crate::pins::NewPins;
 use crate::session::Session;
 use crate::text;
+use crate::unlock;
 
 /// Make or show who this home is
 #[derive(Args, Debug)]
@@ -24,6 +27,7 @@ pub(crate) struct IdentityCommand {
 enum Action {
     New(New),
     Show(Show),
+    Unlock(Unlock),
 }
 
 /// Make a home with a new identity
@@ -49,11 +53,26 @@ struct Show {
     all: bool,
 }
 
+/// Change what opens this home
+///
+/// The new passphrase comes from HUSHWOOD_NEW_PASSPHRASE or is asked for twice. A copy that was made
+/// before still opens with the old one.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  hushwood identity unlock\n  hushwood identity unlock --new-key-file home.key"
+)]
+struct Unlock {
+    /// A key file instead of a passphrase; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    new_key_file: Option<PathBuf>,
+}
+
 impl IdentityCommand {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         match self.action {
             Action::New(command) => command.run(global, output),
             Action::Show(command) => command.run(global, output),
+            Action::Unlock(command) => command.run(global, output),
         }
     }
 }
@@ -80,6 +99,16 @@ impl Show {
     fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         let Session { home, identity } = Session::open(global, output)?;
         show("identity show", &home, &identity, self.all, output)
+    }
+}
+
+impl Unlock {
+    fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
+        let mut home = Home::open(global, output)?;
+        home.change_unlock(&unlock::replacement(self.new_key_file.as_deref())?)?;
+        let place = home.path.display().to_string();
+        let line = format!("{place} opens with the new key only");
+        output.finish("identity unlock", &Report::new().line(line).fact("home", place))
     }
 }
 

@@ -8,6 +8,7 @@ use hushwood::tree::Lifetime;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::output::{Destination, Output, Report};
 use crate::session::{self, Session};
 use crate::suite_arg::{self, SuiteArg};
@@ -52,6 +53,7 @@ impl KeyPackageCommand {
         let not_before = now.0.saturating_sub(60 * 60);
         let not_after = now.0.saturating_add(self.days * 24 * 60 * 60);
         builder = builder.lifetime(Lifetime { not_before, not_after });
+        forget_expired(&mut home, now)?;
         let (mut messages, mut references) = (Vec::new(), Vec::new());
         for _ in 0..self.count {
             let new = builder.build(signer, &policy, now, &mut OsRandom)?;
@@ -70,4 +72,16 @@ impl KeyPackageCommand {
             .fact("references", references);
         output.finish("key-package", &self.destination.write(output, &messages, report)?)
     }
+}
+
+/// Erases the private keys of key packages that nobody can use any more: a Welcome that was made in time
+/// has a week to arrive.
+fn forget_expired(home: &mut Home, now: Timestamp) -> Result<(), Failure> {
+    const WEEK: u64 = 7 * 24 * 60 * 60;
+    for (reference, private) in client::key_packages(&home.store)? {
+        if private.not_after().saturating_add(WEEK) < now.0 {
+            home.commit(client::forget_key_package(&reference))?;
+        }
+    }
+    Ok(())
 }

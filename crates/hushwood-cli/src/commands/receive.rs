@@ -212,6 +212,7 @@ impl Delivery<'_> {
         let report = Report::new().refused(self.refused).fact("events", self.events);
         let code = self.output.finish("receive", &report)?;
         self.shown.iter().try_for_each(|(name, id)| acknowledge(session, name, id))?;
+        expire(session)?;
         Ok(code)
     }
 }
@@ -222,4 +223,16 @@ fn acknowledge(session: &mut Session, name: &GroupName, id: &MessageId) -> Resul
         let step = room.group.acknowledge(id)?;
         home.commit(step)
     })
+}
+
+/// Erases what is kept of past epochs for late messages, where it is too old.
+fn expire(session: &mut Session) -> Result<(), Failure> {
+    for (name, _) in names::all(&session.home)? {
+        session.home.retrying(|home| {
+            let mut room = Room::open(home, &name)?;
+            let step = room.group.expire(text::now())?;
+            home.tidy(step)
+        })?;
+    }
+    Ok(())
 }

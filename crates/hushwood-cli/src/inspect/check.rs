@@ -1,14 +1,14 @@
 //! What can be said of an object's validity without any key of a group.
 
-use hushwood::error::Error;
+use hushwood::error::{Error, Violation};
 use hushwood::extension::ExtensionType;
 use hushwood::framing::MlsMessage;
 use hushwood::key_package::{self, KeyPackage};
 use hushwood::policy::{Policy, Timestamp};
-use hushwood::tree::{LeafChecks, LeafIndex, LeafNode, LeafNodeSource, LeafPlace, Node, NodeIndex};
+use hushwood::tree::{LeafChecks, LeafPlace, RatchetTree};
 use hushwood::unverified::Unverified;
 use hushwood::welcome::GroupInfo;
-use hushwood_codec::{Decode, Writer};
+use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, CipherSuiteId, verify_with_label};
 
 use crate::failure::Failure;
@@ -122,7 +122,7 @@ fn key_package(value: &KeyPackage, now: Timestamp) -> Vec<Check> {
         .value(&value.extensions);
     let signature = tbs.finish().map_err(Error::from).and_then(|tbs| {
         let verified = verify_with_label(suite, &leaf.signature_key, "KeyPackageTBS", &tbs, &value.signature);
-        verified.map_err(|_| hushwood::error::Violation::KeyPackageSignature.into())
+        verified.map_err(|_| Violation::KeyPackageSignature.into())
     });
     let whole = key_package::validate(Unverified::new(value.clone()), suite, &policy, now);
     vec![
@@ -132,57 +132,49 @@ fn key_package(value: &KeyPackage, now: Timestamp) -> Vec<Check> {
     ]
 }
 
-/// What a GroupInfo with its tree lets an outsider check (RFC 9420 §12.4.3.1, §12.4.3.2).
+/// What a GroupInfo with its tree lets an outsider check (RFC 9420 §12.4.3.1, §12.4.3.3).
 fn group_info(value: &GroupInfo) -> Vec<Check> {
     let suite = match suite(value.group_context.cipher_suite) {
         Ok(suite) => suite,
         Err(check) => return vec![check],
     };
-    let why = "the tree with the signer's key is not in it";
     let Some(extension) = value.extensions.get(ExtensionType::RATCHET_TREE) else {
-        return vec![Check::open("signature", why)];
+        return vec![Check::open("signature", "the tree with the signer's key is not in it")];
     };
-    let Ok(nodes) = Vec::<Option<Node>>::from_bytes(&extension.extension_data) else {
-        return vec![Check::new("ratchet tree", Err(hushwood::error::Violation::TreeShape.into()))];
+    let policy = Policy::default();
+    let tree = match RatchetTree::from_extension(suite, &extension.extension_data, &policy) {
+        Ok(tree) => tree,
+        Err(error) => return vec![Check::new("ratchet tree", Err(error))],
     };
-    let mut tbs = Writer::new();
-    tbs.value(&value.group_context).value(&value.extensions);
-    tbs.opaque(&value.confirmation_tag).value(&value.signer);
-    let signature = tbs.finish().map_err(Error::from).and_then(|tbs| {
-        let leaf = leaf_at(&nodes, value.signer).ok_or(hushwood::error::Violation::GroupInfoSigner)?;
-        let verified = verify_with_label(suite, &leaf.signature_key, "GroupInfoTBS", &tbs, &value.signature);
-        verified.map_err(|_| hushwood::error::Violation::GroupInfoSignature.into())
-    });
     vec![
-        Check::new("signature", signature),
-        Check::new("signatures of the leaves", leaf_signatures(suite, &value.group_context.group_id, &nodes)),
+        Check::new("signature", signature(suite, value, &tree)),
+        Check::new("ratchet tree, its hash and its parent hashes", tree_checks(value, &tree)),
+        Check::new("signatures of the leaves", leaf_signatures(&value.group_context.group_id, &tree)),
     ]
 }
 
-fn leaf_at(nodes: &[Option<Node>], index: LeafIndex) -> Option<&LeafNode> {
-    let position = usize::try_from(index.node()?.number()).ok()?;
-    match nodes.get(position)? {
-        Some(Node::Leaf(leaf)) => Some(leaf),
-        Some(Node::Parent(_)) | None => None,
-    }
+fn signature(suite: &dyn CipherSuite, value: &GroupInfo, tree: &RatchetTree) -> Result<(), Error> {
+    let mut tbs = Writer::new();
+    tbs.value(&value.group_context).value(&value.extensions);
+    tbs.opaque(&value.confirmation_tag).value(&value.signer);
+    let leaf = tree.leaf(value.signer)?.ok_or(Violation::GroupInfoSigner)?;
+    verify_with_label(suite, &leaf.signature_key, "GroupInfoTBS", &tbs.finish()?, &value.signature)
+        .map_err(|_| Violation::GroupInfoSignature.into())
 }
 
-fn leaf_signatures(suite: &dyn CipherSuite, group_id: &[u8], nodes: &[Option<Node>]) -> Result<(), Error> {
-    let leaves: Vec<_> = nodes
-        .iter()
-        .zip(0_u32..)
-        .filter_map(|(node, number)| match node {
-            Some(Node::Leaf(leaf)) => Some((leaf, NodeIndex::new(number)?.leaf()?)),
-            Some(Node::Parent(_)) | None => None,
-        })
-        .map(|(leaf, index)| match leaf.leaf_node_source {
-            LeafNodeSource::KeyPackage(_) => (leaf, LeafPlace::KeyPackage),
-            LeafNodeSource::Update | LeafNodeSource::Commit { .. } => {
-                (leaf, LeafPlace::Tree(group_id, index))
-            }
-        })
-        .collect();
+fn tree_checks(value: &GroupInfo, tree: &RatchetTree) -> Result<(), Error> {
+    // RFC 9420 §12.4.3.1, C333: the tree's hash is the one in the group context.
+    if tree.tree_hash()?.as_bytes() != value.group_context.tree_hash {
+        return Err(Violation::TreeHash.into());
+    }
+    tree.verify_parent_keys()
+}
+
+fn leaf_signatures(group_id: &[u8], tree: &RatchetTree) -> Result<(), Error> {
+    let leaves = tree.members().collect::<Result<Vec<_>, _>>()?;
+    let leaves: Vec<_> =
+        leaves.into_iter().map(|(index, leaf)| (leaf, LeafPlace::Tree(group_id, index))).collect();
     let policy = Policy::default();
-    let checks = LeafChecks { suite, policy: &policy, now: Timestamp(0), sending: false };
+    let checks = LeafChecks { suite: tree.suite(), policy: &policy, now: Timestamp(0), sending: false };
     checks.signatures(&leaves, &mut system::OsRandom)
 }

@@ -60,6 +60,8 @@ fn talk(stage: &mut Stage) -> Result<(), Failure> {
     stage.act("They talk");
     stage.say("ada", "The kettle is on.")?;
     stage.say("ben", "Two minutes.")?;
+    stage.say("cleo", "Milk, anybody?")?;
+    stage.say("dan", "Always.")?;
     stage.say("edith", "I bring the cake.")
 }
 
