@@ -53,7 +53,6 @@ pub fn key_packages(store: &dyn Records) -> Result<Vec<(HashReference, KeyPackag
 }
 
 /// Erases a KeyPackage of ours: it has expired, or was replaced. Who invites us with it is not joined.
-#[must_use]
 pub fn forget_key_package(reference: &HashReference) -> Step<'static, ()> {
     let mut writes = WriteSet::new();
     writes.erase(key_package_key(reference));
@@ -74,7 +73,6 @@ pub fn keep_psk(psk_id: &[u8], key: &Secret) -> Result<Step<'static, ()>, Error>
 }
 
 /// Erases an external pre-shared key.
-#[must_use]
 pub fn forget_psk(psk_id: &[u8]) -> Step<'static, ()> {
     let mut writes = WriteSet::new();
     writes.erase(psk_key(psk_id));

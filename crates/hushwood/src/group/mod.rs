@@ -1,7 +1,7 @@
 //! A group on one client: RFC 9420 §11, §12, §14, §15 put together.
 //!
 //! A [`Group`] is the state of one member. Nothing here waits, reads a clock or writes a file: every
-//! operation that changes something gives a [`Step`](crate::transition::Step), to be committed to a
+//! operation that changes something gives a [`Step`], to be committed to a
 //! store. What arrives is first shown and then decided on:
 //!
 //! ```text

@@ -1,8 +1,8 @@
 //! RFC 9420 §4: the public ratchet tree.
 //!
 //! What all members, and whoever follows the group from outside, know: who sits at which leaf, and the
-//! public keys of the nodes. How it changes is in [`evolution`](super::evolution), how it is hashed in
-//! [`tree_hash`](super::tree_hash), how it is read from the wire in [`validation`](super::validation).
+//! public keys of the nodes. How it changes is in `evolution`, how it is hashed in
+//! `tree_hash`, how it is read from the wire in [`validation`](super::validation).
 
 use std::collections::BTreeSet;
 use std::fmt;
