@@ -2,7 +2,7 @@
 //!
 //! What all members, and whoever follows the group from outside, know: who sits at which leaf, and the
 //! public keys of the nodes. How it changes is in `evolution`, how it is hashed in
-//! `tree_hash`, how it is read from the wire in [`validation`](super::validation).
+//! `tree_hash`, how it is read from the wire in `validation`.
 
 use std::collections::BTreeSet;
 use std::fmt;
