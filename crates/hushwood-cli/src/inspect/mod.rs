@@ -75,3 +75,38 @@ fn describe_one(
     }
     Ok((json, text, checks.iter().any(check::Check::is_invalid)))
 }
+
+#[cfg(test)]
+mod tests {
+    use hushwood::key_package::KeyPackageBuilder;
+    use hushwood::policy::Policy;
+    use hushwood::unverified::Unverified;
+    use hushwood_codec::Encode;
+
+    use super::*;
+    use crate::identity::Identity;
+    use crate::system::{OsRandom, PROVIDER};
+
+    #[test]
+    fn whatever_the_bytes_they_are_described_or_refused() {
+        let identity = Identity::generate("desk").unwrap();
+        let suite = PROVIDER.suites[0];
+        let builder = KeyPackageBuilder::new(suite, identity.leaf_content());
+        let (policy, now) = (Policy::default(), Timestamp(2_000_000_000));
+        let new = builder.build(identity.signer(suite).unwrap(), &policy, now, &mut OsRandom).unwrap();
+        let message = MlsMessage::KeyPackage(Box::new(Unverified::new(new.key_package)));
+        let message = message.to_bytes().unwrap();
+        assert!(describe(&message, None, false, now).is_ok());
+        for length in 0..message.len() {
+            assert!(describe(&message[..length], Some(Kind::MlsMessage), false, now).is_err());
+            let _ = describe(&message[..length], None, true, now);
+        }
+        for place in 0..message.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut altered = message.clone();
+                altered[place] ^= change;
+                let _ = describe(&altered, None, true, now);
+            }
+        }
+    }
+}
