@@ -181,3 +181,72 @@ impl NewPath {
 
 /// The label of path secrets' encryption (RFC 9420 §7.6).
 pub(crate) const PATH_LABEL: &str = "UpdatePathNode";
+
+#[cfg(test)]
+mod tests {
+    use hushwood_crypto::{CryptoError, SignerError};
+
+    use super::*;
+    use crate::error::ApiMisuse;
+    use crate::testing::{NoRandom, ToyRandom, signer};
+    use crate::tree::world::{CONTEXT, GROUP, World, nodes};
+
+    struct AbsentSigner(hushwood_crypto::SignaturePublicKey);
+
+    impl Signer for AbsentSigner {
+        fn public_key(&self) -> &hushwood_crypto::SignaturePublicKey {
+            &self.0
+        }
+
+        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, SignerError> {
+            Err(SignerError)
+        }
+    }
+
+    #[test]
+    fn a_path_that_can_not_be_made_leaves_the_tree_as_it_was() {
+        let world = World::of(1, 6);
+        let mut tree = world.tree.clone();
+        let new_leaf = || NewLeaf::successor(world.tree.leaf(LeafIndex::new(2)).unwrap().unwrap());
+        let signer = signer(&mut ToyRandom(1));
+        let absent = AbsentSigner(signer.public_key().clone());
+        let mut refusal = |leaf: u32, signer: &dyn Signer, random: &mut dyn Random| {
+            let leaf = LeafIndex::new(leaf);
+            let error = NewPath::generate(&mut tree, leaf, new_leaf(), (GROUP, signer), random).unwrap_err();
+            assert_eq!(nodes(&tree), nodes(&world.tree));
+            error
+        };
+        assert_eq!(refusal(2, &signer, &mut NoRandom), CryptoError::Random.into());
+        assert_eq!(refusal(2, &absent, &mut ToyRandom(2)), SignerError.into());
+        for beyond in [8, 9, 1 << 24, u32::MAX] {
+            assert_eq!(refusal(beyond, &signer, &mut ToyRandom(2)), ApiMisuse::LeafAbsent.into());
+        }
+    }
+
+    #[test]
+    fn new_members_get_the_path_secret_of_the_common_ancestor_and_no_ciphertext() {
+        let mut world = World::of(1, 6);
+        let sent = world.commit(LeafIndex::new(1), 2, &[], &[]);
+        assert_eq!(sent.added, [6, 7].map(LeafIndex::new).into());
+        let count: usize = sent.path.nodes.iter().map(|node| node.encrypted_path_secret.len()).sum();
+        // Nothing but leaf 0's path is merged, so each of the five other old members is encrypted to.
+        assert_eq!(count, 5);
+        let root = sent.tree.root();
+        for joiner in sent.added.iter().copied() {
+            let secret = sent.new_path.path_secret_for(joiner).unwrap();
+            let keys = secret.key_pair(sent.tree.suite()).unwrap();
+            assert_eq!(sent.tree.encryption_key(root).unwrap(), Some(&keys.public));
+        }
+        assert!(sent.new_path.path_secret_for(LeafIndex::new(1)).is_none());
+        assert!(sent.new_path.path_secret_for(LeafIndex::new(8)).is_none());
+    }
+
+    #[test]
+    fn encryption_without_randomness_fails() {
+        let mut world = World::of(1, 6);
+        let tree = world.tree.clone();
+        let sent = world.send(LeafIndex::new(2), tree, BTreeSet::new());
+        let result = sent.new_path.encrypt(&sent.tree, CONTEXT, &sent.added, &mut NoRandom);
+        assert_eq!(result.unwrap_err(), CryptoError::Random.into());
+    }
+}

@@ -145,61 +145,65 @@ pub(crate) fn split_at_parent(leaves: &[LeafIndex], at: NodeIndex) -> (&[LeafInd
     leaves.split_at(leaves.partition_point(|leaf| *leaf <= middle))
 }
 
-/// The tree hashes of a blank subtree and of everything in it: computed together when the first is asked
-/// for, and shared by the parts that are left when somebody is added.
+/// The tree hashes of a blank subtree and of everything in it.
+///
+/// The head's is computed alone, so that a blank half takes no memory for as long as nobody is added to it.
+/// Those of the parts are computed together when the first is asked for, and shared by the parts that are
+/// left: a tree is filled without hashing its blanks again for each new member.
 pub(crate) struct BlankHashes {
     top: NodeIndex,
-    /// The hash of `top`, if it was stored: then the others may never be needed.
-    top_hash: Option<Digest>,
+    top_hash: OnceLock<Digest>,
     /// All hashes in a row, in the order of the nodes.
     all: OnceLock<Vec<u8>>,
 }
 
 impl BlankHashes {
     pub(crate) fn new(top: NodeIndex) -> Self {
-        Self { top, top_hash: None, all: OnceLock::new() }
+        Self { top, top_hash: OnceLock::new(), all: OnceLock::new() }
     }
 
     /// Those of a subtree that comes from a store, with the hash of its head.
     pub(crate) fn stored(top: NodeIndex, hash: Digest) -> Self {
-        Self { top, top_hash: Some(hash), all: OnceLock::new() }
+        Self { top, top_hash: OnceLock::from(hash), all: OnceLock::new() }
     }
 
     pub(crate) fn get(&self, suite: &dyn CipherSuite, at: NodeIndex) -> Result<Digest, Error> {
-        if let Some(hash) = self.top_hash
-            && at == self.top
-        {
-            return Ok(hash);
+        if at == self.top {
+            return remember(&self.top_hash, || hash_blank(suite, at, &mut |_, _| {}));
         }
+        let length = suite.hash().length();
+        let first = self.top.first_leaf().node().map_or(0, NodeIndex::number);
+        let place = |at: NodeIndex| usize::try_from(at.number().saturating_sub(first)).unwrap_or(usize::MAX);
         let all = match self.all.get() {
             Some(all) => all,
             None => {
-                let mut all = Vec::new();
-                hash_blank(suite, self.top, &mut all)?;
+                let mut all = vec![0; (2 << self.top.level()) * length];
+                hash_blank(suite, self.top, &mut |at, hash| {
+                    if let Some(slot) = all.chunks_exact_mut(length).nth(place(at)) {
+                        slot.copy_from_slice(hash.as_bytes());
+                    }
+                })?;
                 self.all.get_or_init(|| all)
             }
         };
-        let first = self.top.first_leaf().node().map_or(0, NodeIndex::number);
-        let place = usize::try_from(at.number().saturating_sub(first)).unwrap_or(usize::MAX);
-        let hash = all.chunks_exact(suite.hash().length()).nth(place).and_then(Digest::new);
+        let hash = all.chunks_exact(length).nth(place(at)).and_then(Digest::new);
         hash.ok_or(Error::Bug("a blank node lies outside the blank subtree it belongs to"))
     }
 }
 
-/// Appends the hashes of a blank subtree, in the order of the nodes, and returns that of its head.
-fn hash_blank(suite: &dyn CipherSuite, at: NodeIndex, all: &mut Vec<u8>) -> Result<Digest, Error> {
-    let Some((left, right)) = at.children() else {
-        let hash = leaf_hash(suite, at.first_leaf(), None)?;
-        all.extend_from_slice(hash.as_bytes());
-        return Ok(hash);
+/// The hash of a blank subtree's head; each hash below is handed to `each`.
+fn hash_blank(
+    suite: &dyn CipherSuite,
+    at: NodeIndex,
+    each: &mut impl FnMut(NodeIndex, &Digest),
+) -> Result<Digest, Error> {
+    let hash = match at.children() {
+        None => leaf_hash(suite, at.first_leaf(), None)?,
+        Some((left, right)) => {
+            let children = (hash_blank(suite, left, each)?, hash_blank(suite, right, each)?);
+            parent_node_hash(suite, None, children)?
+        }
     };
-    let left = hash_blank(suite, left, all)?;
-    // The head comes between its children, but is known only after them.
-    let start = all.len();
-    all.resize(start + suite.hash().length(), 0);
-    let right = hash_blank(suite, right, all)?;
-    let hash = parent_node_hash(suite, None, (left, right))?;
-    let place = all.get_mut(start..).and_then(|rest| rest.get_mut(..hash.as_bytes().len()));
-    place.ok_or(Error::Bug("a hash is longer than its suite says"))?.copy_from_slice(hash.as_bytes());
+    each(at, &hash);
     Ok(hash)
 }

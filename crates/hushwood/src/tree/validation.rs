@@ -4,10 +4,11 @@
 //! twice. Parent hashes are in [`parent_hash`](super::parent_hash), leaves in
 //! `leaf_node_validation`, and the tree hash is compared by whoever knows what it must be.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hushwood_codec::{DecodeErrorKind, Reader, Writer};
-use hushwood_crypto::CipherSuite;
+use hushwood_crypto::{CipherSuite, HpkePublicKey};
 
 use crate::error::{Error, NotNow, Violation};
 use crate::policy::Policy;
@@ -30,10 +31,10 @@ impl RatchetTree {
     ) -> Result<Self, Error> {
         let mut reader = Reader::new(extension_data, policy.decode)?;
         let max_nodes = max_nodes(policy.max_members);
-        let mut nodes: Vec<Option<Box<Node>>> = Vec::new();
+        let mut nodes = NodeList::default();
         reader.field("ratchet_tree").for_each(|reader, node| {
             // C372: a blank is one byte on the wire; their number is limited before there are many.
-            if nodes.len() >= max_nodes {
+            if nodes.length >= max_nodes {
                 return Err(reader.error(DecodeErrorKind::TooManyElements));
             }
             nodes.push(node);
@@ -50,38 +51,34 @@ impl RatchetTree {
     ///
     /// # Errors
     /// [`Violation::TreeShape`], [`Violation::UnmergedLeaves`], [`Violation::EncryptionKeyReused`],
-    /// [`Violation::SignatureKeyReused`]; [`Violation::ParentHash`] for a parent over blank leaves, which
+    /// [`Violation::SignatureKeyReused`]; [`Violation::HpkePublicKey`] for a key of wrong length; [`Violation::ParentHash`] for a parent over blank leaves, which
     /// no leaf can vouch for; [`NotNow::Limit`] beyond `max_members`.
     pub fn from_nodes(
         suite: &'static dyn CipherSuite,
         nodes: Vec<Option<Node>>,
         max_members: u32,
     ) -> Result<Self, Error> {
-        let nodes = nodes.into_iter().map(|node| node.map(Box::new)).collect();
-        Self::build(suite, nodes, max_members)
+        let mut list = NodeList::default();
+        nodes.into_iter().for_each(|node| list.push(node.map(Box::new)));
+        Self::build(suite, list, max_members)
     }
 
-    fn build(
-        suite: &'static dyn CipherSuite,
-        nodes: Vec<Option<Box<Node>>>,
-        max_members: u32,
-    ) -> Result<Self, Error> {
+    fn build(suite: &'static dyn CipherSuite, nodes: NodeList, max_members: u32) -> Result<Self, Error> {
         // RFC 9420 §12.4.3.3, C371: the last node is not blank, so there is one.
-        if !matches!(nodes.last(), Some(Some(_))) {
+        if nodes.ends_blank() {
             return Err(Violation::TreeShape.into());
         }
-        // C372: the tree gets the fewest leaves that make room for all nodes. Blank subtrees take up no
-        // memory, so nothing is allocated for what is added.
-        if nodes.len() > max_nodes(max_members) {
+        if nodes.length > max_nodes(max_members) {
             return Err(NotNow::Limit.into());
         }
-        let leaves = u32::try_from(nodes.len().div_ceil(2).next_power_of_two()).unwrap_or(u32::MAX);
-        // The last node of a list of even length is a parent whose right subtree is blank.
-        let leaves = if nodes.len() > max_width_nodes(leaves) { leaves << 1 } else { leaves };
+        // C372: the tree gets the fewest leaves that make room for all nodes, 2^(d+1) - 1. Blank subtrees
+        // take up no memory, so nothing is allocated for what is added.
+        let width = (nodes.length + 1).next_power_of_two() / 2;
+        let leaves = u32::try_from(width).unwrap_or(u32::MAX);
         if leaves > MAX_LEAVES {
             return Err(NotNow::Limit.into());
         }
-        let mut builder = Builder { nodes: nodes.into_iter(), tree: Self::empty(suite) };
+        let mut builder = Builder { nodes, next: 0, tree: Self::empty(suite) };
         let root = builder.subtree(NodeIndex::root(leaves))?;
         let mut tree = builder.tree;
         tree.root = root;
@@ -135,27 +132,51 @@ fn max_width_nodes(leaves: u32) -> usize {
     usize::try_from(leaves).unwrap_or(usize::MAX).saturating_mul(2).saturating_sub(1)
 }
 
+/// Nodes in the order of the tree, without its blanks: of whatever size the blanks are, they take up nothing.
+#[derive(Default)]
+struct NodeList {
+    /// The nodes that are not blank, with their places.
+    nodes: VecDeque<(usize, Box<Node>)>,
+    length: usize,
+}
+
+impl NodeList {
+    fn push(&mut self, node: Option<Box<Node>>) {
+        self.nodes.extend(node.map(|node| (self.length, node)));
+        self.length += 1;
+    }
+
+    fn ends_blank(&self) -> bool {
+        self.nodes.back().is_none_or(|(place, _)| place + 1 < self.length)
+    }
+}
+
 /// Builds subtrees from a list of nodes, in its order, and indexes what it meets.
 struct Builder {
-    nodes: std::vec::IntoIter<Option<Box<Node>>>,
+    nodes: NodeList,
+    /// The place of the next node to be taken.
+    next: usize,
     tree: RatchetTree,
 }
 
 impl Builder {
     /// The subtree below `at`. Recursion is as deep as the tree is high.
     fn subtree(&mut self, at: NodeIndex) -> Result<Subtree, Error> {
-        if self.nodes.len() == 0 {
+        let end = self.next + (2 << at.level()) - 1;
+        if self.nodes.nodes.front().is_none_or(|(place, _)| *place >= end) {
+            self.next = end;
             return Ok(Subtree::blank(at));
         }
         let Some((left, right)) = at.children() else { return self.leaf(at) };
         let left = self.subtree(left)?;
-        let node = match self.nodes.next().flatten().map(|node| *node) {
+        let node = match self.take() {
             None => None,
             Some(Node::Parent(node)) => Some(Arc::new(node)),
             // RFC 9420 §12.4.3.3, C018, C373: odd positions hold parents.
             Some(Node::Leaf(_)) => return Err(Violation::TreeShape.into()),
         };
         if let Some(node) = &node {
+            self.check_length(&node.encryption_key)?;
             self.tree.keys.insert_encryption(&node.encryption_key, at);
             self.tree.keys.check_unique()?;
         }
@@ -168,10 +189,11 @@ impl Builder {
     }
 
     fn leaf(&mut self, at: NodeIndex) -> Result<Subtree, Error> {
-        match self.nodes.next().flatten().map(|node| *node) {
+        match self.take() {
             None => Ok(Subtree::blank(at)),
             Some(Node::Leaf(leaf)) => {
                 let index = at.first_leaf();
+                self.check_length(&leaf.encryption_key)?;
                 self.tree.keys.insert_encryption(&leaf.encryption_key, at);
                 self.tree.keys.insert_signature(&leaf.signature_key, index);
                 self.tree.keys.check_unique()?;
@@ -180,6 +202,25 @@ impl Builder {
             }
             // RFC 9420 §12.4.3.3, C018, C373: even positions hold leaves.
             Some(Node::Parent(_)) => Err(Violation::TreeShape.into()),
+        }
+    }
+
+    /// The node at the next place.
+    fn take(&mut self) -> Option<Node> {
+        let place = self.next;
+        self.next += 1;
+        match self.nodes.nodes.front() {
+            Some((at, _)) if *at == place => self.nodes.nodes.pop_front().map(|(_, node)| *node),
+            _ => None,
+        }
+    }
+
+    /// Keys that are too short can be had for a few bytes each: they are refused before there are many.
+    fn check_length(&self, key: &HpkePublicKey) -> Result<(), Error> {
+        // RFC 9420 §5.1.1, C032: keys have the length of the suite's KEM.
+        match key.0.len() == self.tree.suite.kem().public_key_length() {
+            true => Ok(()),
+            false => Err(Violation::HpkePublicKey.into()),
         }
     }
 }
@@ -440,8 +481,10 @@ mod tests {
     fn a_malformed_parent_key_is_refused() {
         let Some(Node::Parent(mut node)) = parent(20, &[]) else { panic!() };
         node.encryption_key.0.pop();
-        let tree = RatchetTree::from_nodes(SUITE, with(3, Some(Node::Parent(node))), 4).unwrap();
-        assert_eq!(tree.verify_parent_keys(), Err(Violation::HpkePublicKey.into()));
+        assert_eq!(refusal(&with(3, Some(Node::Parent(node)))), Violation::HpkePublicKey.into());
+        let mut leaf = leaf_node(20);
+        leaf.encryption_key.0.push(1);
+        assert_eq!(refusal(&with(2, Some(Node::Leaf(leaf)))), Violation::HpkePublicKey.into());
         let tree = RatchetTree::from_nodes(SUITE, full(), 4).unwrap();
         assert_eq!(tree.verify_parent_keys(), Ok(()));
     }
