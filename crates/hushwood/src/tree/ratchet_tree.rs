@@ -305,3 +305,78 @@ fn resolve(subtree: &Subtree, each: &mut impl FnMut(NodeIndex)) {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SUITE;
+    use crate::tree::Node;
+    use crate::tree::oracle::leaf_node;
+
+    /// A tree drawn as the RFC does: `None` for a blank, unmerged leaves for a parent. Leaves are at even
+    /// places.
+    fn drawn(nodes: &[Option<&[u32]>]) -> RatchetTree {
+        let node = |(number, unmerged): (u64, &Option<&[u32]>)| {
+            let leaf = leaf_node(number);
+            unmerged.map(|unmerged| match number % 2 {
+                0 => Node::Leaf(leaf),
+                _ => Node::Parent(ParentNode {
+                    encryption_key: leaf.encryption_key,
+                    parent_hash: vec![],
+                    unmerged_leaves: unmerged.iter().copied().map(LeafIndex::new).collect(),
+                }),
+            })
+        };
+        RatchetTree::from_nodes(SUITE, (0..).zip(nodes).map(node).collect(), 8).unwrap()
+    }
+
+    fn numbers(nodes: Vec<NodeIndex>) -> Vec<u32> {
+        nodes.into_iter().map(NodeIndex::number).collect()
+    }
+
+    const SET: Option<&[u32]> = Some(&[]);
+
+    #[test]
+    fn resolutions_are_those_of_the_example_in_section_4_1_1() {
+        // X[B] is node 3 over A, B, _, D; Y is node 9 over E and F; leaf 6 is blank, H is leaf 7.
+        let mut nodes = vec![None; 15];
+        for set in [0, 2, 6, 8, 9, 10, 14] {
+            nodes[set] = SET;
+        }
+        nodes[3] = Some(&[1]);
+        let tree = drawn(&nodes);
+        let resolution = |node| numbers(tree.resolution(NodeIndex::new(node).unwrap()).unwrap());
+        assert_eq!(resolution(3), [3, 2]);
+        assert_eq!(resolution(4), []);
+        assert_eq!(resolution(12), []);
+        assert_eq!(resolution(7), [3, 2, 9, 14]);
+    }
+
+    #[test]
+    fn filtered_direct_paths_are_those_of_the_example_in_section_4_1_2() {
+        // T, W, X and Y are set, U, V and Z blank; members A, B, E, F, G.
+        let (t, w, x, y) = (1, 7, 9, 11);
+        let mut nodes = vec![None; 13];
+        for set in [0, t, 2, w, 8, x, 10, y, 12] {
+            nodes[usize::try_from(set).unwrap()] = SET;
+        }
+        let tree = drawn(&nodes);
+        let path = |leaf| {
+            let path = tree.filtered_direct_path(LeafIndex::new(leaf)).unwrap();
+            numbers(path.into_iter().map(|step| step.node).collect())
+        };
+        assert_eq!(path(0), [t, w]);
+        assert_eq!(path(1), [t, w]);
+        assert_eq!(path(4), [x, y, w]);
+        assert_eq!(path(5), [x, y, w]);
+        assert_eq!(path(6), [y, w]);
+        let copath = tree.filtered_direct_path(LeafIndex::new(0)).unwrap();
+        assert_eq!(copath[1].copath_child.number(), y);
+    }
+
+    #[test]
+    fn a_tree_prints_its_size_and_nothing_of_its_members() {
+        let printed = format!("{:?}", drawn(&[SET, None, SET]));
+        assert!(printed.contains("leaf_count: 2, member_count: 2, .."), "{printed}");
+    }
+}
