@@ -70,7 +70,8 @@ pub(crate) fn verify(
     verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
         .map_err(|_| Violation::GroupInfoSignature)?;
 
-    // C148, C334: every parent is parent-hash valid.
+    // C101: every parent has a key of the suite. C148, C334: every parent is parent-hash valid.
+    tree.verify_parent_keys()?;
     tree.verify_parent_hashes()?;
     // C335: every leaf is valid, with its own source.
     let checks = check_leaves(&tree, &context.group_id, &parameters, circumstances, random)?;
