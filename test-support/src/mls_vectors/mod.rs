@@ -6,6 +6,7 @@ pub mod deserialization;
 pub mod key_schedule;
 pub mod message_protection;
 pub mod messages;
+pub mod passive_client;
 pub mod psk_secret;
 pub mod secret_tree;
 pub mod transcript_hashes;
@@ -35,6 +36,9 @@ pub fn files() -> &'static [(&'static str, Check)] {
         ("key-schedule", key_schedule::run),
         ("message-protection", message_protection::run),
         ("messages", messages::run),
+        ("passive-client-handling-commit", passive_client::handling_commit),
+        ("passive-client-random", passive_client::random),
+        ("passive-client-welcome", passive_client::welcome),
         ("psk_secret", psk_secret::run),
         ("secret-tree", secret_tree::run),
         ("transcript-hashes", transcript_hashes::run),

@@ -19,6 +19,7 @@ error_class! {
         NodeAbsent [] "the tree has no such node",
         NotReinitialised ["C304"] "the group has not been reinitialised",
         NoSuchRecord [] "the store has nothing under this name",
+        PrivateKeyMismatch [] "a private key does not belong to the public key it is to serve",
         PskTooMany ["C173"] "more than 65,535 pre-shared keys",
         RemoveSelf ["C263"] "a member can't commit its own removal: propose it and let another commit",
         SignerMismatch [] "the signer's key is not the one this leaf is signed with",

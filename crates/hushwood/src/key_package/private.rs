@@ -1,8 +1,9 @@
 //! RFC 9420 §10, §16.8: the private part of a KeyPackage of our own, to be kept until it is used.
 
 use hushwood_codec::{Decode, DecodeError, Element, Encode, Reader, Writer};
-use hushwood_crypto::{HpkePrivateKey, Secret};
+use hushwood_crypto::{CipherSuite, HpkePrivateKey, HpkePublicKey, Secret};
 
+use crate::error::{ApiMisuse, Error};
 use crate::extension::ExtensionType;
 use crate::key_package::KeyPackage;
 use crate::tree::LeafNodeSource;
@@ -24,6 +25,30 @@ impl KeyPackagePrivate {
         encryption_key: HpkePrivateKey,
     ) -> Self {
         Self { key_package, init_key, encryption_key }
+    }
+
+    /// A KeyPackage and its private keys that were made elsewhere: for a client that moves in from another
+    /// implementation with KeyPackages that are published already. To make new ones there is
+    /// [`KeyPackageBuilder`](crate::key_package::KeyPackageBuilder).
+    ///
+    /// # Errors
+    /// [`ApiMisuse::PrivateKeyMismatch`] if a key is not that of the KeyPackage, or the KeyPackage is of
+    /// another suite.
+    pub fn from_parts(
+        key_package: KeyPackage,
+        init_key: HpkePrivateKey,
+        encryption_key: HpkePrivateKey,
+        suite: &dyn CipherSuite,
+    ) -> Result<Self, Error> {
+        let same = |private, public: &HpkePublicKey| {
+            suite.kem().public_key(private).is_ok_and(|computed| computed == *public)
+        };
+        let leaf_key = &key_package.leaf_node.encryption_key;
+        let same_keys = same(&init_key, &key_package.init_key) && same(&encryption_key, leaf_key);
+        match key_package.cipher_suite == suite.id() && same_keys {
+            true => Ok(Self { key_package, init_key, encryption_key }),
+            false => Err(ApiMisuse::PrivateKeyMismatch.into()),
+        }
     }
 
     /// The KeyPackage, as it was published.
