@@ -10,6 +10,7 @@ pub mod group;
 pub mod key_package;
 pub mod policy;
 pub mod proposal;
+pub mod public_group;
 pub mod schedule;
 pub mod secret_tree;
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub enum NotNow {
     EpochPast,
     /// The message is of an epoch that this client has not reached: keep it (C064, C065).
     EpochFuture,
+    /// The message is encrypted for the members, and an observer has no keys.
+    Encrypted,
     /// The group is at its end: reinitialised, or this client was removed (C314, C315).
     GroupEnded,
     /// The message's generation is too far ahead of what has been seen (C191, C408).
@@ -68,7 +70,7 @@ impl NotNow {
             Self::OwnMessage => &[Row("C098")],
             Self::NoKeyPackage => &[Row("C325")],
             Self::GroupExists => &[Row("C322")],
-            Self::NotForGroup | Self::OwnUpdateLost | Self::Stale | Self::Reopen => &[],
+            Self::Encrypted | Self::NotForGroup | Self::OwnUpdateLost | Self::Stale | Self::Reopen => &[],
             Self::Limit => &[Row("C009"), Row("C029"), Row("C188"), Row("C372"), Row("C407")],
         }
     }
@@ -85,6 +87,7 @@ impl NotNow {
             | Self::Reopen => Disposition::Retry,
             Self::OwnUpdateLost => Disposition::Rejoin,
             Self::EpochPast
+            | Self::Encrypted
             | Self::GroupEnded
             | Self::NotForGroup
             | Self::GenerationTooFar
@@ -103,6 +106,7 @@ impl fmt::Display for NotNow {
         f.write_str(match self {
             Self::EpochPast => "the message belongs to an epoch that is over",
             Self::EpochFuture => "the message belongs to an epoch not reached yet: keep it until then",
+            Self::Encrypted => "the message is encrypted, and an observer has no keys",
             Self::GroupEnded => "the group is at its end: it was reinitialised, or this client was removed",
             Self::GenerationTooFar => "the message is too far ahead of what was received from its sender",
             Self::KeyUsed => "the message was read before, or its key was dropped as too old",

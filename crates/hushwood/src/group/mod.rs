@@ -24,6 +24,7 @@ mod join;
 mod message_id;
 mod new_state;
 mod open;
+mod outside;
 mod past;
 mod propose;
 mod receive;
@@ -45,7 +46,7 @@ use crate::group::past::Past;
 use crate::group::record::OwnMessageRecord;
 use crate::group::staged::OwnCommit;
 use crate::policy::Policy;
-use crate::proposal::{Proposal, ProposalCache, Purpose, ReInit};
+use crate::proposal::{CachedProposal, Proposal, ProposalCache, Purpose, ReInit};
 use crate::schedule::{GroupContext, ResumptionPsk};
 use crate::secret_tree::SecretTree;
 use crate::transition::{InstanceId, RecordKey, RecordKind, Step};
@@ -61,7 +62,9 @@ pub use create::NewGroup;
 pub use external_join::{ExternalJoin, StagedExternalJoin};
 pub use join::{OpenedWelcome, StagedJoin};
 pub use message_id::{CommitId, MessageId};
+pub use outside::GroupView;
 pub use propose::NewProposal;
+pub(crate) use receive::verify_sender;
 pub use receive::{Received, ReceivedCommit, ReceivedMessage, ReceivedProposal};
 pub use staged::EpochChange;
 pub use successor::Successor;
@@ -125,6 +128,12 @@ pub struct PendingProposal<'g> {
     pub sender: Sender,
     /// What it proposes.
     pub proposal: &'g Proposal,
+}
+
+impl<'g> PendingProposal<'g> {
+    pub(crate) fn of(cached: &'g CachedProposal) -> Self {
+        Self { reference: cached.reference(), sender: cached.sender(), proposal: cached.proposal() }
+    }
 }
 
 /// What goes into a GroupInfo.
@@ -227,11 +236,7 @@ impl Group {
 
     /// The proposals of this epoch that wait for a commit, in the order in which they came.
     pub fn pending_proposals(&self) -> impl Iterator<Item = PendingProposal<'_>> {
-        self.proposals.iter().map(|cached| PendingProposal {
-            reference: cached.reference(),
-            sender: cached.sender(),
-            proposal: cached.proposal(),
-        })
+        self.proposals.iter().map(PendingProposal::of)
     }
 
     /// Commits of our own that wait to be applied or discarded.

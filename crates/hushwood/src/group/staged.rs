@@ -51,7 +51,7 @@ pub struct EpochChange {
 }
 
 impl EpochChange {
-    pub(super) fn new(list: &ProposalList, applied: &Applied, committer: LeafIndex, epoch: u64) -> Self {
+    pub(crate) fn new(list: &ProposalList, applied: &Applied, committer: LeafIndex, epoch: u64) -> Self {
         let removed = applied.removed.iter().map(|(leaf, old)| (*leaf, old.credential.clone()));
         Self {
             epoch,
@@ -208,7 +208,7 @@ impl OwnCommit {
 }
 
 impl StatusRecord {
-    pub(super) fn of(status: &Status) -> Self {
+    pub(crate) fn of(status: &Status) -> Self {
         match status {
             Status::Active => Self::Active,
             Status::Reinitialised(reinit) => Self::Reinitialised(reinit.clone()),
