@@ -16,7 +16,7 @@ use hushwood::group::{
     StagedExternalJoin, Status, Successor, client,
 };
 use hushwood::key_package::{KeyPackageBuilder, ValidKeyPackage, validate};
-use hushwood::policy::{Policy, Timestamp};
+use hushwood::policy::{Grease, Policy, Timestamp};
 use hushwood::proposal::ReInit;
 use hushwood::schedule::{Psk, ResumptionPskUsage};
 use hushwood::tree::{LeafContent, LeafIndex, Supported};
@@ -107,6 +107,7 @@ impl HushwoodMember {
         Policy {
             encrypt_handshakes: self.settings.handshake == WireFormat::PrivateMessage,
             ratchet_tree_extension,
+            grease: if self.settings.greased_extensions { Grease::Everywhere } else { Grease::Capabilities },
             max_past_epochs: 64,
             max_resumption_psks: 64,
             // The peers' lifetimes are their own.
@@ -202,11 +203,7 @@ impl HushwoodMember {
         })
     }
 
-    fn new_key_package(
-        &mut self,
-        suite: CipherSuite,
-        signer: &SoftwareSigner,
-    ) -> Result<Vec<u8>, PeerError> {
+    fn new_key_package(&mut self, suite: CipherSuite, signer: &SoftwareSigner) -> Result<Vec<u8>, PeerError> {
         let Some(suite) = self.provider.suite(CipherSuiteId(suite.0)) else {
             return Err(PeerError::Unsupported("this provider lacks the suite"));
         };
@@ -224,11 +221,11 @@ impl HushwoodMember {
         of_current: bool,
     ) -> Result<Group, PeerError> {
         let policy = self.policy(true);
-        let opened = OpenedWelcome::open(welcome, &self.store, &self.provider, &policy).map_err(failed("join"))?;
+        let opened =
+            OpenedWelcome::open(welcome, &self.store, &self.provider, &policy).map_err(failed("join"))?;
         let answers = Answers::from_store(&self.store, opened.psks()).map_err(failed("join"))?;
         let parent = if of_current { self.group.as_ref() } else { None };
-        let staged =
-            opened.stage(&answers, tree, parent, now(), &mut random()).map_err(failed("join"))?;
+        let staged = opened.stage(&answers, tree, parent, now(), &mut random()).map_err(failed("join"))?;
         let verdicts = judge(staged.checks(), &InsecureAcceptAll);
         let step = staged.accept(&verdicts, &self.store, &mut random()).map_err(failed("join"))?;
         step.commit(&mut self.store).map_err(failed("join"))
@@ -312,8 +309,7 @@ impl Member for HushwoodMember {
         )
         .map_err(failed("external commit"))?;
         let verdicts = judge(staged.checks(), &InsecureAcceptAll);
-        let step =
-            staged.accept(&verdicts, &self.store, &mut random()).map_err(failed("external commit"))?;
+        let step = staged.accept(&verdicts, &self.store, &mut random()).map_err(failed("external commit"))?;
         let (group, outgoing) = step.commit(&mut self.store).map_err(failed("external commit"))?;
         self.restart(group)?;
         Ok(outgoing.message)
@@ -350,9 +346,8 @@ impl Member for HushwoodMember {
         };
         let (id, commit, welcomes, tree) = self.with_group(|group, store, signer| {
             group.set_policy(policy).map_err(failed("policy"))?.commit(store).map_err(failed("policy"))?;
-            let step = group
-                .commit(plan, &answers, signer, now(), &mut random())
-                .map_err(failed("commit"))?;
+            let step =
+                group.commit(plan, &answers, signer, now(), &mut random()).map_err(failed("commit"))?;
             let staged = step.commit(store).map_err(failed("commit"))?;
             // The Welcome is sealed until the commit is applied. To look at it before, the state is copied,
             // and the copy applies it.
@@ -395,7 +390,11 @@ impl Member for HushwoodMember {
     fn process(&mut self, message: &[u8]) -> Result<Outcome, PeerError> {
         self.with_group(|group, store, _| match group.receive(message, now()).map_err(failed("process"))? {
             Received::Message(received) => {
-                let said = group.accept_message(received).map_err(failed("process"))?.commit(store).map_err(failed("process"))?;
+                let said = group
+                    .accept_message(received)
+                    .map_err(failed("process"))?
+                    .commit(store)
+                    .map_err(failed("process"))?;
                 let Credential::Basic { identity } = said.credential else {
                     return Err(PeerError::Failed("process: not a Basic credential".into()));
                 };
@@ -517,10 +516,8 @@ impl Member for HushwoodMember {
     ) -> Result<Created, PeerError> {
         let mut successor = self.successor(key_packages, self.settings.suite, tree_in_welcome)?;
         successor.group_id = Some(group_id.to_vec());
-        let step = self
-            .group()?
-            .branch(successor, &self.signer, now(), &mut random())
-            .map_err(failed("branch"))?;
+        let step =
+            self.group()?.branch(successor, &self.signer, now(), &mut random()).map_err(failed("branch"))?;
         let (group, change) = step.commit(&mut self.store).map_err(failed("branch"))?;
         self.succeed(group)?;
         Ok(Self::created(change))

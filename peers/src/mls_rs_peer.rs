@@ -220,6 +220,13 @@ struct MlsRsMember<P, C: MlsConfig> {
     reinit: Option<ReinitClient<C>>,
 }
 
+/// mls-rs 0.57 samples the nonce of a successor's PSK by the suite of the group that ends (`resumption_psk_input` in
+/// its `group/resumption.rs`).
+const NONCE_OF_OLD_SUITE: PeerError = PeerError::Defect(
+    "makes the successor's psk_nonce as long as the old suite's KDF output \
+     (RFC 9420 §8.4: KDF.Nh of the group into which the PSK is being injected)",
+);
+
 impl<P: CryptoProvider + Clone, C: MlsConfig> Member for MlsRsMember<P, C> {
     fn key_package(&mut self) -> Result<Vec<u8>, PeerError> {
         let message = self
@@ -422,6 +429,9 @@ impl<P: CryptoProvider + Clone, C: MlsConfig> Member for MlsRsMember<P, C> {
         tree_in_welcome: bool,
     ) -> Result<Created, PeerError> {
         self.set_tree_in_welcome(tree_in_welcome);
+        if self.successor_suite.is_some_and(|new| new.hash_length() != self.settings.suite.hash_length()) {
+            return Err(NONCE_OF_OLD_SUITE);
+        }
         let (group, welcomes) = self
             .reinit_client()?
             .commit(messages_in(key_packages)?, Default::default(), None)

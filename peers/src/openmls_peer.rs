@@ -38,6 +38,10 @@ impl Peer for OpenMls {
         "openmls"
     }
 
+    fn refuses_greased_extensions(&self) -> bool {
+        true
+    }
+
     fn suites(&self) -> Vec<CipherSuite> {
         let crypto = OpenMlsRustCrypto::default();
         crypto

@@ -14,6 +14,12 @@ pub trait Peer: Send + Sync {
     /// The cipher suites this implementation can run (RFC 9420 §17.1).
     fn suites(&self) -> Vec<CipherSuite>;
 
+    /// Whether it refuses leaves with an extension of a GREASE type that their capabilities list, against
+    /// RFC 9420 §13.5. Nobody sends such extensions to a conversation that it takes part in.
+    fn refuses_greased_extensions(&self) -> bool {
+        false
+    }
+
     /// A client with fresh signature keys, a Basic credential and an empty store of its own.
     ///
     /// # Errors
@@ -132,6 +138,8 @@ pub struct Settings {
     pub suite: CipherSuite,
     /// How it frames its proposals and commits; it must accept both wire formats.
     pub handshake: WireFormat,
+    /// Whether it may send extensions of GREASE types.
+    pub greased_extensions: bool,
 }
 
 /// How handshake messages are framed (RFC 9420 §6).

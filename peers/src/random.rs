@@ -43,7 +43,7 @@ pub fn play(seed: u64, peers: &[&dyn Peer], only: Option<&str>) -> Option<Played
     let able = able(peers, suite, only)?;
     let handshake = if dice.chance(1, 2) { WireFormat::PrivateMessage } else { WireFormat::PublicMessage };
     let mut conversation = Conversation {
-        world: World::new(suite, handshake),
+        world: World::new(suite, handshake, &able),
         dice,
         seated: 0,
         peers: able,

@@ -40,7 +40,7 @@ impl Scenario {
         suite: CipherSuite,
         handshake: WireFormat,
     ) -> Result<(), (Halt, Vec<String>)> {
-        let mut world = World::new(suite, handshake);
+        let mut world = World::new(suite, handshake, &[roles.creator, roles.committer, roles.joiner]);
         let played = Table::seat(&mut world, roles).and_then(|mut table| (self.play)(&mut table));
         played.map_err(|halt| (halt, world.steps().to_vec()))
     }

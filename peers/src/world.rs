@@ -15,6 +15,7 @@ use crate::peer::{
 pub struct World {
     suite: CipherSuite,
     handshake: WireFormat,
+    greased_extensions: bool,
     group_id: Vec<u8>,
     seats: Vec<Seat>,
     /// Proposals sent by reference in this epoch.
@@ -85,10 +86,12 @@ pub enum Halt {
 
 impl World {
     /// An empty world whose groups use `suite` and frame their handshakes as `handshake`.
-    pub fn new(suite: CipherSuite, handshake: WireFormat) -> Self {
+    /// Any of `peers` may be seated.
+    pub fn new(suite: CipherSuite, handshake: WireFormat, peers: &[&dyn Peer]) -> Self {
         Self {
             suite,
             handshake,
+            greased_extensions: !peers.iter().any(|peer| peer.refuses_greased_extensions()),
             group_id: b"cross-play".to_vec(),
             seats: Vec::new(),
             pending: Vec::new(),
@@ -99,8 +102,12 @@ impl World {
 
     /// Seats a client of `peer` under a name that is unique in this world. It is in no group yet.
     pub fn seat(&mut self, name: &str, peer: &dyn Peer) -> Result<SeatId, Halt> {
-        let settings =
-            Settings { identity: name.as_bytes().to_vec(), suite: self.suite, handshake: self.handshake };
+        let settings = Settings {
+            identity: name.as_bytes().to_vec(),
+            suite: self.suite,
+            handshake: self.handshake,
+            greased_extensions: self.greased_extensions,
+        };
         let id = SeatId(self.seats.len());
         let member = peer
             .client(settings)

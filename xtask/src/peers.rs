@@ -35,5 +35,5 @@ pub(crate) fn counts(arguments: &[&str]) -> Result<Outcome> {
 fn command() -> Command {
     let has_openssl = run::is_there(Command::new("pkg-config").args(["--exists", "openssl"]));
     let features: &[&str] = if has_openssl { &["--features", "openssl"] } else { &["--no-default-features"] };
-    run::cargo(&[&["run", "--release", "--package", "peers"], features, &["--"]].concat())
+    run::cargo(&[&["run", "--package", "peers"], features, &["--"]].concat())
 }

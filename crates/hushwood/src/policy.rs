@@ -62,8 +62,21 @@ pub struct Policy {
     pub external_commits: ExternalCommits,
     /// Whether clients may propose their own addition (RFC 9420 §12.1.8). Default true; each is judged.
     pub allow_new_member_proposals: bool,
-    /// Whether GREASE values are sent (RFC 9420 §13.5). Default true.
-    pub grease: bool,
+    /// Where GREASE values are sent (RFC 9420 §13.5). Default [`Grease::Everywhere`].
+    pub grease: Grease,
+}
+
+/// Where a client sends GREASE: values that nobody supports, so that clients which refuse what they do not know are
+/// noticed early (RFC 9420 §13.5, C386).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Grease {
+    /// In capabilities, and as extensions of leaves, KeyPackages and GroupInfos.
+    Everywhere,
+    /// In the lists of capabilities only. OpenMLS up to 0.9 refuses a leaf that has an extension of a GREASE type, even
+    /// where the capabilities list it: a group with such clients needs this.
+    Capabilities,
+    /// Nowhere.
+    Nowhere,
 }
 
 /// Which external commits a group takes (RFC 9420 §12.4.3.2).
@@ -118,7 +131,7 @@ impl Default for Policy {
             require_listed_unknown_extensions: false,
             external_commits: ExternalCommits::Allowed,
             allow_new_member_proposals: true,
-            grease: true,
+            grease: Grease::Everywhere,
         }
     }
 }
@@ -155,7 +168,7 @@ impl Encode for Policy {
         writer.value(&u8::from(self.require_listed_unknown_extensions));
         writer.value(&self.external_commits);
         writer.value(&u8::from(self.allow_new_member_proposals));
-        writer.value(&u8::from(self.grease));
+        writer.value(&self.grease);
     }
 }
 
@@ -193,7 +206,7 @@ impl Decode for Policy {
             require_listed_unknown_extensions: u8::decode(reader)? != 0,
             external_commits: ExternalCommits::decode(reader)?,
             allow_new_member_proposals: u8::decode(reader)? != 0,
-            grease: u8::decode(reader)? != 0,
+            grease: Grease::decode(reader)?,
         })
     }
 }
@@ -216,6 +229,27 @@ impl Decode for ExternalCommits {
             2 => Ok(Self::WithoutResync),
             3 => Ok(Self::WithPsk),
             4 => Ok(Self::Refused),
+            other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
+        }
+    }
+}
+
+impl Encode for Grease {
+    fn encode(&self, writer: &mut Writer) {
+        writer.raw(&[match self {
+            Self::Nowhere => 0,
+            Self::Everywhere => 1,
+            Self::Capabilities => 2,
+        }]);
+    }
+}
+
+impl Decode for Grease {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            0 => Ok(Self::Nowhere),
+            1 => Ok(Self::Everywhere),
+            2 => Ok(Self::Capabilities),
             other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
     }

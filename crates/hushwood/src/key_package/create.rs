@@ -10,7 +10,7 @@ use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::extension::{ExtensionType, Extensions};
 use crate::grease;
 use crate::key_package::{KeyPackage, KeyPackagePrivate};
-use crate::policy::{Policy, Timestamp};
+use crate::policy::{Grease, Policy, Timestamp};
 use crate::tree::{LeafContent, LeafIndex, LeafNodeSource, Lifetime, UnsignedLeafNode};
 use crate::version::ProtocolVersion;
 
@@ -120,7 +120,7 @@ impl KeyPackageBuilder {
         let source = LeafNodeSource::KeyPackage(lifetime);
         let mut leaf = UnsignedLeafNode::new(&self.content, encryption_key, source, policy, random)?;
         let mut extensions = self.extensions.clone();
-        if policy.grease {
+        if policy.grease == Grease::Everywhere {
             // RFC 9420 §10, §13.5, C206, C208: GREASE here too, listed in the leaf's capabilities.
             let extension = grease::extension(random)?;
             leaf.list_extension(extension.extension_type);

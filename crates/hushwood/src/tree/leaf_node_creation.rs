@@ -8,7 +8,7 @@ use crate::error::{ApiMisuse, Error};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::extension::{ExtensionType, Extensions};
 use crate::grease;
-use crate::policy::Policy;
+use crate::policy::{Grease, Policy};
 use crate::tree::leaf_node_validation::{LeafPlace, signed_content};
 use crate::tree::{LeafIndex, LeafNode, LeafNodeSource, Supported};
 
@@ -52,8 +52,10 @@ impl UnsignedLeafNode {
             return Err(ApiMisuse::CapabilitiesInsufficient.into());
         }
         let mut extensions = content.extensions.clone();
-        if policy.grease {
+        if policy.grease != Grease::Nowhere {
             capabilities.grease(random)?;
+        }
+        if policy.grease == Grease::Everywhere {
             // RFC 9420 §13.5, C386: GREASE among the extensions is listed like a real extension.
             let extension = grease::extension(random)?;
             capabilities.list_extension(extension.extension_type);

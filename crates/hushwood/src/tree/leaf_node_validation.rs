@@ -212,6 +212,7 @@ mod tests {
     use super::*;
     use crate::credential::{Certificate, CredentialType};
     use crate::extension::{ExtensionType, Extensions};
+    use crate::policy::Grease;
     use crate::testing::{SUITE, ToyRandom, hpke_key, signer};
     use crate::tree::{LeafContent, Supported, UnsignedLeafNode};
 
@@ -253,13 +254,15 @@ mod tests {
 
     #[test]
     fn a_leaf_we_make_is_valid_with_grease_and_without() {
-        for grease in [true, false] {
+        for (grease, extensions, credentials) in
+            [(Grease::Everywhere, 3, 2), (Grease::Capabilities, 2, 2), (Grease::Nowhere, 2, 1)]
+        {
             let policy = Policy { grease, ..Policy::default() };
             let leaf = leaf(key_package_source(), &policy);
             assert_eq!(checks(&policy).alone(&leaf, LeafPlace::KeyPackage), Ok(()));
             assert_eq!(checks(&policy).signature(&leaf, LeafPlace::KeyPackage), Ok(()));
-            assert_eq!(leaf.extensions.iter().len(), if grease { 3 } else { 2 });
-            assert_eq!(leaf.capabilities.credentials.len(), if grease { 2 } else { 1 });
+            assert_eq!(leaf.extensions.iter().len(), extensions);
+            assert_eq!(leaf.capabilities.credentials.len(), credentials);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::commit::state::PublicState;
 use crate::error::Error;
 use crate::extension::{ExtensionType, Extensions};
 use crate::grease;
-use crate::policy::Policy;
+use crate::policy::{Grease, Policy};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::LeafIndex;
 use crate::welcome::types::GroupSecrets;
@@ -42,7 +42,7 @@ pub(crate) fn group_info(
         extensions.set(ExtensionType::EXTERNAL_PUB, external_pub.to_bytes()?);
     }
     // RFC 9420 §12.4.3, §13.5, C348: some random GREASE, to keep receivers honest.
-    if policy.grease {
+    if policy.grease == Grease::Everywhere {
         let extension = grease::extension(random)?;
         extensions.set(extension.extension_type, extension.extension_data);
     }

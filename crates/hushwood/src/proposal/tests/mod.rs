@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::extension::{ExtensionType, Extensions, RequiredCapabilities};
 use crate::framing::{Authenticated, Content, FramedContent, Sender, Signed, WireFormat};
 use crate::key_package::{KeyPackage, KeyPackageBuilder};
-use crate::policy::{Policy, Timestamp};
+use crate::policy::{Grease, Policy, Timestamp};
 use crate::proposal::{
     Add, CommittedProposal, ExternalInit, GroupContextExtensions, PreSharedKey, Proposal, ProposalChecks,
     ProposalList, ProposalType, Purpose, ReInit, Remove, Update,
@@ -97,7 +97,7 @@ impl World {
                 confirmed_transcript_hash: vec![],
                 extensions: Extensions::new(),
             },
-            policy: Policy { grease: false, ..Policy::default() },
+            policy: Policy { grease: Grease::Nowhere, ..Policy::default() },
             random: ToyRandom(0),
             sending: false,
             purpose: Purpose::Epoch,
