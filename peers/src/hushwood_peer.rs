@@ -117,7 +117,7 @@ impl HushwoodMember {
     }
 
     fn supported(&self) -> Supported {
-        let mut supported = Supported::new(&self.provider);
+        let mut supported = Supported::new(&self.provider).preferring(CipherSuiteId(self.settings.suite.0));
         supported.extensions.push(ExtensionType(PRIVATE_USE_EXTENSION));
         supported
     }

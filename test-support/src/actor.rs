@@ -3,6 +3,8 @@
 //! Every operation can be followed by reading the group back from the store, so that whatever a test
 //! shows holds over a restart at any point.
 
+use std::collections::BTreeMap;
+
 use hushwood::commit::Answers;
 use hushwood::credential::{Credential, InsecureAcceptAll, judge};
 use hushwood::error::Error;
@@ -13,6 +15,7 @@ use hushwood::group::{
 use hushwood::key_package::{KeyPackageBuilder, ValidKeyPackage, validate};
 use hushwood::policy::{Policy, Timestamp};
 use hushwood::schedule::Psk;
+use hushwood::transition::{InstanceId, RecordKey, RecordKind, Records};
 use hushwood::tree::{LeafContent, LeafIndex, Supported};
 use hushwood_codec::Decode;
 use hushwood_crypto::{CipherSuite, CipherSuiteId, CryptoProvider, Secret, SoftwareSigner};
@@ -107,6 +110,21 @@ impl Actor {
         }
     }
 
+    /// All that it has stored, with the version of its group: to see that nothing has changed.
+    pub fn rows(&self) -> (u64, BTreeMap<RecordKey, Vec<u8>>) {
+        let group = self.group.as_ref().map(Group::instance);
+        let mut rows = BTreeMap::new();
+        for instance in group.into_iter().chain([InstanceId::CLIENT]) {
+            for kind in RecordKind::ALL {
+                for (id, value) in self.store.list(instance, *kind).expect("the store works") {
+                    rows.insert(RecordKey::new(instance, *kind, id), value.expose().to_vec());
+                }
+            }
+        }
+        let version = group.map_or(0, |group| self.store.version(group).expect("the store works"));
+        (version, rows)
+    }
+
     /// Makes and keeps a KeyPackage.
     pub fn key_package(&mut self) -> Vec<u8> {
         let content = LeafContent {
@@ -132,7 +150,8 @@ impl Actor {
 
     /// Creates a group.
     pub fn create(&mut self) -> &Group {
-        let mut settings = NewGroup::new(self.suite, self.credential(), Supported::new(&self.provider));
+        let supported = Supported::new(&self.provider).preferring(self.suite.id());
+        let mut settings = NewGroup::new(self.suite, self.credential(), supported);
         settings.policy = self.policy.clone();
         let step = Group::create(settings, &self.signer, NOW, &mut self.random).expect("a group is made");
         self.group = Some(step.commit(&mut self.store).expect("the store works"));

@@ -229,7 +229,7 @@ fn class_of(error: &Error) -> Class {
         Error::Unsupported(_) => Class::Unsupported,
         Error::NotNow(NotNow::Stale | NotNow::Reopen) => Class::Busy,
         Error::NotNow(_) => Class::NotNow,
-        Error::ApiMisuse(_) => Class::Refused,
+        Error::ApiMisuse(_) | Error::WouldViolate(_) => Class::Refused,
         Error::StoreRead(_) => Class::Store,
         Error::Crypto(_) | Error::Signer(_) => Class::Crypto,
         _ => Class::Bug,
@@ -244,6 +244,9 @@ fn advice_on(error: &Error) -> Option<&'static str> {
         }
         Error::NotNow(not_now) => return not_now_advice(*not_now),
         Error::ApiMisuse(misuse) => return misuse_advice(*misuse),
+        Error::WouldViolate(_) => {
+            "see who is in the group with `hushwood group members`, and ask for something else"
+        }
         Error::Unsupported(_) => "ask for what this version has, or use a later version of this program",
         _ => match error.disposition() {
             Disposition::Report => {

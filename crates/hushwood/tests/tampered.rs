@@ -3,16 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
-
 use hushwood::commit::Answers;
 use hushwood::crypto::CipherSuiteId;
 use hushwood::error::Error;
 use hushwood::group::{
-    CommitPlan, ExternalJoin, Group, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received,
-    StagedExternalJoin,
+    CommitPlan, ExternalJoin, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received, StagedExternalJoin,
 };
-use hushwood::transition::{InstanceId, RecordKey, RecordKind, Records};
 use hushwood::tree::Supported;
 use test_support::actor::{Actor, NOW, Outcome, assert_agree};
 use test_support::random::SeededRandom;
@@ -40,27 +36,9 @@ fn three(suite: CipherSuiteId, encrypt_handshakes: bool) -> [Actor; 3] {
     [alice, bob, carol]
 }
 
-type Rows = BTreeMap<RecordKey, Vec<u8>>;
-
-/// All that a client has stored.
-fn rows(actor: &Actor) -> (u64, Rows) {
-    let group = actor.group.as_ref().map(Group::instance);
-    let mut rows = Rows::new();
-    for instance in group.into_iter().chain([InstanceId::CLIENT]) {
-        for kind in RecordKind::ALL {
-            for (id, value) in actor.store.list(instance, *kind).unwrap() {
-                rows.insert(RecordKey::new(instance, *kind, id), value.expose().to_vec());
-            }
-        }
-    }
-    let version = group.map_or(0, |group| actor.store.version(group).unwrap());
-    assert!(!rows.is_empty());
-    (version, rows)
-}
-
 /// Tries every variant of a message with a client.
 fn sweep(what: &str, message: &[u8], actor: &Actor, attempt: impl Fn(&Actor, &[u8]) -> Result<(), Error>) {
-    let before = rows(actor);
+    let before = actor.rows();
     let refused = |variant: &[u8], how: String| match attempt(actor, variant) {
         // C099: the fault is not ours, and not the caller's.
         Err(Error::Decode(_) | Error::Violation(_) | Error::Unsupported(_) | Error::NotNow(_)) => {}
@@ -76,7 +54,7 @@ fn sweep(what: &str, message: &[u8], actor: &Actor, attempt: impl Fn(&Actor, &[u
         variant[at] ^= 1 << (turn % 8);
         refused(&variant, format!("byte {at} changed"));
     }
-    assert_eq!(rows(actor), before, "{what}: the store has changed");
+    assert_eq!(actor.rows(), before, "{what}: the store has changed");
     attempt(actor, message).unwrap_or_else(|error| panic!("{what}, itself: {error:?}"));
 }
 

@@ -136,7 +136,7 @@ impl Create {
             let rows = home.begin()?;
             names::check_free(home, name)?;
             let content = identity.leaf_content();
-            let mut new = NewGroup::new(suite, content.credential, content.supported);
+            let mut new = NewGroup::new(suite, content.credential, content.supported.preferring(suite.id()));
             new.policy = self.policy.apply(Policy::default());
             let step = Group::create(new, identity.signer(suite)?, text::now(), &mut OsRandom)?;
             home.commit_named(step, rows, name)

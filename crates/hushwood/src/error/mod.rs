@@ -36,6 +36,9 @@ pub enum Error {
     NotNow(NotNow),
     /// The caller asked for what can't be done.
     ApiMisuse(ApiMisuse),
+    /// The caller asked for a message that breaks a rule of the protocol: everybody else would refuse it, so it is
+    /// not made.
+    WouldViolate(Violation),
     /// A cryptographic operation of our own failed: no randomness, or a broken provider.
     Crypto(CryptoError),
     /// The signer did not sign.
@@ -83,7 +86,7 @@ impl Error {
     pub fn requirements(&self) -> &'static [Row] {
         match self {
             Self::Decode(error) => decode_rows(error.kind),
-            Self::Violation(violation) => violation.requirements(),
+            Self::Violation(violation) | Self::WouldViolate(violation) => violation.requirements(),
             Self::Unsupported(unsupported) => unsupported.requirements(),
             Self::NotNow(not_now) => not_now.requirements(),
             Self::ApiMisuse(misuse) => misuse.requirements(),
@@ -98,7 +101,19 @@ impl Error {
             Self::Decode(_) | Self::Unsupported(_) => Disposition::Ignore,
             Self::Violation(_) | Self::Bug(_) => Disposition::Report,
             Self::NotNow(not_now) => not_now.disposition(),
-            Self::ApiMisuse(_) | Self::Crypto(_) | Self::Signer(_) | Self::StoreRead(_) => Disposition::Retry,
+            Self::ApiMisuse(_)
+            | Self::WouldViolate(_)
+            | Self::Crypto(_)
+            | Self::Signer(_)
+            | Self::StoreRead(_) => Disposition::Retry,
+        }
+    }
+
+    /// The same error where the message that breaks the rule is one that we were about to make.
+    pub(crate) fn of_our_own(self) -> Self {
+        match self {
+            Self::Violation(violation) => Self::WouldViolate(violation),
+            other => other,
         }
     }
 }
@@ -139,6 +154,7 @@ impl fmt::Display for Error {
             Self::Unsupported(unsupported) => write!(f, "not supported: {unsupported}"),
             Self::NotNow(not_now) => write!(f, "not now: {not_now}"),
             Self::ApiMisuse(misuse) => write!(f, "can't be done: {misuse}"),
+            Self::WouldViolate(violation) => write!(f, "everybody would refuse it: {violation}"),
             Self::Crypto(error) => write!(f, "cryptography failed: {error}"),
             Self::Signer(error) => error.fmt(f),
             Self::StoreRead(error) => error.fmt(f),

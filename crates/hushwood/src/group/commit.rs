@@ -13,7 +13,7 @@ use crate::commit::answers::psk_secret;
 use crate::commit::create::{CommitInputs, CommitSigners, CreatedCommit, create};
 use crate::commit::state::MemberState;
 use crate::credential::Credential;
-use crate::error::{ApiMisuse, Error};
+use crate::error::{ApiMisuse, Error, NotNow};
 use crate::extension::Extensions;
 use crate::framing::{
     Authenticated, Content, ContentType, MlsMessage, PrivateMessage, PublicMessage, SealingKeys, Sender,
@@ -27,7 +27,7 @@ use crate::group::propose::NewProposal;
 use crate::group::staged::{EpochChange, OwnCommit};
 use crate::group::{Group, Member, Status, encode};
 use crate::policy::Timestamp;
-use crate::proposal::{CommittedProposal, ProposalList, choose};
+use crate::proposal::{CommittedProposal, Proposal, ProposalList, choose};
 use crate::schedule::Psk;
 use crate::secret_tree::SecretTree;
 use crate::transition::Step;
@@ -58,6 +58,8 @@ pub enum Cover {
     /// All that are valid together (RFC 9420 §12.4, C291).
     #[default]
     All,
+    /// The same without these, such as Adds of clients whose credentials the application refuses.
+    Except(BTreeSet<HashReference>),
     /// None.
     None,
     /// These, all of them.
@@ -92,7 +94,8 @@ impl Group {
     /// Makes a commit (RFC 9420 §12.4.1). Nothing takes effect until it is applied.
     ///
     /// # Errors
-    /// The [`Violation`](crate::error::Violation) that others would find in the list (C260);
+    /// [`Error::WouldViolate`] with what others would find in the list (C260);
+    /// [`ApiMisuse::SuiteNotBest`] where a new group's first members could have a suite that its creator prefers;
     /// [`NotNow::PskMissing`](crate::error::NotNow::PskMissing); [`ApiMisuse`]; [`Error::Signer`];
     /// [`Error::Crypto`].
     pub fn commit(
@@ -106,6 +109,7 @@ impl Group {
         self.check_sending()?;
         self.check_signer(signer)?;
         let (message, own) = self.make_commit(&plan, answers, signer, now, random)?;
+        self.check_best_suite(&own)?;
 
         let mut draft = Draft::new(self);
         let message = self.protect(&mut draft, message, random)?;
@@ -167,6 +171,21 @@ impl Group {
         self.finish_commit(plan, &list, created, plan.leaf.signer.unwrap_or(signer), random)
     }
 
+    /// RFC 9420 §11, C220: who creates a group sees from the capabilities of its first members that they could not
+    /// have had a better suite. A successor has the suite that was agreed on (§11.2, §11.3) and does not come here.
+    fn check_best_suite(&self, own: &OwnCommit) -> Result<(), Error> {
+        if self.epoch() != 0 || self.public.tree.member_count() != 1 {
+            return Ok(());
+        }
+        let leaf = self.public.tree.leaf(self.own_leaf)?.ok_or(ApiMisuse::LeafAbsent)?;
+        let joining = own.committed.iter().filter_map(|committed| match committed.proposal() {
+            Proposal::Add(add) => Some(&add.key_package.leaf_node.capabilities),
+            _ => None,
+        });
+        let supported = Supported::of(&leaf.capabilities);
+        Ok(supported.check_best_suite(self.suite().id(), joining)?)
+    }
+
     /// The epoch that a commit leads to which nobody has to see: the first one of a group of one.
     pub(super) fn own_commit(
         &self,
@@ -193,20 +212,22 @@ impl Group {
             let proposal = proposal.to_proposal(self, random)?;
             by_value.push(CommittedProposal::by_value(proposal, own));
         }
-        match &plan.cover {
-            Cover::All => {
-                let choice = choose(&self.proposals, by_value, &BTreeSet::new(), self.own_leaf, &checks)?;
-                ProposalList::check(choice.proposals, own, &checks, random)
-            }
-            Cover::None => ProposalList::check(by_value, own, &checks, random),
+        let choose = |by_value, excluded: &BTreeSet<HashReference>| {
+            choose(&self.proposals, by_value, excluded, self.own_leaf, &checks)
+        };
+        let list = match &plan.cover {
+            Cover::All => choose(by_value, &BTreeSet::new())?.proposals,
+            Cover::Except(excluded) => choose(by_value, excluded)?.proposals,
+            Cover::None => by_value,
             Cover::Only(references) => {
                 let find = |reference| self.proposals.get(reference).map(|cached| cached.commit());
                 let covered: Option<Vec<_>> = references.iter().map(find).collect();
-                let mut list = covered.ok_or(crate::error::NotNow::ProposalMissing)?;
+                let mut list = covered.ok_or(NotNow::ProposalMissing)?;
                 list.extend(by_value);
-                ProposalList::check(list, own, &checks, random)
+                list
             }
-        }
+        };
+        ProposalList::check(list, own, &checks, random).map_err(Error::of_our_own)
     }
 
     fn create_commit(

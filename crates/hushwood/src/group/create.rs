@@ -27,7 +27,8 @@ pub struct NewGroup {
     pub group_id: Option<Vec<u8>>,
     /// Who we are in it.
     pub credential: Credential,
-    /// What we support.
+    /// What we support, the suite of the group before others that we would rather not have
+    /// ([`Supported::preferring`]): if all first members have a better one, they are not added (C220).
     pub supported: Supported,
     /// The group context's extensions. Everybody who joins must support them.
     pub extensions: Extensions,

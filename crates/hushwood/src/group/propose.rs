@@ -17,7 +17,7 @@ use crate::proposal::{
 };
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::transition::Step;
-use crate::tree::{KeyPair, LeafIndex, LeafNodeSource, UnsignedLeafNode};
+use crate::tree::{KeyPair, LeafIndex, LeafNodeSource, Supported, UnsignedLeafNode};
 
 /// A proposal to be made.
 #[derive(Clone)]
@@ -58,7 +58,14 @@ impl NewProposal<'_> {
                 let psk_nonce = random.bytes(group.suite().kdf().length())?;
                 Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk: psk.clone(), psk_nonce } })
             }
-            Self::ReInit(reinit) => Proposal::ReInit(reinit.clone()),
+            Self::ReInit(reinit) => {
+                // RFC 9420 §11.2: who proposes a group must be able to be in it.
+                let own = group.tree().leaf(group.own_leaf)?.ok_or(ApiMisuse::LeafAbsent)?;
+                if !Supported::of(&own.capabilities).suites.contains(&reinit.cipher_suite) {
+                    return Err(ApiMisuse::CapabilitiesInsufficient.into());
+                }
+                Proposal::ReInit(reinit.clone())
+            }
             Self::GroupContextExtensions(extensions) => {
                 Proposal::GroupContextExtensions(GroupContextExtensions { extensions: extensions.clone() })
             }
@@ -74,8 +81,9 @@ impl Group {
     /// then no application data can be sent (C290).
     ///
     /// # Errors
-    /// The [`Violation`](crate::error::Violation) that others would find in it; [`Error::Signer`],
-    /// [`Error::Crypto`], [`NotNow::GroupEnded`](crate::error::NotNow::GroupEnded).
+    /// [`Error::WouldViolate`] with what others would find in it; [`ApiMisuse::CapabilitiesInsufficient`] for a ReInit
+    /// to a suite that we lack; [`Error::Signer`], [`Error::Crypto`],
+    /// [`NotNow::GroupEnded`](crate::error::NotNow::GroupEnded).
     pub fn propose(
         &mut self,
         proposal: NewProposal<'_>,
@@ -103,7 +111,7 @@ impl Group {
         let signed = Signed::sign(signer, self.handshake_format(), content, &self.public.context_bytes)?;
         let message = signed.complete(None)?;
         // We refuse ourselves what others would refuse.
-        let cached = CachedProposal::check(&message, &self.checks(now, true))?;
+        let cached = CachedProposal::check(&message, &self.checks(now, true)).map_err(Error::of_our_own)?;
         let reference = cached.reference().clone();
 
         let mut draft = Draft::new(self);

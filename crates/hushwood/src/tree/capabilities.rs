@@ -43,6 +43,14 @@ impl Supported {
         }
     }
 
+    /// The same with this suite as the best: a group whose members could all have a better one is not created (C220).
+    #[must_use]
+    pub fn preferring(mut self, suite: CipherSuiteId) -> Self {
+        self.suites.retain(|other| *other != suite);
+        self.suites.insert(0, suite);
+        self
+    }
+
     /// True for an extension type that this client knows; the default types always are.
     #[must_use]
     pub fn supports_extension(&self, extension_type: ExtensionType) -> bool {

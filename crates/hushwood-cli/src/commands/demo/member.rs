@@ -118,7 +118,7 @@ impl Member {
 
     pub(super) fn create(&mut self, suite: &'static dyn CipherSuite) -> Result<(), Failure> {
         let content = self.identity.leaf_content();
-        let new = NewGroup::new(suite, content.credential, content.supported);
+        let new = NewGroup::new(suite, content.credential, content.supported.preferring(suite.id()));
         let step = Group::create(new, self.signer(suite)?, text::now(), &mut OsRandom)?;
         self.group = Some(self.home.commit(step)?);
         Ok(())
