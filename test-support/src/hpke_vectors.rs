@@ -1,7 +1,6 @@
 //! The vectors of RFC 9180, appendix A, and their condensed form with one hash over many messages.
 
 use std::fs;
-use std::path::Path;
 
 use hushwood_crypto::hpke::{HpkeContext, Psk};
 use hushwood_crypto::{
@@ -13,30 +12,26 @@ use shake::{ExtendableOutput, Shake128, Update, XofReader};
 use crate::random::FixedRandom;
 use crate::table::Row;
 
-/// Runs all files `hpke/rfc9180*.json` of the vectors' folder; none where there is no such folder.
-#[must_use]
-pub fn run(provider: &CryptoProvider) -> Vec<Row> {
-    let folder = crate::vectors::folder().map(|folder| folder.join("hpke"));
-    let Some(Ok(entries)) = folder.map(fs::read_dir) else { return Vec::new() };
-    let files = entries.map(|entry| entry.unwrap().path());
-    let is_ours = |path: &Path| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        name.starts_with("rfc9180") && name.ends_with(".json")
-    };
-    let mut files: Vec<_> = files.filter(|path| is_ours(path)).collect();
-    files.sort();
-    files.iter().map(|path| run_file(provider, path)).collect()
-}
+/// Appendix A of RFC 9180, the modes base and PSK.
+const APPENDIX_A: &str = include_str!("../vectors/rfc9180-appendix-a.json");
 
-/// Runs one file.
+/// Runs appendix A, and the condensed form `hpke/rfc9180.json` where the vectors' folder has it.
 ///
 /// # Panics
-/// If it can't be read.
+/// If a file can't be parsed.
 #[must_use]
-pub fn run_file(provider: &CryptoProvider, path: &Path) -> Row {
-    let name = format!("HPKE {}", path.file_stem().unwrap().to_string_lossy());
-    let mut row = Row::new(name, provider.name);
-    let vectors: Vec<Vector> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+pub fn run(provider: &CryptoProvider) -> Row {
+    let mut row = Row::new("hpke", provider.name);
+    run_file(provider, APPENDIX_A, &mut row);
+    let condensed = crate::vectors::folder().map(|folder| folder.join("hpke/rfc9180.json"));
+    if let Some(Ok(condensed)) = condensed.map(fs::read_to_string) {
+        run_file(provider, &condensed, &mut row);
+    }
+    row
+}
+
+fn run_file(provider: &CryptoProvider, json: &str, row: &mut Row) {
+    let vectors: Vec<Vector> = serde_json::from_str(json).unwrap();
     for (index, vector) in vectors.iter().enumerate() {
         let which = format!(
             "{index}: mode {}, KEM {}, KDF {}, AEAD {}",
@@ -50,7 +45,6 @@ pub fn run_file(provider: &CryptoProvider, path: &Path) -> Row {
             _ => row.skipped += 1,
         }
     }
-    row
 }
 
 /// One vector; in the condensed form the lists are empty.

@@ -9,7 +9,7 @@ use crate::table::Row;
 pub fn run(provider: &CryptoProvider) -> Vec<Row> {
     let ed25519 = CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519;
     let ed448 = CipherSuiteId::MLS_256_DHKEMX448_AES256GCM_SHA512_ED448;
-    let rows = [("RFC 8032 Ed25519", ed25519, ED25519), ("RFC 8032 Ed448", ed448, ED448)];
+    let rows = [("rfc8032/ed25519", ed25519, ED25519), ("rfc8032/ed448", ed448, ED448)];
     let sign = |(name, suite, vectors): (&str, CipherSuiteId, [Vector; 2])| {
         let scheme = provider.suite(suite)?.signature();
         let mut row = Row::new(name, provider.name);

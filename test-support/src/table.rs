@@ -5,7 +5,7 @@ use std::fmt;
 /// One line of the table: a set of cases, tried with one provider.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The set, such as "X25519 (Wycheproof)".
+    /// The set, such as `wycheproof/x25519`.
     pub name: String,
     /// The provider's name.
     pub provider: &'static str,

@@ -21,39 +21,39 @@ pub fn run(provider: &CryptoProvider) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut with = |id: CipherSuiteId, name: &str, cases: &dyn Fn(&'static dyn CipherSuite, &mut Row)| {
         if let Some(suite) = provider.suite(id) {
-            let mut row = Row::new(format!("Wycheproof {name}"), provider.name);
+            let mut row = Row::new(format!("wycheproof/{name}"), provider.name);
             cases(suite, &mut row);
             rows.push(row);
         }
     };
 
-    with(X25519_AES128, "X25519", &|suite, row| montgomery(suite, xdh::TestName::X25519, row));
-    with(X448_AES256, "X448", &|suite, row| montgomery(suite, xdh::TestName::X448, row));
-    with(P256, "ECDH P-256", &|suite, row| nist(suite, ecdh::TestName::EcdhSecp256r1Ecpoint, row));
-    with(P384, "ECDH P-384", &|suite, row| nist(suite, ecdh::TestName::EcdhSecp384r1Ecpoint, row));
-    with(P521, "ECDH P-521", &|suite, row| nist(suite, ecdh::TestName::EcdhSecp521r1Ecpoint, row));
+    with(X25519_AES128, "x25519", &|suite, row| montgomery(suite, xdh::TestName::X25519, row));
+    with(X448_AES256, "x448", &|suite, row| montgomery(suite, xdh::TestName::X448, row));
+    with(P256, "ecdh-p256", &|suite, row| nist(suite, ecdh::TestName::EcdhSecp256r1Ecpoint, row));
+    with(P384, "ecdh-p384", &|suite, row| nist(suite, ecdh::TestName::EcdhSecp384r1Ecpoint, row));
+    with(P521, "ecdh-p521", &|suite, row| nist(suite, ecdh::TestName::EcdhSecp521r1Ecpoint, row));
 
-    with(X25519_AES128, "Ed25519", &|suite, row| edwards(suite.signature(), eddsa::TestName::Ed25519, row));
-    with(X448_AES256, "Ed448", &|suite, row| edwards(suite.signature(), eddsa::TestName::Ed448, row));
+    with(X25519_AES128, "ed25519", &|suite, row| edwards(suite.signature(), eddsa::TestName::Ed25519, row));
+    with(X448_AES256, "ed448", &|suite, row| edwards(suite.signature(), eddsa::TestName::Ed448, row));
     let test = ecdsa::TestName::EcdsaSecp256r1Sha256;
-    with(P256, "ECDSA P-256 SHA-256", &|suite, row| ecdsa_der(suite.signature(), test, row));
+    with(P256, "ecdsa-p256-sha256", &|suite, row| ecdsa_der(suite.signature(), test, row));
     let test = ecdsa::TestName::EcdsaSecp384r1Sha384;
-    with(P384, "ECDSA P-384 SHA-384", &|suite, row| ecdsa_der(suite.signature(), test, row));
+    with(P384, "ecdsa-p384-sha384", &|suite, row| ecdsa_der(suite.signature(), test, row));
     let test = ecdsa::TestName::EcdsaSecp521r1Sha512;
-    with(P521, "ECDSA P-521 SHA-512", &|suite, row| ecdsa_der(suite.signature(), test, row));
+    with(P521, "ecdsa-p521-sha512", &|suite, row| ecdsa_der(suite.signature(), test, row));
 
     let (gcm, chacha) = (aead::TestName::AesGcm, aead::TestName::ChaCha20Poly1305);
-    with(X25519_AES128, "AES-128-GCM", &|suite, row| authenticated(suite.aead(), gcm, row));
-    with(X448_AES256, "AES-256-GCM", &|suite, row| authenticated(suite.aead(), gcm, row));
-    with(X25519_CHACHA, "ChaCha20-Poly1305", &|suite, row| authenticated(suite.aead(), chacha, row));
+    with(X25519_AES128, "aes-128-gcm", &|suite, row| authenticated(suite.aead(), gcm, row));
+    with(X448_AES256, "aes-256-gcm", &|suite, row| authenticated(suite.aead(), gcm, row));
+    with(X25519_CHACHA, "chacha20-poly1305", &|suite, row| authenticated(suite.aead(), chacha, row));
 
     for (id, hash, hkdf_test, mac_test) in [
-        (X25519_AES128, "SHA-256", hkdf::TestName::HkdfSha256, mac::TestName::HmacSha256),
-        (P384, "SHA-384", hkdf::TestName::HkdfSha384, mac::TestName::HmacSha384),
-        (X448_AES256, "SHA-512", hkdf::TestName::HkdfSha512, mac::TestName::HmacSha512),
+        (X25519_AES128, "sha256", hkdf::TestName::HkdfSha256, mac::TestName::HmacSha256),
+        (P384, "sha384", hkdf::TestName::HkdfSha384, mac::TestName::HmacSha384),
+        (X448_AES256, "sha512", hkdf::TestName::HkdfSha512, mac::TestName::HmacSha512),
     ] {
-        with(id, &format!("HKDF {hash}"), &|suite, row| derived(suite.kdf(), hkdf_test, row));
-        with(id, &format!("HMAC {hash}"), &|suite, row| tagged(suite.kdf(), mac_test, row));
+        with(id, &format!("hkdf-{hash}"), &|suite, row| derived(suite.kdf(), hkdf_test, row));
+        with(id, &format!("hmac-{hash}"), &|suite, row| tagged(suite.kdf(), mac_test, row));
     }
     rows
 }

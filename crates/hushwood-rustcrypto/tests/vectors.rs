@@ -10,9 +10,8 @@ fn passes_wycheproof() {
 
 #[test]
 fn passes_the_vectors_of_rfc_9180() {
-    let rows = test_support::hpke_vectors::run(&PROVIDER);
-    // Without the folder of vectors there are no rows; a note has been printed.
-    assert_passed(&rows, rows.len() * 100);
+    // Appendix A is always there; the condensed form where the folder of vectors is.
+    assert_passed(&[test_support::hpke_vectors::run(&PROVIDER)], 200);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Group {
     /// # Errors
     /// [`Error::WouldViolate`] with what others would find in the list (C260);
     /// [`ApiMisuse::SuiteNotBest`] where a new group's first members could have a suite that its creator prefers;
-    /// [`NotNow::PskMissing`](crate::error::NotNow::PskMissing); [`ApiMisuse`]; [`Error::Signer`];
+    /// [`NotNow::PskMissing`]; [`ApiMisuse`]; [`Error::Signer`];
     /// [`Error::Crypto`].
     pub fn commit(
         &mut self,
