@@ -1,5 +1,6 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
+mod bench;
 mod layers;
 mod lint;
 mod peers;
@@ -31,6 +32,8 @@ enum Xtask {
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
+    /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
+    Bench(bench::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Xtask::Sections(args) => sections::sections(&args),
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
+        Xtask::Bench(args) => bench::bench(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {

@@ -1,0 +1,295 @@
+//! A provider that counts what is asked of it and passes it on.
+
+use std::sync::{Mutex, PoisonError};
+
+use hushwood_crypto::{
+    Aead, BatchItem, CipherSuite, CipherSuiteId, CryptoError, CryptoProvider, Digest, Hash, HpkePrivateKey,
+    HpkePublicKey, Kdf, Kem, Random, Secret, Signature, SignaturePrivateKey, SignaturePublicKey,
+};
+
+/// What can be counted and priced.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    /// A KEM's encapsulation; HKDF within it included.
+    Encap,
+    /// A KEM's decapsulation.
+    Decap,
+    /// A KEM's key pair from a seed.
+    DeriveKeyPair,
+    /// A KEM's public key of a private one.
+    KemPublicKey,
+    /// A check of a KEM's public key.
+    KemCheck,
+    /// A signature key pair.
+    SignatureKey,
+    /// A signature.
+    Sign,
+    /// A verification, alone or in a batch.
+    Verify,
+    /// A check of a signature public key.
+    SignatureCheck,
+    /// A hash.
+    Hash,
+    /// An HMAC; Extract is one, Expand one for each block.
+    Hmac,
+    /// AEAD encryption.
+    Seal,
+    /// AEAD decryption.
+    Open,
+}
+
+impl Kind {
+    /// Every kind, with its name.
+    pub const ALL: [(Self, &'static str); 13] = [
+        (Self::Encap, "encap"),
+        (Self::Decap, "decap"),
+        (Self::DeriveKeyPair, "derive_key_pair"),
+        (Self::KemPublicKey, "kem_public_key"),
+        (Self::KemCheck, "kem_check"),
+        (Self::SignatureKey, "signature_key"),
+        (Self::Sign, "sign"),
+        (Self::Verify, "verify"),
+        (Self::SignatureCheck, "signature_check"),
+        (Self::Hash, "hash"),
+        (Self::Hmac, "hmac"),
+        (Self::Seal, "seal"),
+        (Self::Open, "open"),
+    ];
+}
+
+/// How often each kind was asked for, and on how many bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts([Count; 13]);
+
+/// How often, and on how many bytes in all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Count {
+    /// How often.
+    pub calls: u64,
+    /// On how many bytes in all.
+    pub bytes: u64,
+}
+
+impl Counts {
+    const NONE: Self = Self([Count { calls: 0, bytes: 0 }; 13]);
+
+    /// The count of a kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> Count {
+        self.0[kind as usize]
+    }
+
+    /// In words: what is not zero.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let named = Kind::ALL.iter().map(|(kind, name)| (self.of(*kind), name));
+        let words = named.filter(|(count, _)| count.calls > 0).map(|(count, name)| match count.bytes {
+            0 => format!("{} {name}", count.calls),
+            bytes => format!("{} {name} ({bytes} B)", count.calls),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+static COUNTED: Mutex<Counts> = Mutex::new(Counts::NONE);
+
+/// What was counted since the last call, in the whole process.
+pub fn take() -> Counts {
+    std::mem::take(&mut *COUNTED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn count(kind: Kind, calls: u64, bytes: usize) {
+    let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = &mut counted.0[kind as usize];
+    entry.calls += calls;
+    entry.bytes += bytes as u64;
+}
+
+fn length(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
+
+/// The provider, counted. It lives as long as the process.
+#[must_use]
+pub fn provider(inner: &CryptoProvider) -> CryptoProvider {
+    let suites = inner
+        .suites
+        .iter()
+        .map(|suite| -> &'static dyn CipherSuite { Box::leak(Box::new(Counting(*suite))) });
+    CryptoProvider { name: "counting", suites: Box::leak(suites.collect()) }
+}
+
+struct Counting(&'static dyn CipherSuite);
+
+impl CipherSuite for Counting {
+    fn id(&self) -> CipherSuiteId {
+        self.0.id()
+    }
+
+    fn hash(&self) -> &dyn Hash {
+        self
+    }
+
+    fn kdf(&self) -> &dyn Kdf {
+        self
+    }
+
+    fn aead(&self) -> &dyn Aead {
+        self
+    }
+
+    fn kem(&self) -> &dyn Kem {
+        self
+    }
+
+    fn signature(&self) -> &dyn Signature {
+        self
+    }
+}
+
+impl Hash for Counting {
+    fn length(&self) -> usize {
+        self.0.hash().length()
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> Digest {
+        count(Kind::Hash, 1, length(parts));
+        self.0.hash().hash(parts)
+    }
+}
+
+impl Kdf for Counting {
+    fn id(&self) -> u16 {
+        self.0.kdf().id()
+    }
+
+    fn length(&self) -> usize {
+        self.0.kdf().length()
+    }
+
+    fn extract(&self, salt: &[u8], ikm: &[&[u8]]) -> Secret {
+        count(Kind::Hmac, 1, length(ikm));
+        self.0.kdf().extract(salt, ikm)
+    }
+
+    fn expand(&self, prk: &[u8], info: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
+        let blocks = length.div_ceil(self.0.kdf().length());
+        count(Kind::Hmac, blocks as u64, blocks * self::length(info));
+        self.0.kdf().expand(prk, info, length)
+    }
+
+    fn mac(&self, key: &[u8], data: &[&[u8]]) -> Digest {
+        count(Kind::Hmac, 1, length(data));
+        self.0.kdf().mac(key, data)
+    }
+}
+
+impl Aead for Counting {
+    fn id(&self) -> u16 {
+        self.0.aead().id()
+    }
+
+    fn key_length(&self) -> usize {
+        self.0.aead().key_length()
+    }
+
+    fn nonce_length(&self) -> usize {
+        self.0.aead().nonce_length()
+    }
+
+    fn tag_length(&self) -> usize {
+        self.0.aead().tag_length()
+    }
+
+    fn seal(&self, key: &[u8], nonce: &[u8], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        count(Kind::Seal, 1, aad.len() + plaintext.len());
+        self.0.aead().seal(key, nonce, aad, plaintext)
+    }
+
+    fn open(&self, key: &[u8], nonce: &[u8], aad: &[u8], ciphertext: &[u8]) -> Result<Secret, CryptoError> {
+        count(Kind::Open, 1, aad.len() + ciphertext.len());
+        self.0.aead().open(key, nonce, aad, ciphertext)
+    }
+}
+
+impl Kem for Counting {
+    fn id(&self) -> u16 {
+        self.0.kem().id()
+    }
+
+    fn secret_length(&self) -> usize {
+        self.0.kem().secret_length()
+    }
+
+    fn encapsulation_length(&self) -> usize {
+        self.0.kem().encapsulation_length()
+    }
+
+    fn public_key_length(&self) -> usize {
+        self.0.kem().public_key_length()
+    }
+
+    fn private_key_length(&self) -> usize {
+        self.0.kem().private_key_length()
+    }
+
+    fn derive_key_pair(&self, ikm: &[u8]) -> Result<(HpkePrivateKey, HpkePublicKey), CryptoError> {
+        count(Kind::DeriveKeyPair, 1, 0);
+        self.0.kem().derive_key_pair(ikm)
+    }
+
+    fn encap(&self, key: &HpkePublicKey, random: &mut dyn Random) -> Result<(Secret, Vec<u8>), CryptoError> {
+        count(Kind::Encap, 1, 0);
+        self.0.kem().encap(key, random)
+    }
+
+    fn decap(&self, encapsulation: &[u8], key: &HpkePrivateKey) -> Result<Secret, CryptoError> {
+        count(Kind::Decap, 1, 0);
+        self.0.kem().decap(encapsulation, key)
+    }
+
+    fn public_key(&self, key: &HpkePrivateKey) -> Result<HpkePublicKey, CryptoError> {
+        count(Kind::KemPublicKey, 1, 0);
+        self.0.kem().public_key(key)
+    }
+
+    fn check_public_key(&self, key: &HpkePublicKey) -> Result<(), CryptoError> {
+        count(Kind::KemCheck, 1, 0);
+        self.0.kem().check_public_key(key)
+    }
+}
+
+impl Signature for Counting {
+    fn generate(
+        &self,
+        random: &mut dyn Random,
+    ) -> Result<(SignaturePrivateKey, SignaturePublicKey), CryptoError> {
+        count(Kind::SignatureKey, 1, 0);
+        self.0.signature().generate(random)
+    }
+
+    fn public_key(&self, key: &SignaturePrivateKey) -> Result<SignaturePublicKey, CryptoError> {
+        count(Kind::SignatureKey, 1, 0);
+        self.0.signature().public_key(key)
+    }
+
+    fn sign(&self, key: &SignaturePrivateKey, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        count(Kind::Sign, 1, message.len());
+        self.0.signature().sign(key, message)
+    }
+
+    fn verify(&self, key: &SignaturePublicKey, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        count(Kind::Verify, 1, message.len());
+        self.0.signature().verify(key, message, signature)
+    }
+
+    fn verify_batch(&self, items: &[BatchItem<'_>], random: &mut dyn Random) -> Result<(), usize> {
+        items.iter().for_each(|item| count(Kind::Verify, 1, item.message.len()));
+        self.0.signature().verify_batch(items, random)
+    }
+
+    fn check_public_key(&self, key: &SignaturePublicKey) -> Result<(), CryptoError> {
+        count(Kind::SignatureCheck, 1, 0);
+        self.0.signature().check_public_key(key)
+    }
+}

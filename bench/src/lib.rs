@@ -1,0 +1,36 @@
+//! What operations cost: in time, beside other implementations, and beside what cryptography alone costs.
+//!
+//! Every [`library::Library`] does the same operations on the same bytes: wire in, wire out. A [`scene`] leads its
+//! members through them, and a [`recorder::Recorder`] notes what each took. The same scenes are played with a provider
+//! that counts ([`counting`]): what it has counted, at the lowest price of each primitive that was measured in the same
+//! run ([`prices`]), is the floor.
+//!
+//! Groups of thousands are not grown member by member: [`fixture`] writes a whole tree from the RFC, as it is after
+//! everybody has committed, and members enter it by an external commit.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    reason = "nothing here is published, and what goes wrong ends the measurement"
+)]
+
+pub mod args;
+pub mod cell;
+pub mod counting;
+pub mod fixture;
+pub mod floor;
+pub mod hushwood_library;
+pub mod library;
+pub mod measured_store;
+pub mod prices;
+pub mod program;
+pub mod recorder;
+pub mod run;
+pub mod scene;
+pub mod table;
+
+/// The implementations to compare with.
+#[cfg(not(feature = "peers"))]
+fn peers() -> Vec<Box<dyn library::Library>> {
+    Vec::new()
+}

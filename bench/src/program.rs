@@ -1,0 +1,107 @@
+//! The programs: one that measures times and asks the other for the heap.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::args::Args;
+use crate::cell::Cell;
+use crate::floor::Floors;
+use crate::recorder::{Mode, OPERATIONS};
+use crate::run::{self, Run};
+use crate::table;
+
+/// `bench`.
+///
+/// # Errors
+/// What is wrong with the arguments, or what a step has failed by.
+pub fn run(args: &Args) -> Result<()> {
+    ensure!(!args.peers || cfg!(feature = "peers"), "built without the feature `peers`");
+    if let Some(once) = &args.once {
+        return run_once(args, once);
+    }
+    let mut cells = Vec::new();
+    for threads in &args.threads {
+        // Thread pools are made once in a process and read their size from its environment.
+        let measured = match args.threads.len() == 1 && run::threads() == *threads {
+            true => measure(args)?,
+            false => in_child("bench", args, *threads)?,
+        };
+        cells.extend(measured);
+    }
+    if let Some(file) = &args.json {
+        fs::write(file, serde_json::to_string_pretty(&cells)?).with_context(|| file.display().to_string())?;
+    }
+    if !args.quiet {
+        println!("{}", table::tables(&cells));
+    }
+    Ok(())
+}
+
+/// `bench-heap`: only the heap, into the file that `--json` names.
+///
+/// # Errors
+/// As [`run()`].
+pub fn heap(args: &Args, mode: Mode) -> Result<()> {
+    let cells = Run::new(args, mode)?.cells()?;
+    let file = args.json.as_ref().context("--json is missing")?;
+    Ok(fs::write(file, serde_json::to_string(&cells)?)?)
+}
+
+fn measure(args: &Args) -> Result<Vec<Cell>> {
+    let mut cells = Run::new(args, Mode::Time)?.cells()?;
+    let floors = Floors {
+        counts: Run::new(args, Mode::Count)?.counts()?,
+        prices: Run::new(args, Mode::Time)?.prices()?,
+    };
+    floors.complete(&mut cells);
+    let heap: HashMap<_, _> =
+        in_child("bench-heap", args, run::threads())?.into_iter().map(|cell| (cell.key(), cell)).collect();
+    for cell in &mut cells {
+        cell.peak_bytes = heap.get(&cell.key()).and_then(|cell| cell.peak_bytes);
+    }
+    // `memory` has no time.
+    let timed: std::collections::HashSet<_> = cells.iter().map(Cell::key).collect();
+    cells.extend(heap.into_values().filter(|cell| !timed.contains(&cell.key())));
+    Ok(cells)
+}
+
+/// Runs another process on the same arguments, with so many threads.
+fn in_child(program: &str, args: &Args, threads: usize) -> Result<Vec<Cell>> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("cells.json");
+    let this = std::env::current_exe()?;
+    let program = this.parent().unwrap_or(Path::new(".")).join(program);
+    let sizes: Vec<_> = args.sizes.iter().map(u32::to_string).collect();
+    let mut command = Command::new(&program);
+    command.env("RAYON_NUM_THREADS", threads.to_string());
+    command.args(["--threads", &threads.to_string(), "--sizes", &sizes.join(",")]);
+    command.args(["--suite", &args.suite.to_string(), "--budget", &args.budget.to_string()]);
+    command.args(["--enough", &args.enough.to_string()]).arg("--json").arg(&file).arg("--quiet");
+    if args.peers {
+        command.arg("--peers");
+    }
+    for (flag, values) in [("--ops", &args.ops), ("--only", &args.only)] {
+        if !values.is_empty() {
+            command.args([flag, &values.join(",")]);
+        }
+    }
+    eprintln!("{} with {threads} thread(s)", program.display());
+    let status = command.status().with_context(|| format!("{} does not start", program.display()))?;
+    ensure!(status.success(), "{} failed", program.display());
+    Ok(serde_json::from_str(&fs::read_to_string(&file)?)?)
+}
+
+fn run_once(args: &Args, once: &[String]) -> Result<()> {
+    let [op, n] = once else { bail!("--once takes an operation and a size") };
+    let known = OPERATIONS.into_iter().find(|name| name == op).context("no such operation")?;
+    let args = Args { sizes: vec![n.parse()?], ops: vec![op.clone()], ..args.clone() };
+    let cells = Run::new(&args, Mode::Once(known))?.cells()?;
+    match cells.into_iter().find(|cell| cell.status.starts_with("error")) {
+        Some(cell) => bail!("{}: {}", cell.implementation, cell.status),
+        None => Ok(()),
+    }
+}
