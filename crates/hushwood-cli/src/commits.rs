@@ -68,8 +68,8 @@ pub(crate) fn make(
     Ok(report
         .fact("applied", false)
         .fact("epoch", staged.epoch)
-        .line(format!("when the transport has taken it: hushwood accept {name}"))
-        .line(format!("if it took another instead:      hushwood discard {name}")))
+        .line(format!("when the transport has taken it: hushwood accept {}", name.word()))
+        .line(format!("if it took another instead:      hushwood discard {}", name.word())))
 }
 
 /// What was made in one attempt.

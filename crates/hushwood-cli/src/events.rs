@@ -123,8 +123,9 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
     match &change.status {
         Status::Active => {}
         Status::Reinitialised(reinit) => lines.push(format!(
-            "  the group has ended; a new one with {} follows: whoever starts it runs `hushwood reinit {name} ...`",
-            reinit.cipher_suite
+            "  the group has ended; a new one with {} follows: whoever starts it runs `hushwood reinit {} ...`",
+            reinit.cipher_suite,
+            name.word()
         )),
         Status::Removed => lines.push("  you have been removed".to_owned()),
     }

@@ -26,6 +26,7 @@ mod text;
 mod unlock;
 mod words;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -59,14 +60,23 @@ fn refuse_usage(error: &clap::Error) -> ExitCode {
         },
         _ if json => {
             let rendered = error.render().to_string();
-            let sentence = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            // What is wrong may take several lines; usage and tips come after an empty one.
+            let lines: Vec<_> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let sentence = lines.join(" ");
+            let sentence = sentence.trim_start_matches("error: ");
             let failure = Failure::usage(sentence).advise("see `hushwood --help`");
             Output { json }.fail(&failure);
             ExitCode::from(EXIT_USAGE)
         }
         _ => {
+            let rendered = error.render().to_string();
+            let shown = text::printable_lines(&rendered);
+            // An argument may be the name of a file that somebody else has chosen (`hushwood receive *`).
             // Nothing is left to do if standard error is closed.
-            let _ = error.print();
+            let _ = match shown == rendered {
+                true => error.print(),
+                false => write!(std::io::stderr().lock(), "{shown}"),
+            };
             ExitCode::from(EXIT_USAGE)
         }
     }

@@ -9,6 +9,7 @@ use hushwood_crypto::Secret;
 
 use crate::failure::Failure;
 use crate::home::{Home, Rows};
+use crate::text;
 
 const PREFIX: &str = "name/";
 const VERSION: u8 = 1;
@@ -29,6 +30,11 @@ pub(crate) struct GroupName(String);
 impl GroupName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name as a word of a command, for advice that is copied into a shell.
+    pub(crate) fn word(&self) -> String {
+        text::shell_word(&self.0)
     }
 
     /// The name of a file of this group.
@@ -63,21 +69,27 @@ impl std::str::FromStr for GroupName {
                 "a name begins file names: no `/ \\ : * ? \" < > |`, no `-` or `.` in front".to_owned()
             );
         }
+        // What can't be seen in a name can't be typed either.
+        if text::name(name.as_bytes()) != name {
+            return Err("a name has no characters that can't be seen, and no two spaces in a row".to_owned());
+        }
         Ok(Self(name.to_owned()))
     }
 }
 
 impl std::fmt::Display for GroupName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&crate::text::name(self.0.as_bytes()))
+        f.write_str(&text::name(self.0.as_bytes()))
     }
 }
 
 /// The group that a name stands for.
 pub(crate) fn find(home: &Home, name: &GroupName) -> Result<InstanceId, Failure> {
     lookup(home, name)?.ok_or_else(|| {
-        Failure::refused(format!("there is no group `{name}` here"))
-            .advise("see `hushwood group list`, or join with `hushwood join FILE --name NAME`")
+        Failure::refused(format!("there is no group `{name}` here")).advise(format!(
+            "see `hushwood group list`, or join with `hushwood join FILE --name {}`",
+            name.word()
+        ))
     })
 }
 
@@ -139,7 +151,9 @@ mod tests {
 
     #[test]
     fn names_that_are_no_file_names_are_refused() {
-        for bad in ["", "a/b", "..", "-n", "a\nb", "c:", "x ", &"n".repeat(101)] {
+        for bad in
+            ["", "a/b", "..", "-n", "a\nb", "c:", "x ", "a\u{202e}b", "a\u{200b}", "a  b", &"n".repeat(101)]
+        {
             assert!(bad.parse::<GroupName>().is_err(), "{bad:?}");
         }
         for good in ["tea", "green tea", "grün", "a-b.c"] {

@@ -30,10 +30,11 @@ impl Report {
         Self::default()
     }
 
-    /// A line for people. What came from outside must have gone through [`text::printable`].
+    /// A line for people, or several. Names of files may be anything, so it is made safe to show; what
+    /// came from a peer has gone through [`text::name`] or [`text::printable`] before.
     #[must_use]
     pub(crate) fn line(mut self, line: impl AsRef<str>) -> Self {
-        self.text.push_str(line.as_ref());
+        self.text.push_str(&text::printable_lines(line.as_ref()));
         self.text.push('\n');
         self
     }
@@ -56,15 +57,15 @@ impl Report {
 impl Output {
     /// Prints a report and gives the exit code. Nothing is on its way any more when this returns.
     pub(crate) fn finish(self, command: &str, report: &Report) -> Result<u8, Failure> {
-        let mut text = report.text.clone();
+        let mut shown = report.text.clone();
         if self.json {
             let mut object = Map::new();
             object.insert("ok".to_owned(), json!(!report.refused));
             object.insert("command".to_owned(), json!(command));
             object.extend(report.json.clone());
-            text = format!("{}\n", Value::Object(object));
+            shown = format!("{}\n", text::json(&Value::Object(object)));
         }
-        write_stdout(text.as_bytes())?;
+        write_stdout(shown.as_bytes())?;
         Ok(if report.refused { crate::failure::EXIT_REFUSED } else { 0 })
     }
 
@@ -73,19 +74,19 @@ impl Output {
         if failure.class() == Class::OutputClosed {
             return;
         }
-        let text = if self.json {
-            json!({ "ok": false, "error": failure.to_json() }).to_string()
+        let shown = if self.json {
+            text::json(&json!({ "ok": false, "error": failure.to_json() }))
         } else {
-            format!("hushwood: {failure}")
+            text::printable_lines(&format!("hushwood: {failure}"))
         };
         // There is nowhere left to say that standard error is closed.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{shown}");
     }
 
     /// A remark for people, on standard error; programs find the facts in the report.
     pub(crate) fn remark(self, remark: impl AsRef<str>) {
         if !self.json {
-            let _ = writeln!(io::stderr().lock(), "{}", remark.as_ref());
+            let _ = writeln!(io::stderr().lock(), "{}", text::printable_lines(remark.as_ref()));
         }
     }
 }

@@ -252,7 +252,7 @@ impl Finding {
     fn refusal(&self) -> Option<Failure> {
         match self {
             Self::FirstUse(..) => None,
-            Self::Changed(claim, number) => Some(changed(&credential_name(&claim.credential), number)),
+            Self::Changed(claim, number) => Some(changed(&claim.credential, number)),
             Self::NotBasic => {
                 let message = "a member's credential is of a type that this program does not judge";
                 Some(Failure::new(Class::Unsupported, message))
@@ -262,11 +262,15 @@ impl Finding {
     }
 }
 
-fn changed(name: &str, number: &Number) -> Failure {
-    let digits = number.digits();
+fn changed(credential: &Credential, number: &Number) -> Failure {
+    let (name, digits) = (credential_name(credential), number.digits());
+    let word = match credential {
+        Credential::Basic { identity } => text::identity_word(identity),
+        Credential::X509 { .. } | Credential::Custom { .. } => text::shell_word(&name),
+    };
     let message = format!("`{name}` shows another key than the one known; its safety number is {digits}");
     Failure::refused(message).advise(format!(
         "ask `{name}` in person or by phone for their number (`hushwood identity show`); if it is this one, \
-         `hushwood verify --accept '{name}' '{digits}'` and try again; if not, somebody poses as them"
+         `hushwood verify --accept {word} '{digits}'` and try again; if not, somebody poses as them"
     ))
 }

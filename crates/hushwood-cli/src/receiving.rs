@@ -50,7 +50,7 @@ pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, 
             Received::Commit(commit) => accept_commit(home, &mut room, &commit).map(Arrival::Event),
             Received::OwnCommit(_) => Err(Failure::from(Error::from(NotNow::OwnMessage)).advise(format!(
                 "it is your own commit; if the transport has taken it: hushwood accept {}",
-                room.name
+                room.name.word()
             ))),
             Received::OwnProposal(_) => Err(Error::from(NotNow::OwnMessage).into()),
         }
@@ -95,8 +95,8 @@ fn accept_proposal(home: &mut Home, room: &mut Room, received: ReceivedProposal)
     let reference = home.commit_with(step, rows)?;
     let name = &room.name;
     let mut lines =
-        vec![format!("{name}: {sender} proposes to {what}; commit it with: hushwood commit {name}")];
-    lines.extend(first_uses.lines());
+        vec![format!("{name}: {sender} proposes to {what}; commit it with: hushwood commit {}", name.word())];
+    lines.extend(first_uses.lines().into_iter().map(|line| format!("  {line}")));
     let json = json!({
         "type": "proposal",
         "group": name.as_str(),

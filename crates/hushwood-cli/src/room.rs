@@ -81,7 +81,7 @@ impl Room {
 
     fn nobody(&self, wanted: &str) -> Failure {
         Failure::refused(format!("nobody in `{}` is called `{}`", self.name, text::name(wanted.as_bytes())))
-            .advise(format!("see `hushwood group members {}`", self.name))
+            .advise(format!("see `hushwood group members {}`", self.name.word()))
     }
 
     /// `active`, `reinitialised` or `removed`.

@@ -44,6 +44,28 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
+/// [`printable`] for text of several lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON that is safe to show on a terminal as well: what [`printable`] shows as a code is written as an
+/// escape, which means the same.
+pub(crate) fn json(value: &serde_json::Value) -> String {
+    let mut shown = String::new();
+    for character in value.to_string().chars() {
+        if character.is_control() || is_invisible(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Characters of no width, and those that change the direction of what follows. Not the two joiners
 /// that some scripts and emoji need.
 fn is_invisible(character: char) -> bool {
@@ -52,21 +74,67 @@ fn is_invisible(character: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// What else can't be seen in a name: joiners, fillers, variation selectors, and other spaces than the one.
+fn is_unseen_in_names(character: char) -> bool {
+    (character.is_whitespace() && character != ' ')
+        || matches!(character,
+            '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200c}'
+            | '\u{200d}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0100}'..='\u{e01ef}')
+}
+
 /// An identity or another name from outside: text in one line, or hexadecimal. Stricter than
-/// [`printable`], so that no two names look the same for what can't be seen in them.
+/// [`printable`], so that no two names look the same for what can't be seen in them, and that none looks
+/// like a name with a message behind it (`desk: hello`) or like an [event](EVENT).
 pub(crate) fn name(bytes: &[u8]) -> String {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.is_empty() => printable(text)
-            .replace('\u{200c}', "<200C>")
-            .replace('\u{200d}', "<200D>")
-            .replace('\t', "<0009>"),
-        _ => format!("0x{}", hex(bytes)),
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() => text,
+        _ => return format!("0x{}", hex(bytes)),
+    };
+    let mut shown = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let next = characters.peek().copied();
+        let coded = match character {
+            ' ' => shown.is_empty() || matches!(next, None | Some(' ')),
+            ':' => matches!(next, None | Some(' ')),
+            '*' => shown.is_empty() && next == Some(' '),
+            _ => character.is_control() || is_invisible(character) || is_unseen_in_names(character),
+        };
+        if coded {
+            shown.push_str(&format!("<{:04X}>", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
     }
+    shown
+}
+
+/// What a line about a group begins with where words of its members stand beside it.
+pub(crate) const EVENT: &str = "* ";
+
+/// A word of a command that somebody may copy into a shell, where it must mean itself and nothing else.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ',' | '/' | '+' | '@' | '%');
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// An identity as a word of a command: as text if it can be typed as it is shown, else in hexadecimal.
+pub(crate) fn identity_word(identity: &[u8]) -> String {
+    let shown = name(identity);
+    if shown.as_bytes() == identity && !shown.starts_with("0x") && !shown.starts_with('-') {
+        return shell_word(&shown);
+    }
+    format!("0x{}", hex(identity))
 }
 
 /// A number of bytes, readable.
 pub(crate) fn size(bytes: usize) -> String {
     match bytes {
+        1 => "1 byte".to_owned(),
         0..10_000 => format!("{bytes} bytes"),
         10_000..10_000_000 => format!("{} KiB", bytes >> 10),
         _ => format!("{} MiB", bytes >> 20),
@@ -127,6 +195,47 @@ mod tests {
         assert_eq!(printable("grüße\t😀"), "grüße\t😀");
         assert_eq!(name(b"desk"), "desk");
         assert_eq!(name(&[0xff, 1]), "0xff01");
+    }
+
+    #[test]
+    fn names_that_would_look_like_others_are_told_apart() {
+        for (raw, shown) in [
+            ("green tea", "green tea"),
+            ("xmpp:desk@home", "xmpp:desk@home"),
+            ("desk ", "desk<0020>"),
+            (" desk", "<0020>desk"),
+            ("green  tea", "green<0020> tea"),
+            ("green\u{a0}tea", "green<00A0>tea"),
+            ("de\u{200d}sk\u{fe0f}", "de<200D>sk<FE0F>"),
+            ("desk: hello", "desk<003A> hello"),
+            ("desk:", "desk<003A>"),
+            ("* tea", "<002A> tea"),
+            ("a\u{1b}[2J\t", "a<001B>[2J<0009>"),
+        ] {
+            assert_eq!(name(raw.as_bytes()), shown, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_copied_into_a_shell_does_nothing_of_its_own() {
+        assert_eq!(shell_word("tea-0.commit"), "tea-0.commit");
+        assert_eq!(shell_word("grün"), "grün");
+        assert_eq!(shell_word("green tea"), "'green tea'");
+        assert_eq!(shell_word("$(rm -rf x)"), "'$(rm -rf x)'");
+        assert_eq!(shell_word("a'; rm x"), r"'a'\''; rm x'");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(identity_word(b"phone"), "phone");
+        assert_eq!(identity_word("a\u{200b}b".as_bytes()), "0x61e2808b62");
+        assert_eq!(identity_word(b"0xff"), "0x30786666");
+        assert_eq!(identity_word(b"-n"), "0x2d6e");
+    }
+
+    #[test]
+    fn json_can_be_shown_on_a_terminal_and_means_the_same() {
+        let value = serde_json::json!({ "a\u{9b}2J": "\u{7f}\u{202e}\u{e0001}\u{1b}grüße" });
+        let shown = json(&value);
+        assert_eq!(shown, r#"{"a\u009b2J":"\u007f\u202e\udb40\udc01\u001bgrüße"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Create {
         })?;
         Ok(Report::new()
             .line(format!("created `{name}`: epoch 0, you are its only member"))
-            .line(format!("invite others with: hushwood invite {name} KEYPACKAGE..."))
+            .line(format!("invite others with: hushwood invite {} KEYPACKAGE...", name.word()))
             .fact("group", name.as_str())
             .fact("group_id", text::hex(group.group_id()))
             .fact("cipher_suite", suite.id().to_string())
@@ -155,11 +155,7 @@ fn list(session: &Session) -> Result<Report, Failure> {
     let (mut report, mut groups) = (Report::new(), Vec::new());
     for (name, instance) in names::all(&session.home)? {
         let room = Room::of_instance(&session.home, name, instance)?;
-        let members = text::count(
-            usize::try_from(room.group.member_count()).unwrap_or(usize::MAX),
-            "member",
-            "members",
-        );
+        let members = text::count(member_count(&room), "member", "members");
         report =
             report.line(format!("{}: epoch {}, {members}, {}", room.name, room.group.epoch(), room.status()));
         groups.push(summary(&room));
@@ -207,7 +203,7 @@ fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
     for id in &staged {
         report = report.line(format!(
             "  your commit {id} waits: `hushwood accept {0}` or `hushwood discard {0}`",
-            room.name
+            room.name.word()
         ));
     }
     let unacknowledged = group.unacknowledged(&session.home.store)?.len();
@@ -215,7 +211,7 @@ fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
         report = report.line(format!(
             "  {} not delivered: `hushwood receive --pending`, `hushwood resend {}`",
             text::count(unacknowledged, "message", "messages"),
-            room.name
+            room.name.word()
         ));
     }
     let pending: Vec<_> = pending.into_iter().map(|(_, json)| json).collect();
@@ -285,7 +281,8 @@ impl Forget {
         let name = &self.name;
         if !self.yes {
             return Err(Failure::refused(format!("forgetting `{name}` can't be undone")).advise(format!(
-                "if you are still a member, `hushwood leave {name}` first; then add `--yes`"
+                "if you are still a member, `hushwood leave {}` first; then add `--yes`",
+                name.word()
             )));
         }
         session.home.retrying(|home| {

@@ -1,6 +1,6 @@
 //! `hushwood receive`: whatever has come for a group.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hushwood::framing::MlsMessage;
@@ -51,7 +51,11 @@ impl Receive {
             return Err(Failure::refused(format!("{} exists", path.display()))
                 .advise("choose another name, or overwrite it with `--force`"));
         }
-        let inputs = if self.pending { Vec::new() } else { self.read()? };
+        // Standard input is read before a passphrase is asked for.
+        let first = match self.files.is_empty() && !self.pending {
+            true => read(None)?,
+            false => Vec::new(),
+        };
         let mut session = Session::open(global, output)?;
         let mut delivery = Delivery {
             receive: &self,
@@ -64,41 +68,30 @@ impl Receive {
         if self.pending {
             delivery.pending(&mut session)?;
         }
-        for (place, message) in inputs {
-            let progress = Progress::start(output, "receiving");
-            let outcome = receiving::receive(&mut session, &message);
-            drop(progress);
-            match outcome {
-                Ok(arrival) => delivery.deliver(&mut session, arrival)?,
-                Err(failure) => delivery.refuse(&failure.about(place)),
+        delivery.all(&mut session, first)?;
+        for file in &self.files {
+            // A file that can't be read is told, and does not keep the others from being received.
+            match read(Some(file)) {
+                Ok(messages) => delivery.all(&mut session, messages)?,
+                Err(failure) => delivery.refuse(&failure),
             }
         }
         delivery.finish(&mut session)
     }
+}
 
-    /// The messages in the files, each with what to call it.
-    fn read(&self) -> Result<Vec<(String, Vec<u8>)>, Failure> {
-        let sources: Vec<_> = match self.files.as_slice() {
-            [] => vec![None],
-            files => files.iter().map(|file| Some(file.as_path())).collect(),
-        };
-        let mut messages = Vec::new();
-        for source in sources {
-            let bytes = files::read_object(source)?;
-            let place = files::shown(source);
-            match files::split::<MlsMessage>(&bytes) {
-                Ok(objects) if objects.len() > 1 => {
-                    let named = objects.into_iter().enumerate();
-                    messages.extend(
-                        named.map(|(n, object)| (format!("{place}, message {}", n + 1), object.to_vec())),
-                    );
-                }
-                // What is no message is refused when its turn comes, and the others are read all the same.
-                Ok(_) | Err(_) => messages.push((place, bytes)),
-            }
+/// The messages in a file, each with what to call it.
+fn read(source: Option<&Path>) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let bytes = files::read_object(source)?;
+    let place = files::shown(source);
+    Ok(match files::split::<MlsMessage>(&bytes) {
+        Ok(objects) if objects.len() > 1 => {
+            let named = objects.into_iter().enumerate();
+            named.map(|(n, object)| (format!("{place}, message {}", n + 1), object.to_vec())).collect()
         }
-        Ok(messages)
-    }
+        // What is no message is refused when its turn comes.
+        Ok(_) | Err(_) => vec![(place, bytes)],
+    })
 }
 
 /// How what arrived gets to whoever asked.
@@ -115,6 +108,20 @@ struct Delivery<'r> {
 }
 
 impl Delivery<'_> {
+    /// Receives messages in their order. One that is refused does not keep the others from being received.
+    fn all(&mut self, session: &mut Session, messages: Vec<(String, Vec<u8>)>) -> Result<(), Failure> {
+        for (place, message) in messages {
+            let progress = Progress::start(self.output, "receiving");
+            let outcome = receiving::receive(session, &message);
+            drop(progress);
+            match outcome {
+                Ok(arrival) => self.deliver(session, arrival)?,
+                Err(failure) => self.refuse(&failure.about(place)),
+            }
+        }
+        Ok(())
+    }
+
     fn deliver(&mut self, session: &mut Session, arrival: Arrival) -> Result<(), Failure> {
         match arrival {
             Arrival::Message { room, message, others } => {
@@ -176,8 +183,10 @@ impl Delivery<'_> {
         Ok(())
     }
 
+    /// Tells what happened, marked as no member's name can begin: a member that is called like the group
+    /// could else write what looks like an event.
     fn event(&mut self, event: Event) -> Result<(), Failure> {
-        let lines = event.lines.join("\n");
+        let lines = format!("{}{}", text::EVENT, event.lines.join("\n"));
         if self.receive.raw || self.receive.out.is_some() {
             self.output.remark(lines);
         } else if !self.output.json {
