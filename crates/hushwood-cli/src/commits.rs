@@ -56,7 +56,8 @@ pub(crate) fn make(
         let CommitStaged { id, outgoing, .. } = home.commit_with(step, rows)?;
         Ok(Staged { id, outgoing, epoch, alone, first_uses: events::first_uses(&first_uses) })
     })?;
-    let place = folder.write(&name.file(staged.epoch, "commit"), &staged.outgoing.message)?;
+    let written = folder.write(&name.file(staged.epoch, "commit"), &staged.outgoing.message);
+    let place = written.map_err(|failure| failure.kept(name))?;
     acknowledge(session, name, &[staged.outgoing])?;
     let place = place.display().to_string();
     let mut report =
@@ -116,7 +117,8 @@ pub(crate) fn write_joiners_files(
             (_, 1) => name.file(ended, "welcome"),
             (number, _) => name.file(ended, &format!("{}.welcome", number + 1)),
         };
-        let place = folder.write(&file, &welcome.message)?.display().to_string();
+        let written = folder.write(&file, &welcome.message).map_err(|failure| failure.kept(name))?;
+        let place = written.display().to_string();
         report = report.line(format!("wrote {place}"));
         places.push(json!(place));
     }

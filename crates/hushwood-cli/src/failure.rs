@@ -8,6 +8,8 @@ use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError};
 use hushwood::transition::{CommitError, PersistError};
 use serde_json::{Value, json};
 
+use crate::names::GroupName;
+
 /// A command that did not do what it was asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Failure {
@@ -47,6 +49,10 @@ pub(crate) enum Class {
     /// Whoever reads the output has gone: not worth a word.
     OutputClosed,
 }
+
+/// The way out of a damaged home. A copy may have keys that were used since: it joins again before it sends.
+pub(crate) const RESTORE: &str = "put a copy of the home in its place and join each group again before you send \
+     (`hushwood join GROUPINFO --resync`), or make a new home";
 
 /// What the program exits with.
 pub(crate) const EXIT_REFUSED: u8 = 1;
@@ -108,6 +114,20 @@ impl Failure {
     pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
+    }
+
+    /// A message that was made and could not be written where it belongs: it waits in the home.
+    #[must_use]
+    pub(crate) fn kept(mut self, group: &GroupName) -> Self {
+        if self.class == Class::OutputClosed {
+            // Here it is worth a word.
+            self.class = Class::Io;
+        }
+        self.advise(format!(
+            "the message is made and kept: make room or choose another place, and write it with \
+             `hushwood resend {}`",
+            group.word()
+        ))
     }
 
     pub(crate) fn class(&self) -> Class {
@@ -247,6 +267,7 @@ fn advice_on(error: &Error) -> Option<&'static str> {
         Error::WouldViolate(_) => {
             "see who is in the group with `hushwood group members`, and ask for something else"
         }
+        Error::StoreRead(StoreReadError::Corrupt | StoreReadError::Missing) => RESTORE,
         Error::Unsupported(_) => "ask for what this version has, or use a later version of this program",
         _ => match error.disposition() {
             Disposition::Report => {

@@ -134,6 +134,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8], readers: Readers, force: bool) ->
     if !force && path.symlink_metadata().is_ok() {
         return Err(fail(io::ErrorKind::AlreadyExists.into()));
     }
+    // A device or a link would be replaced by a file, which nobody means.
+    if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(Failure::refused(format!("{} is no file that could be overwritten", path.display()))
+            .advise("name a file, or leave it out and redirect standard output"));
+    }
     let temporary = beside(path)?;
     let written = create(&temporary, readers).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -160,7 +165,7 @@ fn create(path: &Path, readers: Readers) -> io::Result<File> {
 
 /// Moves a file to its place. A link fails if the place is taken, even by a file of this moment; where
 /// the file system has no links, the check before has to do.
-fn place(temporary: &Path, path: &Path, force: bool) -> io::Result<()> {
+pub(crate) fn place(temporary: &Path, path: &Path, force: bool) -> io::Result<()> {
     if force {
         return fs::rename(temporary, path);
     }
@@ -179,7 +184,7 @@ fn beside(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Makes the new name durable, where the system lets a folder be synced.
-fn sync_folder(path: &Path) {
+pub(crate) fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
         let _ = folder.sync_all();

@@ -1,5 +1,6 @@
 //! The folder that holds the state, and the store in it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use hushwood_crypto::{Random, Secret};
 use hushwood_store::{OpenError, SqliteStore, Unlock};
 
 use crate::args::Global;
-use crate::failure::{Class, Failure};
+use crate::failure::{self, Class, Failure};
+use crate::files;
 use crate::names::{self, GroupName};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::system::{self, OsRandom};
+use crate::text;
 use crate::unlock;
 
 /// An unlocked home.
@@ -25,27 +28,62 @@ pub(crate) struct Home {
 }
 
 const STORE: &str = "hushwood.db";
+/// What the name of a store begins with that is being made.
+const UNFINISHED: &str = ".new-";
 
 impl Home {
-    /// Makes a home: a folder that was not there, or was empty.
-    pub(crate) fn create(global: &Global) -> Result<Self, Failure> {
+    /// Makes a home in a folder that was not there or was empty, and gives its place. It is there whole, with
+    /// what `fill` writes, or not at all: whoever is interrupted starts anew.
+    pub(crate) fn create(
+        global: &Global,
+        fill: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<PathBuf, Failure> {
         let path = folder(global)?;
-        if path.join(STORE).exists() {
-            return Err(Failure::refused(format!("there is a home in {} already", path.display()))
-                .advise("use it, or name another folder with `--home DIR`"));
+        let is_new = !is_there(&path)?;
+        if is_there(&path.join(STORE))? {
+            return Err(taken(&path));
         }
-        let empty = path.read_dir().map_or(true, |mut entries| entries.next().is_none());
-        if !empty {
+        if entries(&path).iter().any(|entry| !is_unfinished(entry)) {
             return Err(Failure::refused(format!("{} is not empty", path.display()))
                 .advise("a home wants a folder of its own: name another with `--home DIR`"));
         }
-        Self::create_in(&path, &unlock::fresh(global)?)
+        let unlock = unlock::fresh(global)?;
+        make_folder(&path)?;
+        let made = Self::create_whole(&path, &unlock, fill);
+        for entry in entries(&path).iter().filter(|entry| is_unfinished(entry)) {
+            // It holds nothing that anybody could use; the next attempt clears it away as well.
+            let _ = std::fs::remove_file(entry);
+        }
+        if made.is_err() && is_new {
+            let _ = std::fs::remove_dir(&path);
+        }
+        made.map(|()| path)
     }
 
-    /// Makes a home in this folder.
+    /// Makes a store beside its place, and moves it there when it is whole.
+    fn create_whole(
+        path: &Path,
+        unlock: &Unlock,
+        fill: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let random: &mut dyn Random = &mut OsRandom;
+        let tag = random.array::<8>().map_err(Error::from)?;
+        let unfinished = path.join(format!("{UNFINISHED}{}", text::hex(&tag)));
+        let store = SqliteStore::create(&unfinished, unlock).map_err(|error| cannot_open(path, error))?;
+        let mut home = Self { store, path: path.to_owned() };
+        fill(&mut home)?;
+        home.close()?;
+        files::place(&unfinished, &path.join(STORE), false).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => taken(path),
+            _ => Failure::path("can't make the home", path, &error),
+        })?;
+        files::sync_folder(&path.join(STORE));
+        Ok(())
+    }
+
+    /// Makes a home in this folder, to be filled.
     pub(crate) fn create_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
-        let fail = |error| Failure::path("can't make the home", path, &error);
-        system::create_private_folder(path).and_then(|()| system::close_to_others(path)).map_err(fail)?;
+        make_folder(path)?;
         let store =
             SqliteStore::create(path.join(STORE), unlock).map_err(|error| cannot_open(path, error))?;
         Ok(Self { store, path: path.to_owned() })
@@ -71,7 +109,7 @@ impl Home {
     pub(crate) fn open(global: &Global, output: Output) -> Result<Self, Failure> {
         let path = folder(global)?;
         let file = path.join(STORE);
-        if !file.exists() {
+        if !is_there(&file)? {
             return Err(Failure::refused(format!("there is no home in {}", path.display()))
                 .advise("make one with `hushwood identity new NAME`, or name another with `--home DIR`"));
         }
@@ -219,6 +257,36 @@ fn folder(global: &Global) -> Result<PathBuf, Failure> {
     })
 }
 
+/// True if there is anything of this name. What may not be looked at is no reason to say that it is missing.
+fn is_there(path: &Path) -> Result<bool, Failure> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(Failure::path("can't look at", path, &error)),
+    }
+}
+
+/// What is in a folder; nothing if it is none.
+fn entries(path: &Path) -> Vec<PathBuf> {
+    path.read_dir().map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(UNFINISHED))
+}
+
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    let made = system::create_private_folder(path).and_then(|()| system::close_to_others(path));
+    made.map_err(|error| Failure::path("can't make the home", path, &error))
+}
+
+fn taken(path: &Path) -> Failure {
+    Failure::refused(format!("there is a home in {} already", path.display()))
+        .advise("use it, or name another folder with `--home DIR`")
+}
+
 fn cannot_open(path: &Path, error: OpenError) -> Failure {
     let class = match error {
         OpenError::WrongKey | OpenError::KeyTooShort => Class::Locked,
@@ -231,6 +299,7 @@ fn cannot_open(path: &Path, error: OpenError) -> Failure {
         OpenError::WrongKey => {
             failure.advise("see that it is the right home, and the passphrase or key file for it")
         }
+        OpenError::NotAStore => failure.advise(failure::RESTORE),
         _ => failure,
     }
 }

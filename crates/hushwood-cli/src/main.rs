@@ -17,6 +17,7 @@ mod output;
 mod pins;
 mod policy_args;
 mod progress;
+mod psks;
 mod receiving;
 mod room;
 mod session;

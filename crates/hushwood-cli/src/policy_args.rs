@@ -52,6 +52,18 @@ impl PolicyArgs {
     }
 }
 
+/// The settings of a group, each with the word that sets it.
+pub(crate) fn settings(policy: &Policy) -> [(&'static str, String); 3] {
+    let handshakes = if policy.encrypt_handshakes { "private" } else { "public" };
+    let trees = if policy.ratchet_tree_extension { "inside" } else { "apart" };
+    let padding = match policy.padding {
+        Padding::Padme => "padme".to_owned(),
+        Padding::None => "none".to_owned(),
+        Padding::Block(block) => block.to_string(),
+    };
+    [("handshakes", handshakes.to_owned()), ("padding", padding), ("trees", trees.to_owned())]
+}
+
 fn padding(text: &str) -> Result<Padding, String> {
     match (text, text.parse::<u32>()) {
         ("padme", _) => Ok(Padding::Padme),

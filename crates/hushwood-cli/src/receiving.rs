@@ -1,6 +1,5 @@
 //! From bytes off the transport to what happened: found, judged, accepted, written.
 
-use hushwood::commit::Answers;
 use hushwood::error::{Error, NotNow};
 use hushwood::framing::MlsMessage;
 use hushwood::group::{
@@ -14,6 +13,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::names;
 use crate::pins::Judge;
+use crate::psks;
 use crate::room::Room;
 use crate::session::Session;
 use crate::system::OsRandom;
@@ -112,7 +112,7 @@ fn accept_proposal(home: &mut Home, room: &mut Room, received: ReceivedProposal)
 
 fn accept_commit(home: &mut Home, room: &mut Room, received: &ReceivedCommit) -> Result<Event, Failure> {
     let now = text::now();
-    let answers = Answers::from_store(&home.store, received.psks())?;
+    let answers = psks::answers(home, received.psks())?;
     let own_waiting = room.group.staged_commits().count();
     let staged = room.group.stage_commit(received, &answers, now, &mut OsRandom)?;
     let mut rows = home.begin()?;

@@ -301,9 +301,43 @@ fn a_pre_shared_key_is_mixed_in_by_whoever_has_it() {
     place.run("--home phone accept tea").ok();
     place.run("--home desk receive tea-1.commit").ok();
     let missing = place.run("--home pad receive tea-1.commit").fails(1);
-    assert!(missing.contains("hushwood psk add"), "{missing}");
+    assert!(missing.contains("hushwood psk add gate FILE"), "{missing}");
     place.run("--home pad psk add gate gate").ok();
     place.run("--home pad receive tea-1.commit").ok();
+}
+
+#[test]
+fn a_pre_shared_key_that_is_not_here_is_not_proposed_and_one_that_is_not_replaced() {
+    let place = tea("psk-names", &["phone"]);
+    let missing = place.run("--home desk propose psk tea gate").fails(1);
+    assert!(missing.contains("`gate`") && missing.contains("hushwood psk add gate FILE"), "{missing}");
+    assert!(place.run("--home desk propose psk tea --epoch 7").fails(1).contains("a key of epoch 7"));
+    place.run_with("--home desk send tea", b"nothing waits for a commit").ok();
+    for key in [[1; 32], [1; 32]] {
+        place.run_with("--home desk psk add gate", &key).ok();
+    }
+    assert!(place.run_with("--home desk psk add gate", &[2; 32]).fails(1).contains("another key"));
+    place.run_with("--home desk psk add gate --force", &[2; 32]).ok();
+    place.run("--home desk propose psk tea --epoch 1").ok();
+}
+
+#[test]
+fn a_group_with_an_external_sender_is_reinitialised_to_another_signature_scheme() {
+    let place = tea("senders", &["phone"]);
+    homes(&place, &["bot"]);
+    let commit = |command: &str, epoch: u64| {
+        let proposal = place.run(&format!("--home desk {command}")).ok();
+        place.run_with("--home phone receive", &proposal).ok();
+        place.run("--home phone commit tea").ok();
+        place.run("--home phone accept tea").ok();
+        place.run(&format!("--home desk receive tea-{epoch}.commit")).ok();
+    };
+    commit("propose context tea --external-sender bot.kp", 1);
+    commit("propose reinit tea --suite 7", 2);
+    let package = place.run("--home phone key-package --suite 7").ok();
+    place.write("phone7.kp", &package);
+    place.run("--home desk reinit tea tea2 phone7.kp").ok();
+    place.run("--home phone join tea2-0.welcome").ok();
 }
 
 #[test]
@@ -412,6 +446,10 @@ fn a_group_is_renamed_and_its_settings_are_changed() {
     place.run("--home desk group rename tea kitchen").ok();
     assert!(place.run("--home desk group show tea").fails(1).contains("there is no group `tea` here"));
     place.run("--home desk group set kitchen --padding none --handshakes public").ok();
+    let shown = place.run("--home desk group show kitchen").ok_text();
+    assert!(shown.contains("handshakes public, padding none, trees inside"), "{shown}");
+    let json = place.run("--home desk --json group show kitchen").ok_json();
+    assert_eq!(json["settings"]["padding"], "none");
     place.run("--home desk group set kitchen").fails(2);
     place.run("--home desk group create kitchen").fails(1);
     place.run("--home desk group create ../kitchen").fails(2);

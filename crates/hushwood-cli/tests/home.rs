@@ -120,7 +120,28 @@ fn a_home_that_is_not_there_or_not_empty_is_refused() {
     place.write("full/file", b"");
     assert!(place.run("--home full identity new desk").fails(1).contains("not empty"));
     place.write("a/hushwood.db", b"something else, and longer than a header of SQLite");
-    assert!(place.run("--home a identity show").fails(1).contains("not a store"));
+    let damaged = place.run("--home a identity show").fails(1);
+    assert!(damaged.contains("not a store") && damaged.contains("--resync"), "{damaged}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_home_is_made_whole_or_not_at_all() {
+    let place = Place::new("whole");
+    // As if the disk were full: nothing longer than a few KiB can be written.
+    let program = env!("CARGO_BIN_EXE_hushwood");
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f 4; {program} --home a identity new desk"));
+    shell.current_dir(place.path(".")).env("HUSHWOOD_PASSPHRASE", "correct horse");
+    assert_eq!(shell.output().unwrap().status.code(), Some(1));
+    assert!(!place.path("a").exists());
+    // As if it had been killed: what it has left behind is in nobody's way.
+    std::fs::create_dir(place.path("a")).unwrap();
+    place.write("a/.new-0123456789abcdef", b"");
+    place.run("--home a identity new desk").ok();
+    let names = place.path("a").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["hushwood.db"]);
+    place.run("--home a identity show").ok();
 }
 
 #[test]

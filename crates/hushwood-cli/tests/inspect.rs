@@ -137,6 +137,9 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
     let error = place.run("--json frobnicate").fails(2);
     let json: serde_json::Value = serde_json::from_str(&error).unwrap();
     assert_eq!((&json["ok"], &json["error"]["class"]), (&false.into(), &"usage".into()));
+    let error: serde_json::Value = serde_json::from_str(&place.run("--json group rename").fails(2)).unwrap();
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("<NAME>") && message.contains("<NEW>"), "{message}");
     let error: serde_json::Value = serde_json::from_str(&place.run("--json inspect x").fails(1)).unwrap();
     assert_eq!(error["error"]["class"], "io");
     assert!(error["error"]["advice"].is_string() && error["error"]["rows"].is_array());
@@ -165,7 +168,9 @@ fn every_command_has_help_with_an_example() {
 fn completions_are_there_for_every_shell() {
     let place = Place::new("completions");
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        assert!(place.run(&format!("completions {shell}")).ok_text().contains("inspect"));
+        let script = place.run(&format!("completions {shell}")).ok_text();
+        assert!(script.contains("inspect"));
+        assert_eq!(place.run(&format!("--json completions {shell}")).ok_json()["script"], script);
     }
 }
 

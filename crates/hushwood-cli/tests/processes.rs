@@ -90,7 +90,8 @@ fn what_could_not_be_shown_or_written_is_kept() {
 
     let mut send = place.command(["--home", "a", "send", "tea"]);
     let run = common::run(send.stdout(full()), b"precious");
-    assert!(run.fails(1).contains("No space left"));
+    let told = run.fails(1);
+    assert!(told.contains("No space left") && told.contains("hushwood resend tea"), "{told}");
     assert!(place.run("--home a group show tea").ok_text().contains("1 message not delivered"));
     let json = place.run("--home a --json resend tea").ok_json();
     let file = json["files"][0].as_str().unwrap();

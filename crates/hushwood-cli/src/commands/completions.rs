@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::args::Cli;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Output, Report};
 
 /// Print a script that makes a shell complete hushwood's commands
 #[derive(Args, Debug)]
@@ -18,9 +18,13 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<u8, Failure> {
+    pub(crate) fn run(self, output: Output) -> Result<u8, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "hushwood", &mut script);
+        if output.json {
+            let script = String::from_utf8_lossy(&script).into_owned();
+            return output.finish("completions", &Report::new().fact("script", script));
+        }
         output::write_stdout(&script)?;
         Ok(0)
     }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::names::{self, GroupName};
 use crate::output::{Output, Report};
 use crate::pins;
-use crate::policy_args::PolicyArgs;
+use crate::policy_args::{self, PolicyArgs};
 use crate::room::{self, Room};
 use crate::session::{self, Session};
 use crate::suite_arg::{self, SuiteArg};
@@ -180,7 +180,7 @@ fn summary(room: &Room) -> Value {
 
 fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
     let group = &room.group;
-    let policy = group.policy();
+    let settings = policy_args::settings(group.policy());
     let mut report = Report::new()
         .line(format!("{}: epoch {}, {}", room.name, group.epoch(), room.status()))
         .line(format!("  group id {}", text::hex(group.group_id())))
@@ -190,11 +190,7 @@ fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
             text::count(member_count(room), "member", "members"),
             group.own_leaf()
         ))
-        .line(format!(
-            "  handshakes {}, {:?} padding",
-            if policy.encrypt_handshakes { "encrypted" } else { "public" },
-            policy.padding
-        ));
+        .line(format!("  {}", settings.each_ref().map(|(name, value)| format!("{name} {value}")).join(", ")));
     let pending = commits::pending(room)?;
     for (line, _) in &pending {
         report = report.line(format!("  waits for a commit: {line}"));
@@ -217,6 +213,10 @@ fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
     let pending: Vec<_> = pending.into_iter().map(|(_, json)| json).collect();
     Ok(report
         .fact("summary", summary(room))
+        .fact(
+            "settings",
+            settings.into_iter().map(|(name, value)| (name, Value::from(value))).collect::<Value>(),
+        )
         .fact("pending_proposals", pending)
         .fact("staged_commits", staged)
         .fact("unacknowledged", unacknowledged))

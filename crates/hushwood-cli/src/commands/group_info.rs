@@ -5,6 +5,7 @@ use hushwood::group::GroupInfoOptions;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::files::{self, Readers};
 use crate::names::GroupName;
 use crate::output::{Destination, Output, Report};
 use crate::room::Room;
@@ -40,15 +41,17 @@ impl GroupInfoCommand {
         let signer = identity.signer(room.group.suite())?;
         let options = GroupInfoOptions { ratchet_tree: !self.no_tree, external_pub: !self.no_join };
         let message = room.group.group_info(options, signer, &mut OsRandom)?;
-        if let Some(path) = &self.tree_to {
-            let tree = room.group.ratchet_tree()?;
-            crate::files::write(path, &tree, crate::files::Readers::Everybody, self.destination.force)?;
-        }
         let epoch = room.group.epoch();
-        let report = Report::new()
+        let mut report = Report::new()
             .line(format!("group info of `{}`, epoch {epoch}", self.name))
             .fact("group", self.name.as_str())
             .fact("epoch", epoch);
+        if let Some(path) = &self.tree_to {
+            let tree = room.group.ratchet_tree()?;
+            files::write(path, &tree, Readers::Everybody, self.destination.force)?;
+            let place = path.display().to_string();
+            report = report.line(format!("wrote {place}")).fact("tree", place);
+        }
         output.finish("group-info", &self.destination.write(output, &message, report)?)
     }
 }

@@ -1,6 +1,6 @@
 //! `hushwood identity`: who this home is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -83,22 +83,23 @@ impl New {
             return Err(Failure::usage("a name has 1 to 1000 bytes"));
         }
         let identity = Identity::generate(&self.name)?;
-        let mut home = Home::create(global)?;
-        let mut rows = home.begin()?;
-        identity.put(&mut rows)?;
-        // Somebody else who shows our name is not us.
-        let mut pins = NewPins::default();
-        identity.claims().try_for_each(|claim| pins.add(&claim, true))?;
-        pins.put(&home, &mut rows)?;
-        home.write(rows)?;
-        show("identity new", &home, &identity, false, output)
+        let place = Home::create(global, |home| {
+            let mut rows = home.begin()?;
+            identity.put(&mut rows)?;
+            // Somebody else who shows our name is not us.
+            let mut pins = NewPins::default();
+            identity.claims().try_for_each(|claim| pins.add(&claim, true))?;
+            pins.put(home, &mut rows)?;
+            home.write(rows)
+        })?;
+        show("identity new", &place, &identity, false, output)
     }
 }
 
 impl Show {
     fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         let Session { home, identity } = Session::open(global, output)?;
-        show("identity show", &home, &identity, self.all, output)
+        show("identity show", &home.path, &identity, self.all, output)
     }
 }
 
@@ -112,8 +113,8 @@ impl Unlock {
     }
 }
 
-fn show(command: &str, home: &Home, identity: &Identity, all: bool, output: Output) -> Result<u8, Failure> {
-    let place = home.path.display().to_string();
+fn show(command: &str, home: &Path, identity: &Identity, all: bool, output: Output) -> Result<u8, Failure> {
+    let place = home.display().to_string();
     let mut report = Report::new()
         .line(format!("{}, at home in {place}", identity.name()))
         .fact("name", identity.name())

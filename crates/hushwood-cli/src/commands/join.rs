@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use hushwood::commit::Answers;
 use hushwood::error::Error;
 use hushwood::extension::ExtensionType;
 use hushwood::framing::MlsMessage;
@@ -24,6 +23,7 @@ use crate::output::{Folder, Output, Report};
 use crate::pins::Judge;
 use crate::policy_args::PolicyArgs;
 use crate::progress::Progress;
+use crate::psks;
 use crate::room::Room;
 use crate::session::{self, Session};
 use crate::system::{OsRandom, PROVIDER};
@@ -99,7 +99,7 @@ impl Join {
             names::check_free(home, name)?;
             let policy = self.policy.apply(Policy::default());
             let opened = OpenedWelcome::open(message, &home.store, PROVIDER, &policy)?;
-            let answers = Answers::from_store(&home.store, opened.psks())?;
+            let answers = psks::answers(home, opened.psks())?;
             let parent = parent(home, &opened)?;
             let staged = opened.stage(&answers, tree, parent.as_ref(), text::now(), &mut OsRandom)?;
             let judge = Judge::new(home);
@@ -144,7 +144,7 @@ impl Join {
             let settings = ExternalJoin {
                 policy: self.policy.apply(Policy::default()),
                 resync,
-                answers: Answers::from_store(&home.store, &psks)?,
+                answers: psks::answers(home, &psks)?,
                 psks: psks.clone(),
                 ..ExternalJoin::new(*PROVIDER, content.credential, content.supported)
             };
@@ -157,7 +157,8 @@ impl Join {
             let (_, outgoing) = home.commit_named(step, rows, name)?;
             Ok((outgoing, first_uses))
         })?;
-        let place = self.folder.write(&name.file(ended, "commit"), &outgoing.message)?.display().to_string();
+        let written = self.folder.write(&name.file(ended, "commit"), &outgoing.message);
+        let place = written.map_err(|failure| failure.kept(name))?.display().to_string();
         commits::acknowledge(session, name, &[outgoing])?;
         let room = Room::open(&session.home, name)?;
         let report = Report::new()

@@ -6,8 +6,10 @@ use hushwood::group::NewProposal;
 use crate::args::Global;
 use crate::commands::propose;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::names::GroupName;
 use crate::output::{Destination, Output};
+use crate::room::Room;
 
 /// Propose to remove yourself from a group
 ///
@@ -23,7 +25,7 @@ pub(crate) struct Leave {
 
 impl Leave {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
-        let make = |room: &crate::room::Room| Ok(NewProposal::Remove(room.group.own_leaf()));
+        let make = |_: &Home, room: &Room| Ok(NewProposal::Remove(room.group.own_leaf()));
         propose::make("leave", (global, output), &self.name, &self.destination, make)
     }
 }

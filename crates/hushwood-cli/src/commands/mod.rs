@@ -87,6 +87,6 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
         Command::Demo(command) => command.run(output),
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(output),
     }
 }

@@ -6,19 +6,21 @@ use clap::{Args, Subcommand};
 use hushwood::error::Error;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
 use hushwood::group::{LeafUpdate, NewProposal};
-use hushwood::proposal::ReInit;
+use hushwood::proposal::{Proposal, ReInit};
 use hushwood::schedule::{Psk, ResumptionPskUsage};
 use hushwood::version::ProtocolVersion;
 use hushwood_codec::Encode;
-use hushwood_crypto::Random;
+use hushwood_crypto::{CipherSuite, Random};
 
 use crate::args::Global;
 use crate::commits;
 use crate::events;
 use crate::failure::Failure;
+use crate::home::Home;
 use crate::names::GroupName;
 use crate::output::{Destination, Output, Report};
 use crate::pins::Judge;
+use crate::psks;
 use crate::room::Room;
 use crate::session::{self, Session};
 use crate::suite_arg::SuiteArg;
@@ -101,6 +103,8 @@ struct PskCommand {
 }
 
 /// Propose to replace the group by a new one, perhaps with another cipher suite
+///
+/// The group's extensions stay, except external senders whose keys do not fit the new suite.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  hushwood propose reinit tea --suite 7 > p1")]
 struct Reinit {
@@ -140,12 +144,12 @@ impl Propose {
         match self.what {
             What::Add(command) => command.run(run),
             What::Update(Update { name, destination }) => {
-                make("propose update", run, &name, &destination, |_| {
+                make("propose update", run, &name, &destination, |_, _| {
                     Ok(NewProposal::Update(LeafUpdate::default()))
                 })
             }
             What::Remove(Remove { name, member, destination }) => {
-                make("propose remove", run, &name, &destination, |room| {
+                make("propose remove", run, &name, &destination, |_, room| {
                     room.member(&member).map(NewProposal::Remove)
                 })
             }
@@ -162,7 +166,7 @@ impl Add {
         let [package] = packages.as_slice() else {
             return Err(Failure::usage("a proposal adds one: name a file with one key package"));
         };
-        make("propose add", run, &self.name, &self.destination, |_| {
+        make("propose add", run, &self.name, &self.destination, |_, _| {
             Ok(NewProposal::Add(Box::new(package.clone())))
         })
     }
@@ -170,7 +174,7 @@ impl Add {
 
 impl PskCommand {
     fn run(self, run: (&Global, Output)) -> Result<u8, Failure> {
-        make("propose psk", run, &self.name, &self.destination, |room| {
+        make("propose psk", run, &self.name, &self.destination, |home, room| {
             let psk = match (self.epoch, &self.psk) {
                 (Some(psk_epoch), _) => Psk::Resumption {
                     usage: ResumptionPskUsage::Application,
@@ -180,6 +184,8 @@ impl PskCommand {
                 (None, Some(name)) => Psk::External { psk_id: name.as_bytes().to_vec() },
                 (None, None) => return Err(Failure::usage("which key?")),
             };
+            // Whoever proposes it must be able to follow the commit.
+            psks::check(home, &psk)?;
             Ok(NewProposal::Psk(psk))
         })
     }
@@ -187,14 +193,15 @@ impl PskCommand {
 
 impl Reinit {
     fn run(self, run: (&Global, Output)) -> Result<u8, Failure> {
-        make("propose reinit", run, &self.name, &self.destination, |room| {
+        make("propose reinit", run, &self.name, &self.destination, |_, room| {
             let random: &mut dyn Random = &mut OsRandom;
             let cipher_suite = self.suite.map_or(room.group.suite().id(), |suite| suite.0);
+            let extensions = fitting(room.group.context().extensions.clone(), session::suite(cipher_suite)?)?;
             Ok(NewProposal::ReInit(ReInit {
                 group_id: random.bytes(room.group.group_id().len().max(32)).map_err(Error::from)?,
                 version: ProtocolVersion::MLS10,
                 cipher_suite,
-                extensions: room.group.context().extensions.clone(),
+                extensions,
             }))
         })
     }
@@ -206,7 +213,7 @@ impl Context {
             return Err(Failure::usage("nothing to change").advise("see `hushwood propose context --help`"));
         }
         let senders = session::key_packages(&self.external_sender)?;
-        make("propose context", run, &self.name, &self.destination, |room| {
+        make("propose context", run, &self.name, &self.destination, |_, room| {
             let mut extensions: Extensions = room.group.context().extensions.clone();
             if !senders.is_empty() {
                 let mut list = extensions.external_senders()?;
@@ -230,20 +237,36 @@ impl Context {
     }
 }
 
+/// Extensions for a group of this suite: external senders whose keys are for another signature scheme would
+/// keep everybody from joining it (RFC 9420 §12.1.8.1, C256).
+fn fitting(mut extensions: Extensions, suite: &dyn CipherSuite) -> Result<Extensions, Failure> {
+    let mut senders = extensions.external_senders()?;
+    let number = senders.len();
+    senders.retain(|sender| suite.signature().check_public_key(&sender.signature_key).is_ok());
+    match senders.as_slice() {
+        all if all.len() == number => {}
+        [] => extensions.remove(ExtensionType::EXTERNAL_SENDERS),
+        fewer => {
+            extensions.set(ExtensionType::EXTERNAL_SENDERS, fewer.to_vec().to_bytes().map_err(Error::from)?);
+        }
+    }
+    Ok(extensions)
+}
+
 /// Makes a proposal and writes it where it belongs.
 pub(crate) fn make(
     command: &str,
     (global, output): (&Global, Output),
     name: &GroupName,
     destination: &Destination,
-    proposal: impl Fn(&Room) -> Result<NewProposal<'static>, Failure>,
+    proposal: impl Fn(&Home, &Room) -> Result<NewProposal<'static>, Failure>,
 ) -> Result<u8, Failure> {
     destination.check(output)?;
     let mut session = Session::open(global, output)?;
     let Session { home, identity } = &mut session;
     let (outgoing, first_uses, what) = home.retrying(|home| {
         let mut room = Room::open(home, name)?;
-        let proposal = proposal(&room)?;
+        let proposal = proposal(home, &room)?;
         let (mut rows, now) = (home.begin()?, text::now());
         let judge = Judge::new(home);
         if let NewProposal::Add(package) = &proposal {
@@ -253,8 +276,12 @@ pub(crate) fn make(
         let signer = identity.signer(room.group.suite())?;
         let step = room.group.propose(proposal, b"", signer, now, &mut OsRandom)?;
         let outgoing = home.commit_with(step, rows)?;
-        let what = match room.group.pending_proposals().last() {
-            Some(pending) => events::proposal(&room, pending.proposal)?,
+        let what = match room.group.pending_proposals().last().map(|pending| pending.proposal) {
+            Some(Proposal::Update(_)) => "replace your own keys".to_owned(),
+            Some(Proposal::Remove(remove)) if remove.removed == room.group.own_leaf() => {
+                "remove yourself".to_owned()
+            }
+            Some(proposal) => events::proposal(&room, proposal)?,
             None => String::new(),
         };
         Ok((outgoing, first_uses, what))
@@ -264,7 +291,8 @@ pub(crate) fn make(
         .line(format!("you propose to {what} in `{name}`; it waits for a commit"))
         .fact("group", name.as_str())
         .fact("what", what);
-    let report = destination.write(output, &outgoing.message, report)?;
+    let written = destination.write(output, &outgoing.message, report);
+    let report = written.map_err(|failure| failure.kept(name))?;
     commits::acknowledge(&mut session, name, &[outgoing])?;
     output.finish(command, &report)
 }

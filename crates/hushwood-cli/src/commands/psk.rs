@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hushwood::group::client;
+use hushwood::schedule::Psk;
 use hushwood_crypto::Secret;
 
 use crate::args::Global;
@@ -39,11 +40,17 @@ struct Add {
     name: String,
     /// A file with the key, taken byte for byte; standard input by default
     file: Option<PathBuf>,
+    /// Replace another key of this name: what waits for that one can then not be received
+    #[arg(long)]
+    force: bool,
 }
 
 impl PskCommand {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         let Action::Add(add) = self.action;
+        if add.name.is_empty() || add.name.len() > 1000 {
+            return Err(Failure::usage("a key's name has 1 to 1000 bytes"));
+        }
         let key = Secret::new(files::read(add.file.as_deref())?);
         if key.len() < 16 {
             return Err(
@@ -51,7 +58,13 @@ impl PskCommand {
             );
         }
         let mut session = Session::open(global, output)?;
+        let psk = Psk::External { psk_id: add.name.as_bytes().to_vec() };
         session.home.retrying(|home| {
+            let old = client::psk(&home.store, &psk)?;
+            if !add.force && old.is_some_and(|old| !old.ct_eq(&key)) {
+                return Err(Failure::refused("there is another key of this name already")
+                    .advise("choose another name, or replace it with `--force`"));
+            }
             let step = client::keep_psk(add.name.as_bytes(), &key)?;
             home.commit(step)
         })?;

@@ -55,7 +55,8 @@ impl Send {
             .line(format!("{} to `{}`, epoch {epoch}", text::size(plaintext.len()), self.name))
             .fact("group", self.name.as_str())
             .fact("epoch", epoch);
-        let report = self.destination.write(output, &outgoing.message, report)?;
+        let written = self.destination.write(output, &outgoing.message, report);
+        let report = written.map_err(|failure| failure.kept(&self.name))?;
         commits::acknowledge(&mut session, &self.name, &[outgoing])?;
         output.finish("send", &report)
     }
