@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use hushwood::error::StoreReadError;
 use hushwood::transition::PersistError;
 use hushwood_crypto::CryptoError;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why a store could not be created, opened, or given another unlock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,7 +44,9 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Busy => "the store is busy: try again",
-            Self::Corrupt => "the store is damaged: restore it from a copy, or start anew and rejoin",
+            Self::Corrupt => {
+                "the store is damaged: put a copy in its place and rejoin before sending, or start anew"
+            }
             Self::Exists => "there is a file at this path: open it, or choose another path",
             Self::Full => "no space is left on the disk: make room and try again",
             Self::Io => "the store could not be read or written: see that its disk is at hand",
@@ -65,9 +67,9 @@ impl std::error::Error for OpenError {}
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
+            _ if is_full(&error) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt,
-            Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::NotADatabase) => Self::NotAStore,
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => Self::Refused,
             Some(_) => Self::Io,
@@ -127,12 +129,19 @@ impl From<Failure> for PersistError {
     }
 }
 
+/// No space is left: for the file, or for the shared memory beside it (`-shm`), which has no code of its own
+/// for that and only grows.
+fn is_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || code == Some(ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 /// An error before COMMIT, or of a read: nothing was written, since readers of the log stop at the last
 /// frame that ends a transaction.
 pub(super) fn not_written(error: &rusqlite::Error) -> PersistError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => PersistError::Busy,
-        Some(ErrorCode::DiskFull) => PersistError::Full,
+        _ if is_full(error) => PersistError::Full,
         _ => PersistError::Refused,
     }
 }
@@ -155,8 +164,6 @@ pub(super) fn of_read(error: &rusqlite::Error) -> StoreReadError {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
 
     #[test]
@@ -166,6 +173,7 @@ mod tests {
             (ffi::SQLITE_BUSY, PersistError::Busy, PersistError::Busy),
             (ffi::SQLITE_LOCKED, PersistError::Busy, PersistError::Busy),
             (ffi::SQLITE_FULL, PersistError::Full, PersistError::Full),
+            (ffi::SQLITE_IOERR_SHMSIZE, PersistError::Full, PersistError::Full),
             (ffi::SQLITE_READONLY, PersistError::Refused, PersistError::Unknown),
             (ffi::SQLITE_CORRUPT, PersistError::Refused, PersistError::Unknown),
             (ffi::SQLITE_IOERR_WRITE, PersistError::Refused, PersistError::Unknown),
@@ -174,6 +182,14 @@ mod tests {
         for (code, before, at_commit) in rows {
             assert_eq!(not_written(&error(code)), before);
             assert_eq!(of_commit(&error(code)), at_commit);
+        }
+    }
+
+    #[test]
+    fn a_disk_without_room_for_shared_memory_is_full() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(OpenError::from(error), OpenError::Full);
         }
     }
 }
