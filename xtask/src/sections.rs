@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md lists: the sections with their files, made from the first words of each file, and the
+//! What ARCHITECTURE.md lists: the sections with their files, made from the first sentence of each file, and the
 //! dependencies of the protocol crates.
 
 use std::fs;
@@ -105,9 +105,12 @@ struct Row {
 impl Row {
     /// From `//! RFC 9420 §7.9: parent hashes.`, or `//! What it is.`
     fn of(file: &str, text: &str) -> Result<Self> {
-        let Some(first) = text.lines().next().and_then(|line| line.strip_prefix("//! ")) else {
+        let lines: Vec<_> = text.lines().map_while(|line| line.strip_prefix("//! ")).collect();
+        let paragraph = lines.join(" ");
+        let first = paragraph.split_once(". ").map_or(paragraph.as_str(), |(sentence, _)| sentence);
+        if first.is_empty() {
             bail!("{SOURCES}/{file}: the first line says nothing (//! RFC 9420 §7.9: parent hashes.)");
-        };
+        }
         let (sections, what) = match first.strip_prefix("RFC 9420 ").and_then(|rest| rest.split_once(": ")) {
             Some((sections, what)) => (sections, what),
             None => ("", first),
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn rows_follow_the_sections() {
         let rows = [
-            ("policy.rs", "//! What an application allows.\n"),
+            ("policy.rs", "//! What an application\n//! allows. And more.\n//!\n//! And more still.\n"),
             ("tree/index.rs", "//! RFC 9420 Appendix C: positions in the tree.\n"),
             ("welcome/mod.rs", "//! RFC 9420 §12.4.3: adding members to the group.\n"),
             ("tree/mod.rs", "//! RFC 9420 §4, §7: the ratchet tree.\n"),
