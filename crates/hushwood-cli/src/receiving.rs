@@ -1,7 +1,7 @@
 //! From bytes off the transport to what happened: found, judged, accepted, written.
 
 use hushwood::error::{Error, NotNow};
-use hushwood::framing::MlsMessage;
+use hushwood::framing::{ContentType, MlsMessage};
 use hushwood::group::{
     ApplicationMessage, Group, Received, ReceivedCommit, ReceivedProposal, Unacknowledged,
 };
@@ -34,10 +34,15 @@ pub(crate) enum Arrival {
 
 /// Receives one message. Where another process was faster it is looked at again.
 pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, Failure> {
-    let group_id = group_of(message)?;
+    let (group_id, content_type) = address(message)?;
     session.home.retrying(|home| {
         let mut room = find(home, &group_id)?;
-        match room.group.receive(message, text::now())? {
+        let received = room.group.receive(message, text::now());
+        let received = received.map_err(|error| match content_type {
+            ContentType::Commit => commit_failure(&room, error),
+            ContentType::Application | ContentType::Proposal => error.into(),
+        });
+        match received? {
             Received::Message(received) => {
                 let step = room.group.accept_message(received)?;
                 let message = home.commit(step)?;
@@ -57,11 +62,32 @@ pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, 
     })
 }
 
-/// The group that a message is for.
-fn group_of(message: &[u8]) -> Result<Vec<u8>, Failure> {
+/// Why a commit was not taken. A group has one for each epoch, so more depends on it than on a message.
+fn commit_failure(room: &Room, error: Error) -> Failure {
+    let name = room.name.word();
+    let advice = match &error {
+        Error::NotNow(NotNow::OwnMessage) => {
+            "nothing, if you have accepted it; if you discarded it and the others have received it all the same, \
+             join again with a fresh group info: `hushwood join GROUPINFO --resync`"
+                .to_owned()
+        }
+        Error::NotNow(NotNow::EpochPast) => format!(
+            "nothing, if you have received it before; else compare `hushwood verify {name}` with the others, and if \
+             the numbers differ, join again with a fresh group info: `hushwood join GROUPINFO --resync`"
+        ),
+        _ => return error.into(),
+    };
+    Failure::from(error).advise(advice)
+}
+
+/// The group that a message is for, and what kind of message it is.
+fn address(message: &[u8]) -> Result<(Vec<u8>, ContentType), Failure> {
     match MlsMessage::from_bytes(message).map_err(Error::from)? {
-        MlsMessage::PublicMessage(message) => Ok(message.content.group_id),
-        MlsMessage::PrivateMessage(message) => Ok(message.group_id),
+        MlsMessage::PublicMessage(message) => {
+            let content_type = message.content.content.content_type();
+            Ok((message.content.group_id, content_type))
+        }
+        MlsMessage::PrivateMessage(message) => Ok((message.group_id, message.content_type)),
         MlsMessage::Welcome(_) => {
             Err(Failure::refused("this is a Welcome").advise("join the group with `hushwood join FILE`"))
         }

@@ -41,7 +41,8 @@ pub(crate) fn replacement(key_file: Option<&Path>) -> Result<Unlock, Failure> {
 /// A key file that is not there is made; a passphrase that a person types is asked for twice.
 fn chosen(key_file_path: Option<&Path>, variable: &'static str) -> Result<Unlock, Failure> {
     if let Some(path) = key_file_path {
-        if path.symlink_metadata().is_err() {
+        // `-` is standard input, of which there is no other.
+        if path != Path::new("-") && path.symlink_metadata().is_err() {
             make_key_file(path)?;
         }
         return key_file(path);

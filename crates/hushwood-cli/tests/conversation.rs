@@ -116,6 +116,18 @@ fn a_commit_takes_effect_when_it_is_accepted_or_not_at_all() {
 }
 
 #[test]
+fn a_commit_that_was_discarded_too_early_or_comes_too_late_is_told_with_the_way_back() {
+    let place = tea("discarded", &["phone"]);
+    place.run("--home desk update tea").ok();
+    place.run("--home desk discard tea").ok();
+    place.run("--home phone receive tea-1.commit").ok();
+    let own = place.run("--home desk receive tea-1.commit").fails(1);
+    assert!(own.contains("if you discarded it") && own.contains("--resync"), "{own}");
+    let late = place.run("--home phone receive tea-1.commit").fails(1);
+    assert!(late.contains("hushwood verify tea") && late.contains("--resync"), "{late}");
+}
+
+#[test]
 fn nothing_is_overwritten_unless_asked_for() {
     let place = tea("overwrite", &["phone"]);
     place.write("tea-1.commit", b"something of mine");

@@ -110,6 +110,15 @@ fn a_key_file_is_made_and_opens() {
 }
 
 #[test]
+fn a_key_comes_from_standard_input_as_well() {
+    let place = Place::new("key-stdin");
+    place.run_with("--home a --key-file - identity new desk", &[b'k'; 32]).ok();
+    assert!(!place.path("-").exists());
+    place.run_with("--home a --key-file - identity show", &[b'k'; 32]).ok();
+    place.run_with("--home a --key-file - identity show", &[b'l'; 32]).fails(3);
+}
+
+#[test]
 fn a_home_that_is_not_there_or_not_empty_is_refused() {
     let place = Place::new("nowhere");
     let error = place.run("--home a identity show").fails(1);
