@@ -1,11 +1,11 @@
 //! A store that counts: the figures "rows and bytes per commit", and what opening a group reads.
 
-use std::cell::Cell;
 use std::ops::AddAssign;
+use std::sync::{Arc, Mutex};
 
 use hushwood::error::StoreReadError;
 use hushwood::transition::{
-    InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, Write, WriteSet,
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, Write, WriteSet,
 };
 use hushwood_crypto::Secret;
 
@@ -32,7 +32,7 @@ use hushwood_crypto::Secret;
 pub struct CountingStore<S> {
     inner: S,
     writes: Vec<Written>,
-    reads: Cell<Read>,
+    reads: Arc<Mutex<Read>>,
 }
 
 /// What a write set that was written held.
@@ -57,6 +57,8 @@ pub struct Read {
     pub calls: usize,
     /// Records found.
     pub rows: usize,
+    /// Those of them that are nodes or keys of a tree.
+    pub tree_rows: usize,
     /// Their bytes.
     pub value_bytes: usize,
 }
@@ -101,7 +103,7 @@ impl AddAssign for Written {
 impl<S> CountingStore<S> {
     /// Nothing counted yet.
     pub fn new(inner: S) -> Self {
-        Self { inner, writes: Vec::new(), reads: Cell::default() }
+        Self { inner, writes: Vec::new(), reads: Arc::default() }
     }
 
     /// What each write set held that was written, in order.
@@ -123,28 +125,18 @@ impl<S> CountingStore<S> {
 
     /// What was read.
     pub fn reads(&self) -> Read {
-        self.reads.get()
+        *self.reads.lock().unwrap()
     }
 
     /// Starts to count anew.
     pub fn reset(&mut self) {
         self.writes.clear();
-        self.reads.set(Read::default());
+        *self.reads.lock().unwrap() = Read::default();
     }
 
     /// The store itself.
     pub fn into_inner(self) -> S {
         self.inner
-    }
-
-    fn count_read<'s>(&self, values: impl IntoIterator<Item = &'s Secret>) {
-        let mut read = self.reads.get();
-        read.calls += 1;
-        for value in values {
-            read.rows += 1;
-            read.value_bytes += value.len();
-        }
-        self.reads.set(read);
     }
 }
 
@@ -158,19 +150,82 @@ impl<S: Persist> Persist for CountingStore<S> {
 
 impl<S: Records> Records for CountingStore<S> {
     fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
-        self.count_read([]);
+        counted(&self.inner, &self.reads).version(instance)
+    }
+
+    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
+        counted(&self.inner, &self.reads).get(key)
+    }
+
+    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
+        counted(&self.inner, &self.reads).list(instance, kind)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        Ok(Arc::new(CountingReader { inner: self.inner.reader()?, reads: self.reads.clone() }))
+    }
+}
+
+/// A reader whose reads count with those of its store.
+struct CountingReader {
+    inner: Reader,
+    reads: Arc<Mutex<Read>>,
+}
+
+impl Records for CountingReader {
+    fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
+        counted(&*self.inner, &self.reads).version(instance)
+    }
+
+    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
+        counted(&*self.inner, &self.reads).get(key)
+    }
+
+    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
+        counted(&*self.inner, &self.reads).list(instance, kind)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        Ok(Arc::new(Self { inner: self.inner.reader()?, reads: self.reads.clone() }))
+    }
+}
+
+fn counted<'s>(inner: &'s dyn Records, reads: &'s Mutex<Read>) -> Counted<'s> {
+    Counted { inner, reads }
+}
+
+struct Counted<'s> {
+    inner: &'s dyn Records,
+    reads: &'s Mutex<Read>,
+}
+
+impl Counted<'_> {
+    fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
+        self.count(None, []);
         self.inner.version(instance)
     }
 
     fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
         let value = self.inner.get(key)?;
-        self.count_read(&value);
+        self.count(Some(key.kind), &value);
         Ok(value)
     }
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         let records = self.inner.list(instance, kind)?;
-        self.count_read(records.iter().map(|(_, value)| value));
+        self.count(Some(kind), records.iter().map(|(_, value)| value));
         Ok(records)
+    }
+
+    fn count<'v>(&self, kind: Option<RecordKind>, values: impl IntoIterator<Item = &'v Secret>) {
+        let mut read = self.reads.lock().unwrap();
+        read.calls += 1;
+        for value in values {
+            read.rows += 1;
+            read.value_bytes += value.len();
+            if matches!(kind, Some(RecordKind::TreeNode | RecordKind::TreeKey)) {
+                read.tree_rows += 1;
+            }
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! A store that fails when it is told to.
 
-use std::cell::Cell;
+use std::sync::{Arc, Mutex};
 
 use hushwood::error::StoreReadError;
-use hushwood::transition::{InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, WriteSet};
+use hushwood::transition::{
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, WriteSet,
+};
 use hushwood_crypto::Secret;
 
 /// Passes everything on to another store, but fails one write, one read, or both.
@@ -31,8 +33,14 @@ pub struct FailingStore<S> {
     inner: S,
     writes: u64,
     write_failure: Option<(u64, WriteFailure)>,
-    reads: Cell<u64>,
-    read_failure: Option<(u64, StoreReadError)>,
+    reads: Arc<Mutex<Reads>>,
+}
+
+/// Reads so far, and which is to fail.
+#[derive(Debug, Default)]
+struct Reads {
+    number: u64,
+    failure: Option<(u64, StoreReadError)>,
 }
 
 /// How a write fails.
@@ -59,7 +67,7 @@ impl WriteFailure {
 impl<S> FailingStore<S> {
     /// A store that does not fail yet.
     pub fn new(inner: S) -> Self {
-        Self { inner, writes: 0, write_failure: None, reads: Cell::new(0), read_failure: None }
+        Self { inner, writes: 0, write_failure: None, reads: Arc::default() }
     }
 
     /// Fails the write with this number; the first ever is 1. Those after it succeed.
@@ -69,7 +77,7 @@ impl<S> FailingStore<S> {
 
     /// Fails the read with this number; the first ever is 1. Those after it succeed.
     pub fn fail_read(&mut self, number: u64, error: StoreReadError) {
-        self.read_failure = Some((number, error));
+        self.reads.lock().unwrap().failure = Some((number, error));
     }
 
     /// Writes so far, failed ones among them.
@@ -79,7 +87,7 @@ impl<S> FailingStore<S> {
 
     /// Reads so far, failed ones among them.
     pub fn reads(&self) -> u64 {
-        self.reads.get()
+        self.reads.lock().unwrap().number
     }
 
     /// What is in the store, as a client finds it that opens it again.
@@ -91,13 +99,14 @@ impl<S> FailingStore<S> {
     pub fn into_inner(self) -> S {
         self.inner
     }
+}
 
-    fn read(&self) -> Result<(), StoreReadError> {
-        self.reads.set(self.reads.get() + 1);
-        match self.read_failure {
-            Some((number, error)) if number == self.reads.get() => Err(error),
-            _ => Ok(()),
-        }
+fn read(reads: &Mutex<Reads>) -> Result<(), StoreReadError> {
+    let mut reads = reads.lock().unwrap();
+    reads.number += 1;
+    match reads.failure {
+        Some((number, error)) if number == reads.number => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -117,17 +126,48 @@ impl<S: Persist> Persist for FailingStore<S> {
 
 impl<S: Records> Records for FailingStore<S> {
     fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
-        self.read()?;
+        read(&self.reads)?;
         self.inner.version(instance)
     }
 
     fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
-        self.read()?;
+        read(&self.reads)?;
         self.inner.get(key)
     }
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
-        self.read()?;
+        read(&self.reads)?;
         self.inner.list(instance, kind)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        Ok(Arc::new(FailingReader { inner: self.inner.reader()?, reads: self.reads.clone() }))
+    }
+}
+
+/// A reader that fails with its store.
+struct FailingReader {
+    inner: Reader,
+    reads: Arc<Mutex<Reads>>,
+}
+
+impl Records for FailingReader {
+    fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
+        read(&self.reads)?;
+        self.inner.version(instance)
+    }
+
+    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
+        read(&self.reads)?;
+        self.inner.get(key)
+    }
+
+    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
+        read(&self.reads)?;
+        self.inner.list(instance, kind)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        Ok(Arc::new(Self { inner: self.inner.reader()?, reads: self.reads.clone() }))
     }
 }

@@ -90,7 +90,7 @@ fn reads_are_counted_by_rows_found() {
     store.get(&key()).unwrap();
     store.get(&RecordKey { id: Vec::new(), ..key() }).unwrap();
     store.list(CLIENT, RecordKind::Epoch).unwrap();
-    assert_eq!(store.reads(), Read { calls: 4, rows: 2, value_bytes: 200 });
+    assert_eq!(store.reads(), Read { calls: 4, rows: 2, tree_rows: 0, value_bytes: 200 });
     store.reset();
     assert_eq!((store.reads(), store.writes().len()), (Read::default(), 0));
 }

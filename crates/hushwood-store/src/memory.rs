@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use hushwood::error::StoreReadError;
 use hushwood::transition::{
-    InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, Write, WriteSet,
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, Write, WriteSet,
 };
 use hushwood_crypto::Secret;
 
@@ -15,8 +16,11 @@ use hushwood_crypto::Secret;
 /// here protects against using a key twice after a restart.
 #[derive(Default)]
 pub struct MemoryStore {
-    instances: BTreeMap<InstanceId, Instance>,
+    instances: Shared,
 }
+
+/// The records, which the store and its readers see.
+type Shared = Arc<RwLock<BTreeMap<InstanceId, Instance>>>;
 
 #[derive(Default)]
 struct Instance {
@@ -41,40 +45,38 @@ impl MemoryStore {
             version: instance.version,
             records: instance.records.iter().map(|(key, value)| (key.clone(), value.duplicate())).collect(),
         };
-        Self { instances: self.instances.iter().map(|(id, instance)| (*id, copy(instance))).collect() }
+        let instances = self.read();
+        let copies = instances.iter().map(|(id, instance)| (*id, copy(instance)));
+        Self { instances: Arc::new(RwLock::new(copies.collect())) }
     }
 
-    fn erase(&mut self, key: &RecordKey) {
-        if let Some(instance) = self.instances.get_mut(&key.instance) {
-            instance.records.remove(key);
-        }
-    }
-
-    fn put(&mut self, key: &RecordKey, value: &Secret) {
-        let instance = self.instances.entry(key.instance).or_default();
-        instance.records.insert(key.clone(), value.duplicate());
+    /// Writes are whole or not begun, so records are good whatever their last user came to.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<InstanceId, Instance>> {
+        self.instances.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Persist for MemoryStore {
     fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
-        let version = |id| self.instances.get(&id).map_or(0, |instance: &Instance| instance.version);
+        let mut instances = self.instances.write().unwrap_or_else(PoisonError::into_inner);
+        let version = |id| instances.get(&id).map_or(0, |instance: &Instance| instance.version);
         if writes.preconditions().any(|(id, precondition)| version(id) != precondition.expected) {
             return Err(PersistError::Stale);
         }
         for id in writes.erased_instances() {
-            if let Some(instance) = self.instances.get_mut(&id) {
+            if let Some(instance) = instances.get_mut(&id) {
                 instance.records.clear();
             }
         }
         for (key, write) in writes.writes() {
+            let records = &mut instances.entry(key.instance).or_default().records;
             match write {
-                Write::Put(value) => self.put(key, value),
-                Write::Erase => self.erase(key),
-            }
+                Write::Put(value) => records.insert(key.clone(), value.duplicate()),
+                Write::Erase => records.remove(key),
+            };
         }
         for (id, precondition) in writes.preconditions() {
-            self.instances.entry(id).or_default().version = precondition.next;
+            instances.entry(id).or_default().version = precondition.next;
         }
         Ok(())
     }
@@ -82,26 +84,32 @@ impl Persist for MemoryStore {
 
 impl Records for MemoryStore {
     fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
-        Ok(self.instances.get(&instance).map_or(0, |instance| instance.version))
+        Ok(self.read().get(&instance).map_or(0, |instance| instance.version))
     }
 
     fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
-        let instance = self.instances.get(&key.instance);
+        let instances = self.read();
+        let instance = instances.get(&key.instance);
         Ok(instance.and_then(|instance| instance.records.get(key)).map(Secret::duplicate))
     }
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
-        let Some(found) = self.instances.get(&instance) else { return Ok(Vec::new()) };
+        let instances = self.read();
+        let Some(found) = instances.get(&instance) else { return Ok(Vec::new()) };
         let rows = found.records.range(RecordKey::new(instance, kind, Vec::new())..);
         Ok(rows
             .take_while(|(key, _)| key.kind == kind)
             .map(|(key, value)| (key.id.clone(), value.duplicate()))
             .collect())
     }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        Ok(Arc::new(Self { instances: self.instances.clone() }))
+    }
 }
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("instances", &self.instances.len()).finish_non_exhaustive()
+        f.debug_struct("MemoryStore").field("instances", &self.read().len()).finish_non_exhaustive()
     }
 }

@@ -52,7 +52,7 @@ fn group(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> (Ratchet
     }
     for committer in [0, 5] {
         let leaf = LeafIndex::new(committer);
-        let new_leaf = NewLeaf::successor(tree.leaf(leaf).unwrap().unwrap());
+        let new_leaf = NewLeaf::successor(&tree.leaf(leaf).unwrap().unwrap());
         let signer = &signers[committer as usize];
         NewPath::generate(&mut tree, leaf, new_leaf, (b"group", signer), random).unwrap();
     }
@@ -61,8 +61,8 @@ fn group(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> (Ratchet
 
 fn nodes(tree: &RatchetTree) -> Vec<Option<Node>> {
     let node = |at: NodeIndex| match at.leaf() {
-        Some(leaf) => tree.leaf(leaf).unwrap().cloned().map(Node::Leaf),
-        None => tree.parent(at).unwrap().cloned().map(Node::Parent),
+        Some(leaf) => tree.leaf(leaf).unwrap().map(Node::Leaf),
+        None => tree.parent(at).unwrap().map(Node::Parent),
     };
     let mut nodes: Vec<_> = (0..15).map(|number| node(NodeIndex::new(number).unwrap())).collect();
     let last = nodes.iter().rposition(Option::is_some).unwrap();
@@ -105,7 +105,7 @@ fn a_path_with_a_key_that_is_none_is_refused_in_every_suite() {
         let random = &mut SeededRandom::new(2);
         let (before, signers) = group(suite, random);
         let leaf = LeafIndex::new(3);
-        let new_leaf = NewLeaf::successor(before.leaf(leaf).unwrap().unwrap());
+        let new_leaf = NewLeaf::successor(&before.leaf(leaf).unwrap().unwrap());
         let mut tree = before.clone();
         let path = NewPath::generate(&mut tree, leaf, new_leaf, (b"group", &signers[3]), random).unwrap();
         let nobody = BTreeSet::new();

@@ -39,7 +39,7 @@ fn case(vector: &Vector, suite: &'static dyn CipherSuite, checks: &mut Checks<'_
     for member in tree.members() {
         let (index, leaf) = member.unwrap();
         let place = LeafPlace::Tree(&vector.group_id.0, index);
-        checks.good("leaf signature", leaf_checks.signature(leaf, place).is_ok());
+        checks.good("leaf signature", leaf_checks.signature(&leaf, place).is_ok());
     }
     let mut writer = Writer::new();
     tree.encode(&mut writer).unwrap();

@@ -104,7 +104,7 @@ fn own_path(
     let random = &mut SeededRandom::new(vector.epoch);
     let nobody = BTreeSet::new();
     let mut generated = tree.clone();
-    let leaf = NewLeaf::successor(tree.leaf(sender).unwrap().unwrap());
+    let leaf = NewLeaf::successor(&tree.leaf(sender).unwrap().unwrap());
     let place = (vector.group_id.0.as_slice(), &members[&sender].signer);
     let path = NewPath::generate(&mut generated, sender, leaf, (place.0, place.1), random).unwrap();
     let context = vector.context(&generated);

@@ -232,7 +232,7 @@ fn members(room: &Room, session: &Session) -> Result<Report, Failure> {
         let member = member?;
         let name = room::credential_name(&member.leaf.credential);
         let own = member.index == room.group.own_leaf();
-        let trust = pins::trust(&session.home, &room::claim(member.leaf))?.name();
+        let trust = pins::trust(&session.home, &room::claim(&member.leaf))?.name();
         let note = if own { "you" } else { trust };
         report = report.line(format!("leaf:{:<5} {name} ({note})", member.index));
         members.push(json!({

@@ -73,7 +73,7 @@ impl Verify {
         let Some(view) = room.group.member(leaf)? else {
             return Err(Failure::refused(format!("nobody stands at leaf:{leaf}")));
         };
-        let claim = room::claim(view.leaf);
+        let claim = room::claim(&view.leaf);
         let number = identity::number(&claim.credential, &claim.signature_key)?;
         let mut trust = pins::trust(&session.home, &claim)?;
         match &self.number {

@@ -4,6 +4,7 @@ mod error;
 mod file;
 mod key;
 mod options;
+mod reader;
 mod reading;
 mod rows;
 mod schema;
@@ -14,10 +15,13 @@ mod tests;
 use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hushwood::error::StoreReadError;
-use hushwood::transition::{InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, WriteSet};
+use hushwood::transition::{
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, WriteSet,
+};
 use hushwood_crypto::{Random, Secret};
 use rusqlite::Connection;
 
@@ -28,6 +32,7 @@ pub use reading::Reading;
 
 use error::Failure;
 use key::WrappedKey;
+use reader::{SqliteReader, View};
 use rows::SealedWrites;
 use schema::Header;
 use seal::Sealer;
@@ -58,7 +63,9 @@ pub struct SqliteStore {
     connection: Connection,
     id: [u8; 16],
     store_key: Secret,
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
+    /// Reads through a connection of its own.
+    reader: SqliteReader,
     options: SqliteOptions,
     /// Transactions of [`Reading`]s on this connection.
     readings: Cell<usize>,
@@ -107,7 +114,7 @@ impl SqliteStore {
         }
         schema::create(&connection, &header)?;
         connection.execute_batch("COMMIT")?;
-        Self::new(connection, id, store_key, options)
+        Self::new((path, connection), id, store_key, options)
     }
 
     /// Opens a store.
@@ -134,21 +141,25 @@ impl SqliteStore {
         let Header { id, key } = schema::read_header(&connection)?;
         let store_key = key.unwrap(&id, unlock)?;
         schema::configure(&connection)?;
-        Self::new(connection, id, store_key, options)
+        Self::new((path, connection), id, store_key, options)
     }
 
     fn new(
-        connection: Connection,
+        (path, connection): (&Path, Connection),
         id: [u8; 16],
         store_key: Secret,
         options: SqliteOptions,
     ) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(&store_key).map_err(|_| OpenError::Io)?;
+        let sealer = Arc::new(Sealer::new(&store_key).map_err(|_| OpenError::Io)?);
+        // Whatever becomes of the current directory, it is this file.
+        let path = std::path::absolute(path)?;
+        let reader = SqliteReader::new(path, options.busy_timeout, sealer.clone());
         let mut store = Self {
             connection,
             id,
             store_key,
             sealer,
+            reader,
             options,
             readings: Cell::new(0),
             logged: None,
@@ -232,10 +243,14 @@ impl SqliteStore {
     }
 
     fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreReadError> {
-        if self.poisoned {
-            return Err(StoreReadError::Io);
+        query(self.view()?.connection).map_err(|error| error::of_read(&error))
+    }
+
+    fn view(&self) -> Result<View<'_>, StoreReadError> {
+        match self.poisoned {
+            true => Err(StoreReadError::Io),
+            false => Ok(View { connection: &self.connection, sealer: &self.sealer }),
         }
-        query(&self.connection).map_err(|error| error::of_read(&error))
     }
 
     /// One transaction that holds the writer's lock from its start.
@@ -298,23 +313,19 @@ impl Persist for SqliteStore {
 
 impl Records for SqliteStore {
     fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
-        let head = self.sealer.head(instance);
-        self.query(|connection| rows::version(connection, &head))
+        self.view()?.version(instance)
     }
 
     fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
-        let (bucket, name) = (self.sealer.bucket(key.instance, key.kind), self.sealer.name(key));
-        let row = self.query(|connection| rows::get(connection, (&bucket, &name)))?;
-        row.map(|row| Ok(self.sealer.open((&bucket, &name), &row)?.1)).transpose()
+        self.view()?.get(key)
     }
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
-        let bucket = self.sealer.bucket(instance, kind);
-        let rows = self.query(|connection| rows::list(connection, &bucket))?;
-        let open = |(name, row)| self.sealer.open((&bucket, &name), &row);
-        let mut records = rows.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        records.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-        Ok(records)
+        self.view()?.list(instance, kind)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        self.reader.reader()
     }
 }
 

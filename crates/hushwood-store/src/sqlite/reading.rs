@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hushwood::error::StoreReadError;
-use hushwood::transition::{InstanceId, RecordKey, RecordKind, Records};
+use hushwood::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
 use hushwood_crypto::Secret;
 
 use crate::sqlite::SqliteStore;
@@ -49,6 +49,11 @@ impl Records for Reading<'_> {
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         self.store.list(instance, kind)
+    }
+
+    /// Not of this view: it sees what is written later.
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        self.store.reader()
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn create(
         Sender::Member(leaf) => leaf,
         // C361: the leftmost blank leaf of the tree after the proposals.
         Sender::NewMemberCommit | Sender::NewMemberProposal | Sender::External(_) => {
-            applied.tree.next_free_leaf()
+            applied.tree.next_free_leaf()?
         }
     };
 
@@ -81,7 +81,7 @@ pub(crate) fn create(
     if path.is_some()
         && let Some(leaf) = applied.tree.leaf(committer)?
     {
-        list.check_path_leaf(leaf, &applied, checks)?;
+        list.check_path_leaf(&leaf, &applied, checks)?;
     }
     applied.check_tree(checks)?;
     let provisional = state.provisional_context(&applied.tree, &applied.extensions)?;

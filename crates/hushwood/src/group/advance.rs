@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hushwood_codec::Encode;
+use hushwood_crypto::SignaturePublicKey;
 
 use crate::commit::state::PublicState;
 use crate::error::Error;
@@ -33,6 +34,8 @@ pub(super) struct Retirement {
     /// What its secret tree loses; none if it is not kept at all.
     secret_tree: Option<secret_tree::Change>,
     ended: u64,
+    /// Ours in the epoch that begins.
+    own_signature_key: SignaturePublicKey,
     past_members: BTreeMap<(LeafIndex, u64), Option<PastMember>>,
     forgotten: Vec<u64>,
 }
@@ -48,7 +51,9 @@ impl Group {
         let Arrival { public, member, status } = *arrival;
         let mut draft = Draft::new(self);
         draft.epoch(public, member)?;
-        draft.group(self.suite().id(), self.own_leaf, status)?;
+        let own = public.tree.leaf(self.own_leaf)?.filter(|_| member.is_some());
+        let own_signature_key = own.map_or_else(|| self.own_signature_key.clone(), |own| own.signature_key);
+        draft.group(self, (&own_signature_key, status))?;
         draft.tree_changes(&self.public.tree, &public.tree)?;
         if let Some(member) = member {
             draft.new_secret_tree(public.context.epoch, &member.secret_tree)?;
@@ -62,7 +67,8 @@ impl Group {
         self.draft_forgetting(&mut draft, &forgotten)?;
         self.draft_resumption_psks(&mut draft)?;
         self.draft_end_of_epoch(&mut draft);
-        Ok((draft, Retirement { secret_tree, ended: now.0, past_members, forgotten }))
+        let ended = now.0;
+        Ok((draft, Retirement { secret_tree, ended, own_signature_key, past_members, forgotten }))
     }
 
     /// Keeps who stood at the leaves that have changed, to attribute late messages to them.
@@ -72,10 +78,10 @@ impl Group {
         next: &PublicState,
     ) -> Result<BTreeMap<(LeafIndex, u64), Option<PastMember>>, Error> {
         let mut members = BTreeMap::new();
-        let leaves = next.tree.changes_since(&self.public.tree).into_iter().filter_map(|node| node.leaf());
+        let leaves = next.tree.changes_since(&self.public.tree)?.into_iter().filter_map(|node| node.leaf());
         for leaf in leaves {
-            let old = self.public.tree.leaf(leaf)?.map(PastMember::of);
-            let new = next.tree.leaf(leaf)?.map(PastMember::of);
+            let old = self.public.tree.leaf(leaf)?.as_ref().map(PastMember::of);
+            let new = next.tree.leaf(leaf)?.as_ref().map(PastMember::of);
             if old != new {
                 let id = past_member_id(leaf, self.epoch());
                 let record = PastMemberRecord { member: old.clone() };
@@ -208,6 +214,7 @@ impl Group {
             }
         }
         self.status = status;
+        self.own_signature_key = retirement.own_signature_key;
         self.proposals = ProposalCache::new();
         self.own_updates.clear();
         self.own_messages.clear();
@@ -261,11 +268,15 @@ impl Draft {
     /// The record `Group`.
     pub(super) fn group(
         &mut self,
-        cipher_suite: hushwood_crypto::CipherSuiteId,
-        own_leaf: LeafIndex,
-        status: &Status,
+        group: &Group,
+        (own_signature_key, status): (&SignaturePublicKey, &Status),
     ) -> Result<(), Error> {
-        let group = GroupRecord { cipher_suite, own_leaf, status: StatusRecord::of(status) };
+        let group = GroupRecord {
+            cipher_suite: group.suite().id(),
+            own_leaf: group.own_leaf,
+            own_signature_key: own_signature_key.clone(),
+            status: StatusRecord::of(status),
+        };
         self.put(RecordKind::Group, Vec::new(), public_record(&group)?);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A change of a group: the same, in memory and as writes, put together at one place.
 
+use std::sync::atomic::Ordering;
+
 use hushwood_codec::Encode;
 use hushwood_crypto::{HashReference, Secret};
 
@@ -44,7 +46,7 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn new(group: &Group) -> Self {
         let mut writes = WriteSet::new();
-        writes.require(group.instance, group.version);
+        writes.require(group.instance, group.version());
         Self { instance: group.instance, writes, changes: Vec::new() }
     }
 
@@ -215,7 +217,7 @@ struct GroupEffect<'g> {
 
 impl Effect for GroupEffect<'_> {
     fn apply(self: Box<Self>) {
-        self.group.version = self.group.version.saturating_add(1);
+        self.group.version.fetch_add(1, Ordering::Relaxed);
         for change in self.changes {
             self.group.make(change);
         }

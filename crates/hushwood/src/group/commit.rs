@@ -327,9 +327,9 @@ impl Group {
     /// Our new leaf in a path or an Update.
     fn new_leaf(&self, update: &LeafUpdate<'_>, random: &mut dyn Random) -> Result<NewLeaf, Error> {
         let old = self.public.tree.leaf(self.own_leaf)?.ok_or(ApiMisuse::LeafAbsent)?;
-        match update.content(old) {
+        match update.content(&old) {
             Some(content) => NewLeaf::new(&content, &self.policy, random),
-            None => Ok(NewLeaf::successor(old)),
+            None => Ok(NewLeaf::successor(&old)),
         }
     }
 

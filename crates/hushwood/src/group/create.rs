@@ -105,7 +105,7 @@ pub(super) fn new_state(
     let tree = RatchetTree::new(suite, leaf)?;
     let checks = LeafChecks { suite, policy: &settings.policy, now, sending: true };
     if let Some(leaf) = tree.leaf(own_leaf)? {
-        checks.alone(leaf, LeafPlace::Tree(&group_id, own_leaf))?;
+        checks.alone(&leaf, LeafPlace::Tree(&group_id, own_leaf))?;
     }
 
     let context = GroupContext {

@@ -182,7 +182,7 @@ impl StagedExternalJoin {
     ///
     /// # Errors
     /// Each item: [`Error::StoreRead`].
-    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView, Error>> {
         let members = self.state.public.tree().members();
         members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
     }

@@ -110,7 +110,7 @@ impl StagedJoin {
     ///
     /// # Errors
     /// Each item: [`Error::StoreRead`].
-    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView, Error>> {
         let members = self.joined.public.tree().members();
         members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
     }
@@ -179,7 +179,7 @@ pub(super) fn check_unique_group_id(store: &dyn Records, group_id: &[u8]) -> Res
 /// RFC 9420 §11.2, §11.3, §12.4.3.1: the new group follows from the old one as it claims.
 fn check_parent(claimed: &Parent, parent: &Group, joined: &JoinedGroup) -> Result<(), Error> {
     let context = joined.public.context();
-    let credentials = |members: &mut dyn Iterator<Item = Result<MemberView<'_>, Error>>| {
+    let credentials = |members: &mut dyn Iterator<Item = Result<MemberView, Error>>| {
         members.map(|member| Ok(member?.leaf.credential.clone())).collect::<Result<Vec<Credential>, Error>>()
     };
     let old = credentials(&mut parent.members())?;

@@ -35,8 +35,10 @@ mod tree_rows;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use hushwood_crypto::{CipherSuite, HashReference, Random, Secret, Signer};
+use hushwood_crypto::{CipherSuite, HashReference, Random, Secret, SignaturePublicKey, Signer};
 
 use crate::commit::state::{MemberState, PublicState};
 use crate::error::{ApiMisuse, Error, NotNow};
@@ -72,12 +74,14 @@ pub use successor::Successor;
 /// One group on one client: the state of a member.
 pub struct Group {
     instance: InstanceId,
-    /// How often the stored state has changed; the store checks it at every write.
-    version: u64,
+    /// How often the stored state has changed; the store checks it at every write. The stored tree knows
+    /// by it whether what it reads is still ours.
+    version: Arc<AtomicU64>,
     policy: Policy,
     status: Status,
     public: PublicState,
     own_leaf: LeafIndex,
+    own_signature_key: SignaturePublicKey,
     /// What only members know; gone when this client has been removed.
     member: Option<Member>,
     proposals: ProposalCache,
@@ -111,12 +115,12 @@ pub enum Status {
 }
 
 /// A member, as the tree shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct MemberView<'g> {
+#[derive(Clone, Debug)]
+pub struct MemberView {
     /// Its leaf: who it is in this epoch.
     pub index: LeafIndex,
     /// Its keys, credential and capabilities.
-    pub leaf: &'g LeafNode,
+    pub leaf: LeafNode,
 }
 
 /// A proposal of this epoch that waits for a commit.
@@ -222,7 +226,7 @@ impl Group {
     ///
     /// # Errors
     /// Each item: [`Error::StoreRead`].
-    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView, Error>> {
         self.public.tree.members().map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
     }
 
@@ -230,7 +234,7 @@ impl Group {
     ///
     /// # Errors
     /// [`Error::StoreRead`].
-    pub fn member(&self, index: LeafIndex) -> Result<Option<MemberView<'_>>, Error> {
+    pub fn member(&self, index: LeafIndex) -> Result<Option<MemberView>, Error> {
         Ok(self.public.tree.leaf(index)?.map(|leaf| MemberView { index, leaf }))
     }
 
@@ -314,12 +318,16 @@ impl Group {
     pub fn forget(self, store: &dyn crate::transition::Records) -> Result<Step<'static, ()>, Error> {
         let current = Self::instance_of(store, self.group_id())?;
         let mut writes = crate::transition::WriteSet::new();
-        writes.require(self.instance, self.version);
+        writes.require(self.instance, self.version());
         writes.erase_instance(self.instance);
         if current == Some(self.instance) {
             writes.erase(RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, self.group_id()));
         }
         Ok(Step::new(writes, None, ()))
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
     }
 
     /// The secrets of the current epoch.
@@ -346,8 +354,7 @@ impl Group {
 
     /// A message signed with a key that is not our leaf's would be refused by everybody.
     fn check_signer(&self, signer: &dyn Signer) -> Result<(), Error> {
-        let leaf = self.public.tree.leaf(self.own_leaf)?;
-        match leaf.is_some_and(|leaf| leaf.signature_key == *signer.public_key()) {
+        match self.own_signature_key == *signer.public_key() {
             true => Ok(()),
             false => Err(ApiMisuse::SignerMismatch.into()),
         }

@@ -1,6 +1,8 @@
 //! A group that comes into a store as a whole: created, joined, or grown out of another.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hushwood_crypto::{HashReference, Random};
 
@@ -30,14 +32,16 @@ impl NewState {
     /// The group under a fresh local name, and all its rows. It becomes the current one of its id.
     pub(crate) fn into_group(self, random: &mut dyn Random) -> Result<(Group, WriteSet), Error> {
         let instance = InstanceId::new(random.array()?);
+        let own = self.public.tree.leaf(self.own_leaf)?.ok_or(Error::Bug("a group without its member"))?;
         let group = Group {
             instance,
             // The write moves the instance from nothing to its first version.
-            version: 0,
+            version: Arc::default(),
             policy: self.policy,
             status: Status::Active,
             public: self.public,
             own_leaf: self.own_leaf,
+            own_signature_key: own.signature_key,
             member: Some(self.member),
             proposals: ProposalCache::default(),
             own_updates: BTreeMap::new(),
@@ -49,7 +53,7 @@ impl NewState {
             poisoned: false,
         };
         let mut draft = Draft::new(&group);
-        draft.group(group.suite().id(), group.own_leaf, &group.status)?;
+        draft.group(&group, (&group.own_signature_key, &group.status))?;
         draft.policy(group.policy.clone())?;
         draft.epoch(&group.public, group.member.as_ref())?;
         draft.whole_tree(&group.public.tree)?;
@@ -59,7 +63,8 @@ impl NewState {
         let mut writes = draft.writes;
         let current = RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, group.group_id());
         writes.put(current, public_record(instance.as_bytes())?);
-        Ok((Group { version: 1, ..group }, writes))
+        group.version.store(1, Ordering::Relaxed);
+        Ok((group, writes))
     }
 }
 

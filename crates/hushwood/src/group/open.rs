@@ -1,6 +1,8 @@
 //! A group read back from its store.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hushwood_codec::{Decode, Encode};
 use hushwood_crypto::{CipherSuite, CryptoProvider, HashReference, Secret};
@@ -15,7 +17,7 @@ use crate::group::record::{
     StatusRecord, read, read_value,
 };
 use crate::group::staged::OwnCommit;
-use crate::group::tree_rows::read_tree;
+use crate::group::tree_rows::stored_tree;
 use crate::group::{Group, Member};
 use crate::policy::Policy;
 use crate::proposal::{ProposalCache, Purpose};
@@ -29,6 +31,10 @@ type SecretTreeRows = BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>;
 
 impl Group {
     /// Reads a group back. If somebody writes it meanwhile, it is read again.
+    ///
+    /// Of the tree nothing is read but its root: a member's leaf, or the nodes on a path, are read when they
+    /// are needed. If another process has changed the group since, whatever needs them then fails with
+    /// [`NotNow::Stale`].
     ///
     /// # Errors
     /// [`ApiMisuse::NoSuchRecord`] if there is no such group; [`Error::StoreRead`];
@@ -80,8 +86,14 @@ impl Group {
         let suite = provider.suite(group.cipher_suite).ok_or(Unsupported::CipherSuite)?;
         let policy: Policy = read_value(&rows.required(RecordKind::Policy)?)?;
         let mut secret_tree_rows = rows.secret_tree_rows()?;
-        let tree = read_tree(store, suite, (instance, &rows.required(RecordKind::TreeSummary)?))?;
         let (epoch, secrets) = read_epoch(suite, &rows.required(RecordKind::Epoch)?)?;
+        let version = Arc::new(AtomicU64::new(version));
+        let summary = rows.required(RecordKind::TreeSummary)?;
+        let tree = stored_tree(store, suite, (instance, version.clone()), &summary)?;
+        // The tree proves itself node by node, from here down.
+        if tree.tree_hash()?.as_bytes() != epoch.context.tree_hash {
+            return Err(StoreReadError::Corrupt.into());
+        }
         let number = epoch.context.epoch;
         let public =
             PublicState::new(epoch.context, tree, epoch.confirmation_tag, epoch.interim_transcript_hash)?;
@@ -104,6 +116,7 @@ impl Group {
             status: group.status.into(),
             public,
             own_leaf: group.own_leaf,
+            own_signature_key: group.own_signature_key,
             member,
             proposals,
             own_updates: rows.own_updates()?,

@@ -82,7 +82,7 @@ impl GroupView {
     ///
     /// # Errors
     /// Each item: [`Error::StoreRead`].
-    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView, Error>> {
         let members = self.public.tree().members();
         members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
     }

@@ -54,7 +54,7 @@ impl Past {
         let changed = self.members.range((leaf, epoch)..=(leaf, u64::MAX)).next();
         let member = match changed {
             Some((_, member)) => member.clone(),
-            None => tree.leaf(leaf)?.map(PastMember::of),
+            None => tree.leaf(leaf)?.as_ref().map(PastMember::of),
         };
         // RFC 9420 §6.3.2, C095: a sender must be a member.
         member.ok_or(Violation::SenderBlank.into())

@@ -136,9 +136,9 @@ impl Group {
         let old = self.tree().leaf(self.own_leaf)?.ok_or(ApiMisuse::LeafAbsent)?;
         let keys = KeyPair::generate(self.suite(), random)?;
         let (public, source) = (keys.public.clone(), LeafNodeSource::Update);
-        let leaf = match update.content(old) {
+        let leaf = match update.content(&old) {
             Some(content) => UnsignedLeafNode::new(&content, public, source, &self.policy, random)?,
-            None => UnsignedLeafNode::successor(old, public, source),
+            None => UnsignedLeafNode::successor(&old, public, source),
         };
         let signer = update.signer.unwrap_or(signer);
         let leaf_node = leaf.sign(signer, (self.group_id(), self.own_leaf))?;

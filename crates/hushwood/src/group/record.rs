@@ -56,6 +56,7 @@ wire_struct! {
     pub(crate) struct GroupRecord {
         pub(crate) cipher_suite: CipherSuiteId,
         pub(crate) own_leaf: LeafIndex,
+        pub(crate) own_signature_key: SignaturePublicKey,
         pub(crate) status: StatusRecord,
     }
 }

@@ -1,13 +1,16 @@
-//! The ratchet tree as rows: what a change of the tree writes, and the tree read back.
+//! The ratchet tree as rows: what a change of the tree writes, and the tree that reads them as it needs them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hushwood_codec::{Decode, wire_struct};
-use hushwood_crypto::{CipherSuite, HpkePublicKey, Secret, SignaturePublicKey};
+use hushwood_crypto::{CipherSuite, Secret};
 
-use crate::error::{Error, StoreReadError};
+use crate::error::{Error, NotNow, StoreReadError};
 use crate::group::change::Draft;
 use crate::group::record::{public_record, read_value};
-use crate::transition::{InstanceId, RecordKind, Records};
-use crate::tree::{NodeIndex, NodeRecord, RatchetTree};
+use crate::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
+use crate::tree::{KeyKind, NodeIndex, NodeRecord, RatchetTree, TreeSource};
 
 wire_struct! {
     /// The record `TreeSummary`.
@@ -16,17 +19,23 @@ wire_struct! {
         leaf_count: u32,
         /// Counts over the members' capabilities, as the tree encodes them.
         counts: Vec<u8>,
+        /// The record of the root, at which reading begins.
+        root: NodeRecord,
     }
 }
 
 impl Draft {
     /// Rows for the nodes in which `new` differs from `old`: O(what changed).
     pub(super) fn tree_changes(&mut self, old: &RatchetTree, new: &RatchetTree) -> Result<(), Error> {
-        let changed = new.changes_since(old);
+        let mut changed = new.changes_since(old)?;
+        // The root lies in the summary. One that became it has had a row, one that was it gets one.
+        if old.root() != new.root() {
+            changed.extend([old.root(), new.root()]);
+        }
         // First what is gone, then what has come: a key may have moved from one node to another.
         for &node in &changed {
             self.erase_keys(old, node)?;
-            if new.node_record(node)?.is_none() {
+            if node == new.root() || new.node_record(node)?.is_none() {
                 self.erase(RecordKind::TreeNode, node_id(node));
             }
         }
@@ -38,82 +47,118 @@ impl Draft {
 
     /// Rows for a whole tree.
     pub(super) fn whole_tree(&mut self, tree: &RatchetTree) -> Result<(), Error> {
-        for node in tree.record_indices() {
+        for node in tree.record_indices()? {
             self.put_node(tree, node)?;
         }
         self.put_summary(tree)
     }
 
     fn put_node(&mut self, tree: &RatchetTree, node: NodeIndex) -> Result<(), Error> {
-        let Some(record) = tree.node_record(node)? else { return Ok(()) };
-        self.put(RecordKind::TreeNode, node_id(node), public_record(&record)?);
-        let (encryption_key, signature_key) = keys_at(tree, node)?;
-        if let Some(key) = encryption_key {
-            let id = key_id(tree.suite(), ENCRYPTION, key.as_ref());
-            self.put(RecordKind::TreeKey, id, public_record(&node.number())?);
+        if node != tree.root()
+            && let Some(record) = tree.node_record(node)?
+        {
+            self.put(RecordKind::TreeNode, node_id(node), public_record(&record)?);
         }
-        if let Some(key) = signature_key {
-            let id = key_id(tree.suite(), SIGNATURE, key.as_ref());
+        for id in key_ids(tree, node)? {
             self.put(RecordKind::TreeKey, id, public_record(&node.number())?);
         }
         Ok(())
     }
 
     fn erase_keys(&mut self, tree: &RatchetTree, node: NodeIndex) -> Result<(), Error> {
-        let (encryption_key, signature_key) = keys_at(tree, node)?;
-        if let Some(key) = encryption_key {
-            self.erase(RecordKind::TreeKey, key_id(tree.suite(), ENCRYPTION, key.as_ref()));
-        }
-        if let Some(key) = signature_key {
-            self.erase(RecordKind::TreeKey, key_id(tree.suite(), SIGNATURE, key.as_ref()));
+        for id in key_ids(tree, node)? {
+            self.erase(RecordKind::TreeKey, id);
         }
         Ok(())
     }
 
     fn put_summary(&mut self, tree: &RatchetTree) -> Result<(), Error> {
-        let summary = TreeSummary { leaf_count: tree.leaf_count(), counts: tree.encode_counts()? };
+        let root = tree.node_record(tree.root())?.ok_or(Error::Bug("a tree without a root"))?;
+        let summary = TreeSummary { leaf_count: tree.leaf_count(), counts: tree.encode_counts()?, root };
         self.put(RecordKind::TreeSummary, Vec::new(), public_record(&summary)?);
         Ok(())
     }
 }
 
-/// The tree of a stored group.
-pub(super) fn read_tree(
+/// The rows of one group's tree, read when they are needed.
+struct TreeRows {
+    store: Reader,
+    instance: InstanceId,
+    suite: &'static dyn CipherSuite,
+    /// That of the group in memory; its own writes move it.
+    version: Arc<AtomicU64>,
+}
+
+impl TreeSource for TreeRows {
+    fn node(&self, at: NodeIndex) -> Result<Option<NodeRecord>, Error> {
+        let row = self.store.get(&RecordKey::new(self.instance, RecordKind::TreeNode, node_id(at)))?;
+        row.map(|row| read_value(&row)).transpose()
+    }
+
+    fn nodes(&self) -> Result<Vec<(NodeIndex, NodeRecord)>, Error> {
+        let rows = self.store.list(self.instance, RecordKind::TreeNode)?;
+        let row = |(id, value): (Vec<u8>, Secret)| {
+            let number = u32::from_bytes(&id).map_err(|_| StoreReadError::Corrupt)?;
+            let node = NodeIndex::new(number).ok_or(StoreReadError::Corrupt)?;
+            Ok((node, read_value(&value)?))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    fn key(&self, kind: KeyKind, key: &[u8]) -> Result<Option<NodeIndex>, Error> {
+        let id = key_id(self.suite, kind, key);
+        let row = self.store.get(&RecordKey::new(self.instance, RecordKind::TreeKey, id))?;
+        let number = row.map(|row| read_value::<u32>(&row)).transpose()?;
+        Ok(number.and_then(NodeIndex::new))
+    }
+
+    fn mismatch(&self) -> Error {
+        match self.store.version(self.instance) {
+            Ok(version) if version == self.version.load(Ordering::Relaxed) => StoreReadError::Corrupt.into(),
+            Ok(_) => NotNow::Stale.into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// The tree of a stored group, of which nothing but the summary is read now.
+pub(super) fn stored_tree(
     store: &dyn Records,
     suite: &'static dyn CipherSuite,
-    (instance, summary): (InstanceId, &Secret),
+    (instance, version): (InstanceId, Arc<AtomicU64>),
+    summary: &Secret,
 ) -> Result<RatchetTree, Error> {
-    let summary: TreeSummary = read_value(summary)?;
-    let mut records = Vec::new();
-    for (id, value) in store.list(instance, RecordKind::TreeNode)? {
-        let number = u32::from_bytes(&id).map_err(|_| StoreReadError::Corrupt)?;
-        let node = NodeIndex::new(number).ok_or(StoreReadError::Corrupt)?;
-        let record: NodeRecord = read_value(&value)?;
-        records.push((node, record));
-    }
-    records.sort_by_key(|(node, _)| *node);
-    RatchetTree::from_records(suite, summary.leaf_count, records)
+    let TreeSummary { leaf_count, counts, root } = read_value(summary)?;
+    let rows = TreeRows { store: store.reader()?, instance, suite, version };
+    RatchetTree::stored(suite, (leaf_count, &counts), &root, Arc::new(rows))
 }
 
 fn node_id(node: NodeIndex) -> [u8; 4] {
     node.number().to_be_bytes()
 }
 
-const ENCRYPTION: u8 = 1;
-const SIGNATURE: u8 = 2;
-
 /// The id of a key's row: what kind of key, and the first 16 bytes of its hash.
-fn key_id(suite: &dyn CipherSuite, kind: u8, key: &[u8]) -> Vec<u8> {
+fn key_id(suite: &dyn CipherSuite, kind: KeyKind, key: &[u8]) -> Vec<u8> {
+    let kind: u8 = match kind {
+        KeyKind::Encryption => 1,
+        KeyKind::Signature => 2,
+    };
     let hash = suite.hash().hash(&[&[kind], key]);
     hash.as_bytes().iter().take(16).copied().collect()
 }
 
-/// The keys that stand at a node.
-fn keys_at(
-    tree: &RatchetTree,
-    node: NodeIndex,
-) -> Result<(Option<&HpkePublicKey>, Option<&SignaturePublicKey>), Error> {
-    let Some(leaf) = node.leaf() else { return Ok((tree.encryption_key(node)?, None)) };
-    let leaf = tree.leaf(leaf)?;
-    Ok((leaf.map(|leaf| &leaf.encryption_key), leaf.map(|leaf| &leaf.signature_key)))
+/// The ids of the rows of the keys that stand at a node.
+fn key_ids(tree: &RatchetTree, node: NodeIndex) -> Result<Vec<Vec<u8>>, Error> {
+    let id = |kind, key: &[u8]| key_id(tree.suite(), kind, key);
+    let Some(leaf) = node.leaf() else {
+        let key = tree.encryption_key(node)?;
+        return Ok(key.iter().map(|key| id(KeyKind::Encryption, key.as_ref())).collect());
+    };
+    Ok(match tree.leaf(leaf)? {
+        None => Vec::new(),
+        Some(leaf) => vec![
+            id(KeyKind::Encryption, leaf.encryption_key.as_ref()),
+            id(KeyKind::Signature, leaf.signature_key.as_ref()),
+        ],
+    })
 }

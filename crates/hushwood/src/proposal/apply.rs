@@ -4,8 +4,6 @@
 //! [`ProposalList::check_path_leaf`] before the path is merged; then [`Applied::check_tree`], which looks
 //! at the whole and is asked once, at the end.
 
-use std::sync::Arc;
-
 use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Violation};
 use crate::extension::Extensions;
@@ -23,9 +21,9 @@ pub struct Applied {
     /// What the next epoch asks of every leaf.
     pub parameters: GroupParameters,
     /// The leaves that were updated, with what stood there before.
-    pub updated: Vec<(LeafIndex, Arc<LeafNode>)>,
+    pub updated: Vec<(LeafIndex, LeafNode)>,
     /// The leaves that were removed, with what stood there.
-    pub removed: Vec<(LeafIndex, Arc<LeafNode>)>,
+    pub removed: Vec<(LeafIndex, LeafNode)>,
     /// The leaves that new members got, in the order of [`ProposalList::adds`].
     pub added: Vec<LeafIndex>,
     /// The credentials to judge, in the order of application. That of the path is apart: [`PathLeaf`].
@@ -67,7 +65,7 @@ impl ProposalList {
         for (leaf_index, update) in self.updates() {
             // RFC 9420 §7.3, C116 to C118, C279: the leaf fits the group as it will be.
             parameters.check(&update.leaf_node.capabilities)?;
-            let old = tree.leaf_shared(leaf_index)?.cloned().ok_or(Violation::SenderBlank)?;
+            let old = tree.leaf(leaf_index)?.ok_or(Violation::SenderBlank)?;
             let subject = Subject::Updated(leaf_index);
             credential_checks.extend(successor_check(subject, &old, &update.leaf_node, checks));
             tree.update(leaf_index, update.leaf_node.clone())?;
@@ -76,7 +74,7 @@ impl ProposalList {
 
         let mut removed = Vec::new();
         for leaf_index in self.removes() {
-            let old = tree.leaf_shared(leaf_index)?.cloned().ok_or(Violation::RemoveBlank)?;
+            let old = tree.leaf(leaf_index)?.ok_or(Violation::RemoveBlank)?;
             tree.remove(leaf_index)?;
             removed.push((leaf_index, old));
         }
@@ -110,17 +108,16 @@ impl ProposalList {
     ) -> Result<PathLeaf, Error> {
         let (leaf_index, subject, old) = match self.committer() {
             Sender::Member(committer) => {
-                let old = checks.tree.leaf_shared(committer)?.ok_or(Violation::SenderBlank)?;
+                let old = checks.tree.leaf(committer)?.ok_or(Violation::SenderBlank)?;
                 (committer, Subject::Committer(committer), Some(old))
             }
             // RFC 9420 §12.4.2, C361: an external committer gets the leftmost blank leaf of the tree as
             // the proposals left it.
             Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                let free = applied.tree.next_free_leaf()?;
                 match applied.removed.first() {
-                    Some((removed, old)) => {
-                        (applied.tree.next_free_leaf(), Subject::Resync(*removed), Some(old))
-                    }
-                    None => (applied.tree.next_free_leaf(), Subject::Joiner, None),
+                    Some((removed, old)) => (free, Subject::Resync(*removed), Some(old.clone())),
+                    None => (free, Subject::Joiner, None),
                 }
             }
         };
@@ -145,7 +142,7 @@ impl ProposalList {
             Some(old) if matches!(subject, Subject::Resync(_)) => {
                 Some(CredentialCheck { subject, old: Some(old.claim()), new: leaf.claim(), now })
             }
-            Some(old) => successor_check(subject, old, leaf, checks),
+            Some(old) => successor_check(subject, &old, leaf, checks),
             None => Some(CredentialCheck { subject, old: None, new: leaf.claim(), now }),
         };
         Ok(PathLeaf { leaf_index, credential_check })
@@ -226,7 +223,7 @@ impl ProposalChecks<'_> {
             Proposal::Update(update) => {
                 let Sender::Member(leaf) = sender else { return Ok(Vec::new()) };
                 let old = self.tree.leaf(leaf)?.ok_or(Violation::SenderBlank)?;
-                let check = successor_check(Subject::Updated(leaf), old, &update.leaf_node, self);
+                let check = successor_check(Subject::Updated(leaf), &old, &update.leaf_node, self);
                 check.into_iter().collect()
             }
             Proposal::GroupContextExtensions(new) => {

@@ -53,7 +53,7 @@ pub fn choose(
     chooser.drop_reinit()?;
     chooser.drop_changes_of_one_leaf();
     chooser.drop_doubles();
-    chooser.drop_clients_twice();
+    chooser.drop_clients_twice()?;
     chooser.drop_unfit()?;
     chooser.drop_beyond_limit();
     Ok(chooser.finish())
@@ -184,7 +184,7 @@ impl Chooser<'_> {
     }
 
     /// RFC 9420 §12.2, C268, C269, C281: each client is added once, and not if it is there already.
-    fn drop_clients_twice(&mut self) {
+    fn drop_clients_twice(&mut self) -> Result<(), Error> {
         let tree = self.checks.tree;
         let mut removed = self.own_removes();
         removed.extend(self.taken().filter_map(|candidate| match candidate.proposal() {
@@ -203,7 +203,7 @@ impl Chooser<'_> {
             let Proposal::Add(add) = candidate.proposal() else { continue };
             let key_package = &add.key_package;
             let signature_key = &key_package.leaf_node.signature_key;
-            let existing = tree.signature_key_at(signature_key).filter(|leaf| !removed.contains(leaf));
+            let existing = tree.signature_key_at(signature_key)?.filter(|leaf| !removed.contains(leaf));
             let reason = if existing.is_some() {
                 Violation::AddExisting
             } else if signature_keys.contains(signature_key) || init_keys.contains(&key_package.init_key) {
@@ -215,6 +215,7 @@ impl Chooser<'_> {
             };
             candidate.drop(reason);
         }
+        Ok(())
     }
 
     /// RFC 9420 §12.2, §12.3, C223, C251, C252, C275, C276, C279: what does not fit the group as the
@@ -228,7 +229,7 @@ impl Chooser<'_> {
         }));
         for leaf in removes {
             // An own Remove of nobody is found when the list is checked.
-            if tree.leaf(leaf)?.is_some() {
+            if tree.is_member(leaf)? {
                 tree.remove(leaf)?;
             }
         }

@@ -127,7 +127,7 @@ impl ProposalList {
     /// proposals, is [`check_each`](Self::check_each).
     fn check_regular(&self, committer: LeafIndex, checks: &ProposalChecks<'_>) -> Result<(), Error> {
         // RFC 9420 §6.1, C067: the committer is a member.
-        if checks.tree.leaf(committer)?.is_none() {
+        if !checks.tree.is_member(committer)? {
             return Err(Violation::SenderBlank.into());
         }
         // RFC 9420 §12.2, C274: no ExternalInit.
@@ -179,7 +179,7 @@ impl ProposalList {
         Ok(())
     }
 
-    fn check_adds(&self, checks: &ProposalChecks<'_>) -> Result<(), Violation> {
+    fn check_adds(&self, checks: &ProposalChecks<'_>) -> Result<(), Error> {
         let removed: BTreeSet<LeafIndex> = self.removes().collect();
         let mut signature_keys = BTreeSet::new();
         let mut init_keys = BTreeSet::new();
@@ -189,12 +189,12 @@ impl ProposalList {
             // RFC 9420 §12.2, C268: no two Adds for one client. A client is known by its signature key;
             // C281: whether KeyPackages share an init key shows too.
             if !signature_keys.insert(signature_key) || !init_keys.insert(&key_package.init_key) {
-                return Err(Violation::AddDuplicate);
+                return Err(Violation::AddDuplicate.into());
             }
             // RFC 9420 §12.2, C269: no Add of a client that is in the group, unless it is removed.
-            let present = checks.tree.signature_key_at(signature_key);
+            let present = checks.tree.signature_key_at(signature_key)?;
             if present.is_some_and(|leaf| !removed.contains(&leaf)) {
-                return Err(Violation::AddExisting);
+                return Err(Violation::AddExisting.into());
             }
         }
         Ok(())

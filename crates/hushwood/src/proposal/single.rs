@@ -76,10 +76,10 @@ impl ProposalChecks<'_> {
             // RFC 9420 §12.1.1, C242: the KeyPackage is valid.
             Proposal::Add(add) => Ok(self.key_packages().content(&add.key_package)?),
             Proposal::Update(update) => self.check_update(update, sender),
-            Proposal::Remove(remove) => match self.tree.leaf(remove.removed)? {
-                Some(_) => Ok(()),
+            Proposal::Remove(remove) => match self.tree.is_member(remove.removed)? {
+                true => Ok(()),
                 // RFC 9420 §12.1.3, C246: it names a non-blank leaf.
-                None => Err(Violation::RemoveBlank.into()),
+                false => Err(Violation::RemoveBlank.into()),
             },
             Proposal::Psk(psk) => self.check_psk(&psk.psk),
             Proposal::ReInit(reinit) => self.check_reinit(reinit),
@@ -95,7 +95,7 @@ impl ProposalChecks<'_> {
         match sender {
             Sender::Member(sender) => {
                 // RFC 9420 §6.1, C067: the sender is a member.
-                if self.tree.leaf(sender)?.is_none() {
+                if !self.tree.is_member(sender)? {
                     return Err(Violation::SenderBlank.into());
                 }
                 // RFC 9420 §12.1.6, C249: only external commits have an ExternalInit.

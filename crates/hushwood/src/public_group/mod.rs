@@ -167,7 +167,7 @@ impl PublicGroup {
     ///
     /// # Errors
     /// Each item: [`Error::StoreRead`].
-    pub fn members(&self) -> impl Iterator<Item = Result<MemberView<'_>, Error>> {
+    pub fn members(&self) -> impl Iterator<Item = Result<MemberView, Error>> {
         self.public.tree.members().map(|member| member.map(|(index, leaf)| MemberView { index, leaf }))
     }
 

@@ -1,7 +1,7 @@
 //! An observer's state as bytes. The format is our own; it begins with its version and keeps being
 //! readable for ever.
 
-use hushwood_codec::wire_struct;
+use hushwood_codec::{DecodeLimits, Writer, wire_struct};
 use hushwood_crypto::{CipherSuiteId, CryptoProvider, Secret};
 
 use crate::commit::state::PublicState;
@@ -10,7 +10,7 @@ use crate::group::record::{EpochRecord, StatusRecord, public_record, read_value}
 use crate::policy::Policy;
 use crate::proposal::{CachedProposal, ProposalCache};
 use crate::public_group::PublicGroup;
-use crate::tree::{NodeIndex, NodeRecord, RatchetTree};
+use crate::tree::RatchetTree;
 
 wire_struct! {
     struct PublicGroupRecord {
@@ -18,16 +18,9 @@ wire_struct! {
         policy: Policy,
         status: StatusRecord,
         epoch: EpochRecord,
-        leaf_count: u32,
-        tree: Vec<TreeRow>,
+        /// `optional<Node> ratchet_tree<V>`.
+        tree: Vec<u8>,
         proposals: Vec<CachedProposal>,
-    }
-}
-
-wire_struct! {
-    struct TreeRow {
-        node: u32,
-        record: NodeRecord,
     }
 }
 
@@ -37,13 +30,8 @@ impl PublicGroup {
     /// # Errors
     /// [`ApiMisuse::TooLong`](crate::error::ApiMisuse::TooLong) beyond a gigabyte; [`Error::StoreRead`].
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        let tree = &self.public.tree;
-        let mut rows = Vec::new();
-        for node in tree.record_indices() {
-            if let Some(record) = tree.node_record(node)? {
-                rows.push(TreeRow { node: node.number(), record });
-            }
-        }
+        let mut tree = Writer::new();
+        self.public.tree.encode(&mut tree)?;
         let record = PublicGroupRecord {
             cipher_suite: self.suite().id(),
             policy: self.policy.clone(),
@@ -53,8 +41,7 @@ impl PublicGroup {
                 confirmation_tag: self.public.confirmation_tag.clone(),
                 interim_transcript_hash: self.public.interim_transcript_hash.clone(),
             },
-            leaf_count: tree.leaf_count(),
-            tree: rows,
+            tree: tree.finish()?,
             proposals: self.proposals.iter().cloned().collect(),
         };
         Ok(public_record(&record)?.expose().to_vec())
@@ -68,9 +55,11 @@ impl PublicGroup {
     pub fn from_bytes(bytes: &[u8], provider: &CryptoProvider) -> Result<Self, Error> {
         let record: PublicGroupRecord = read_value(&Secret::copy_of(bytes))?;
         let suite = provider.suite(record.cipher_suite).ok_or(Unsupported::CipherSuite)?;
-        let node = |row: TreeRow| Some((NodeIndex::new(row.node)?, row.record));
-        let rows = record.tree.into_iter().map(node).collect::<Option<Vec<_>>>();
-        let tree = RatchetTree::from_records(suite, record.leaf_count, rows.ok_or(StoreReadError::Corrupt)?)?;
+        // What was kept may be larger than what the policy takes from others today.
+        let decode = DecodeLimits { max_bytes: usize::MAX, max_elements: usize::MAX, max_depth: 32 };
+        let generous = Policy { max_members: u32::MAX, decode, ..record.policy.clone() };
+        let tree = RatchetTree::from_extension(suite, &record.tree, &generous);
+        let tree = tree.map_err(|_| StoreReadError::Corrupt)?;
         let EpochRecord { context, confirmation_tag, interim_transcript_hash } = record.epoch;
         if tree.tree_hash()?.as_bytes() != context.tree_hash {
             return Err(StoreReadError::Corrupt.into());

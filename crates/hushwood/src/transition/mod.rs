@@ -13,4 +13,4 @@ mod write_set;
 pub use record::{InstanceId, RecordKey, RecordKind};
 pub(crate) use step::Effect;
 pub use step::{CommitError, Durable, Pending, Step};
-pub use write_set::{Persist, PersistError, Precondition, Records, Write, WriteSet};
+pub use write_set::{Persist, PersistError, Precondition, Reader, Records, Write, WriteSet};

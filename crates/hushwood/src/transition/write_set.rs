@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use hushwood_crypto::Secret;
 
@@ -152,4 +153,15 @@ pub trait Records {
     /// # Errors
     /// [`StoreReadError`].
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError>;
+
+    /// A handle of its own to the same store, for whoever reads on after this borrow has ended: a group
+    /// reads its tree when it needs it. It sees what has been written last, and costs little until it is
+    /// used.
+    ///
+    /// # Errors
+    /// [`StoreReadError`].
+    fn reader(&self) -> Result<Reader, StoreReadError>;
 }
+
+/// A shared handle to a store's records.
+pub type Reader = Arc<dyn Records + Send + Sync>;

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hushwood_codec::{Encode, Writer};
+use hushwood_codec::{Decode, DecodeError, DecodeLimits, Element, Encode, Reader, Writer};
 
 use crate::credential::CredentialType;
+use crate::error::{Error, StoreReadError};
 use crate::extension::ExtensionType;
 use crate::proposal::ProposalType;
 use crate::tree::LeafNode;
@@ -26,6 +27,17 @@ struct Counts {
     proposals: BTreeMap<ProposalType, u32>,
 }
 
+/// A type and its count, as they are stored.
+struct Count<T>(T, u32);
+
+impl<T: Decode> Decode for Count<T> {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(T::decode(reader)?, u32::decode(reader)?))
+    }
+}
+
+impl<T: Decode> Element for Count<T> {}
+
 impl CapabilityCounts {
     /// The counts as a store keeps them.
     pub(crate) fn encode(&self, writer: &mut Writer) {
@@ -41,6 +53,31 @@ impl CapabilityCounts {
         list(writer, &self.0.credentials);
         list(writer, &self.0.extensions);
         list(writer, &self.0.proposals);
+    }
+
+    /// What [`encode`](Self::encode) wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        fn list<T: Decode + Ord>(reader: &mut Reader<'_>) -> Result<BTreeMap<T, u32>, DecodeError> {
+            let mut counts = BTreeMap::new();
+            reader.for_each(|_, Count(kind, count)| {
+                counts.insert(kind, count);
+                Ok(())
+            })?;
+            Ok(counts)
+        }
+        let read = || {
+            let mut reader = Reader::new(bytes, DecodeLimits::default())?;
+            let counts = Counts {
+                members: u32::decode(&mut reader)?,
+                credentials_used: list(&mut reader)?,
+                credentials: list(&mut reader)?,
+                extensions: list(&mut reader)?,
+                proposals: list(&mut reader)?,
+            };
+            reader.finish()?;
+            Ok::<_, DecodeError>(counts)
+        };
+        Ok(Self(Arc::new(read().map_err(|_| StoreReadError::Corrupt)?)))
     }
 
     pub(crate) fn add(&mut self, leaf: &LeafNode) {

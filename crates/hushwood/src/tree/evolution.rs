@@ -4,13 +4,11 @@
 //! updated member knew is blanked on its way to the root, so that nobody encrypts to it again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use hushwood_crypto::HpkePublicKey;
 
 use crate::error::{ApiMisuse, Error, NotNow, Violation};
 use crate::tree::index::MAX_LEAVES;
-use crate::tree::subtree::Subtree;
+use crate::tree::packed::{PackedLeaf, PackedParent};
+use crate::tree::subtree::{EditParent, Subtree};
 use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode, RatchetTree};
 
 impl RatchetTree {
@@ -20,16 +18,18 @@ impl RatchetTree {
     /// # Errors
     /// [`NotNow::Limit`] if the tree can't be extended any more.
     pub fn add(&mut self, leaf: LeafNode) -> Result<LeafIndex, Error> {
-        let index = self.next_free_leaf();
+        let index = self.next_free_leaf()?;
         self.extend_to(index)?;
-        self.replace_leaf(index, Some(Arc::new(leaf)), &mut |_, node| {
+        self.replace_leaf(index, Some(&leaf), &mut |_, node| {
             // C243: the new leaf is unmerged at every non-blank parent above it.
             if let Some(node) = node {
-                let unmerged = &mut Arc::make_mut(node).unmerged_leaves;
+                let mut unmerged = node.unmerged_leaves()?;
                 let place = unmerged.partition_point(|other| *other < index);
                 unmerged.insert(place, index);
+                *node = node.with_unmerged_leaves(unmerged)?;
             }
-        });
+            Ok(())
+        })?;
         Ok(index)
     }
 
@@ -38,11 +38,10 @@ impl RatchetTree {
     /// # Errors
     /// [`ApiMisuse::LeafAbsent`] if the leaf is blank or beyond the tree.
     pub fn update(&mut self, index: LeafIndex, leaf: LeafNode) -> Result<(), Error> {
-        if self.leaf(index)?.is_none() {
+        if !self.is_member(index)? {
             return Err(ApiMisuse::LeafAbsent.into());
         }
-        self.replace_path(index, Some(Arc::new(leaf)), BTreeMap::new());
-        Ok(())
+        self.replace_path(index, Some(&leaf), BTreeMap::new())
     }
 
     /// Applies a Remove (RFC 9420 §12.1.3): blanks a leaf and its direct path, and truncates the tree.
@@ -51,18 +50,17 @@ impl RatchetTree {
     /// [`Violation::RemoveBlank`] if the leaf is blank or beyond the tree.
     pub fn remove(&mut self, index: LeafIndex) -> Result<(), Error> {
         // RFC 9420 §12.1.3, C246: `removed` names a non-blank leaf.
-        if self.leaf(index)?.is_none() {
+        if !self.is_member(index)? {
             return Err(Violation::RemoveBlank.into());
         }
-        self.replace_path(index, None, BTreeMap::new());
-        self.truncate();
-        Ok(())
+        self.replace_path(index, None, BTreeMap::new())?;
+        self.truncate()
     }
 
     /// Extends the tree (RFC 9420 §7.7, C143) if `index` is beyond it, where it must be the next free leaf.
     pub(crate) fn extend_to(&mut self, index: LeafIndex) -> Result<(), Error> {
         if index.number() >= self.leaf_count() {
-            if index != self.next_free_leaf() {
+            if index != self.next_free_leaf()? {
                 return Err(ApiMisuse::LeafAbsent.into());
             }
             let leaves = self.leaf_count() << 1;
@@ -78,64 +76,71 @@ impl RatchetTree {
     }
 
     /// Drops the right half for as long as it is blank (RFC 9420 §7.7, C144). One leaf stays.
-    fn truncate(&mut self) {
-        while let Subtree::Parent(parent) = &self.root
-            && parent.right.is_blank()
-        {
-            if let Some(node) = &parent.node {
-                self.keys.remove_encryption(&node.encryption_key, parent.at);
+    fn truncate(&mut self) -> Result<(), Error> {
+        while let Subtree::Parent(parent) = &self.root {
+            let (left, right) = parent.children()?;
+            if !right.is_blank() {
+                break;
             }
-            self.root = parent.left.clone();
+            if let Some(node) = &parent.node {
+                self.keys.remove_encryption(&node.view()?.encryption_key(), parent.at);
+            }
+            self.root = left.clone();
         }
         if self.root.is_blank() {
             self.root = Subtree::blank(NodeIndex::root(1));
         }
+        Ok(())
     }
 
-    /// Replaces a leaf, blanks its direct path, and sets the given nodes of it (RFC 9420 §7.5).
+    /// Replaces a leaf, blanks its direct path, and sets the given nodes of it (RFC 9420 §7.5). If it fails,
+    /// the tree is of no more use.
     pub(crate) fn replace_path(
         &mut self,
         index: LeafIndex,
-        leaf: Option<Arc<LeafNode>>,
-        mut nodes: BTreeMap<NodeIndex, ParentNode>,
-    ) {
-        let mut changes: Vec<(NodeIndex, Option<HpkePublicKey>, Option<HpkePublicKey>)> = Vec::new();
+        leaf: Option<&LeafNode>,
+        nodes: BTreeMap<NodeIndex, ParentNode>,
+    ) -> Result<(), Error> {
+        let mut removed = Vec::new();
         self.replace_leaf(index, leaf, &mut |at, node| {
-            let old = node.take().map(|old| old.encryption_key.clone());
-            *node = nodes.remove(&at).map(Arc::new);
-            changes.push((at, old, node.as_deref().map(|new| new.encryption_key.clone())));
-        });
-        for (at, old, new) in changes {
-            if let Some(old) = old {
-                self.keys.remove_encryption(&old, at);
+            if let Some(old) = node.take() {
+                removed.push((at, old.view()?.encryption_key()));
             }
-            if let Some(new) = new {
-                self.keys.insert_encryption(&new, at);
-            }
+            *node = nodes.get(&at).map(PackedParent::new).transpose()?;
+            Ok(())
+        })?;
+        for (at, key) in removed {
+            self.keys.remove_encryption(&key, at);
         }
+        for (at, node) in &nodes {
+            self.keys.insert_encryption(&node.encryption_key, *at, &self.root)?;
+        }
+        Ok(())
     }
 
     /// Replaces a leaf and moves what is counted and indexed of it; parents above go through `edit`.
     fn replace_leaf(
         &mut self,
         index: LeafIndex,
-        leaf: Option<Arc<LeafNode>>,
-        edit: &mut dyn FnMut(NodeIndex, &mut Option<Arc<ParentNode>>),
-    ) {
-        let Some(at) = index.node() else { return };
-        let new = leaf.clone();
-        let mut slot = leaf;
-        self.root.edit_path(index, &mut slot, edit);
+        leaf: Option<&LeafNode>,
+        edit: EditParent<'_>,
+    ) -> Result<(), Error> {
+        let Some(at) = index.node() else { return Ok(()) };
+        let mut slot = leaf.map(PackedLeaf::new).transpose()?;
+        self.root.load_path(index)?;
+        self.root.edit_path(index, &mut slot, edit)?;
         if let Some(old) = slot {
+            let old = old.unpack()?;
             self.keys.remove_encryption(&old.encryption_key, at);
             self.keys.remove_signature(&old.signature_key, index);
             self.capabilities.remove(&old);
         }
-        if let Some(new) = new {
-            self.keys.insert_encryption(&new.encryption_key, at);
-            self.keys.insert_signature(&new.signature_key, index);
-            self.capabilities.add(&new);
+        if let Some(new) = leaf {
+            self.keys.insert_encryption(&new.encryption_key, at, &self.root)?;
+            self.keys.insert_signature(&new.signature_key, index, &self.root)?;
+            self.capabilities.add(new);
         }
+        Ok(())
     }
 }
 
@@ -154,11 +159,11 @@ mod tests {
     #[test]
     fn the_tree_doubles_when_it_is_full_and_halves_when_a_half_is_empty() {
         let mut tree = tree(4);
-        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (4, LeafIndex::new(4)));
+        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (4, Ok(LeafIndex::new(4))));
         assert_eq!(tree.add(leaf_node(4)), Ok(LeafIndex::new(4)));
-        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (8, LeafIndex::new(5)));
+        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (8, Ok(LeafIndex::new(5))));
         tree.remove(LeafIndex::new(2)).unwrap();
-        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (8, LeafIndex::new(2)));
+        assert_eq!((tree.leaf_count(), tree.next_free_leaf()), (8, Ok(LeafIndex::new(2))));
         tree.remove(LeafIndex::new(4)).unwrap();
         assert_eq!(tree.leaf_count(), 4);
         tree.remove(LeafIndex::new(3)).unwrap();

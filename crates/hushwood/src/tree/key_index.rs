@@ -2,9 +2,12 @@
 //!
 //! A hash trie of our own: sixteen-way forks over small buckets, shared between clones and copied along the
 //! changed path only, so that the index follows the tree at O(1) per change and is cloned in constant time.
-//! Keys are known by a fingerprint of 128 bits under a secret of this process (two SipHash values): nobody
-//! can craft keys that collide or that crowd one bucket, and two different keys share a fingerprint
-//! with a probability below 2^-90 in the largest tree.
+//! Keys are known by a fingerprint of 96 bits under a secret of this process (SipHash): nobody can craft keys
+//! that collide or that crowd one bucket, and two different keys share a fingerprint with a probability below
+//! 2^-50 in the largest tree.
+//!
+//! Of a tree in a store it holds the keys that have come since the tree was opened; the others are looked up
+//! there. What the store says is believed if the tree has the key at that place.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -12,6 +15,8 @@ use std::sync::Arc;
 use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
 
 use crate::error::{Error, Violation};
+use crate::tree::stored::{KeyKind, TreeSource};
+use crate::tree::subtree::Subtree;
 use crate::tree::{LeafIndex, NodeIndex};
 
 /// Which public keys are where. May hold a key twice, as proposals are applied one by one and only their
@@ -23,54 +28,67 @@ pub(crate) struct KeyIndex {
     /// Entries whose key another entry has too.
     encryption_duplicates: usize,
     signature_duplicates: usize,
+    stored: Option<Arc<dyn TreeSource>>,
 }
 
 impl KeyIndex {
+    /// The index of a tree that is in memory: every key is put in.
     pub(crate) fn new() -> Self {
         Self {
             secret: RandomState::new(),
             root: Trie::Empty,
             encryption_duplicates: 0,
             signature_duplicates: 0,
+            stored: None,
         }
     }
 
-    pub(crate) fn insert_encryption(&mut self, key: &HpkePublicKey, at: NodeIndex) {
-        let fingerprint = self.fingerprint(ENCRYPTION, key.as_ref());
-        if self.root.insert(Entry { fingerprint, place: at.number() }, 0) {
-            self.encryption_duplicates += 1;
-        }
+    /// The index of a stored tree that nobody has changed yet.
+    pub(crate) fn over(source: Arc<dyn TreeSource>) -> Self {
+        Self { stored: Some(source), ..Self::new() }
+    }
+
+    /// Puts a key in. `tree` is the tree with the key in it.
+    pub(crate) fn insert_encryption(
+        &mut self,
+        key: &HpkePublicKey,
+        at: NodeIndex,
+        tree: &Subtree,
+    ) -> Result<(), Error> {
+        self.insert(KeyKind::Encryption, key.as_ref(), at, tree)
+    }
+
+    /// As [`insert_encryption`](Self::insert_encryption).
+    pub(crate) fn insert_signature(
+        &mut self,
+        key: &SignaturePublicKey,
+        leaf: LeafIndex,
+        tree: &Subtree,
+    ) -> Result<(), Error> {
+        let at = leaf.node().ok_or(Error::Bug("a leaf beyond the limit"))?;
+        self.insert(KeyKind::Signature, key.as_ref(), at, tree)
     }
 
     pub(crate) fn remove_encryption(&mut self, key: &HpkePublicKey, at: NodeIndex) {
-        let fingerprint = self.fingerprint(ENCRYPTION, key.as_ref());
-        if self.root.remove(Entry { fingerprint, place: at.number() }, 0) {
-            self.encryption_duplicates = self.encryption_duplicates.saturating_sub(1);
+        self.remove(KeyKind::Encryption, key.as_ref(), at);
+    }
+
+    pub(crate) fn remove_signature(&mut self, key: &SignaturePublicKey, leaf: LeafIndex) {
+        if let Some(at) = leaf.node() {
+            self.remove(KeyKind::Signature, key.as_ref(), at);
         }
     }
 
-    pub(crate) fn insert_signature(&mut self, key: &SignaturePublicKey, at: LeafIndex) {
-        let fingerprint = self.fingerprint(SIGNATURE, key.as_ref());
-        if self.root.insert(Entry { fingerprint, place: at.number() }, 0) {
-            self.signature_duplicates += 1;
-        }
+    pub(crate) fn encryption(&self, key: &HpkePublicKey, tree: &Subtree) -> Result<Option<NodeIndex>, Error> {
+        self.find(KeyKind::Encryption, key.as_ref(), tree)
     }
 
-    pub(crate) fn remove_signature(&mut self, key: &SignaturePublicKey, at: LeafIndex) {
-        let fingerprint = self.fingerprint(SIGNATURE, key.as_ref());
-        if self.root.remove(Entry { fingerprint, place: at.number() }, 0) {
-            self.signature_duplicates = self.signature_duplicates.saturating_sub(1);
-        }
-    }
-
-    pub(crate) fn encryption(&self, key: &HpkePublicKey) -> Option<NodeIndex> {
-        let fingerprint = self.fingerprint(ENCRYPTION, key.as_ref());
-        self.root.find(fingerprint).and_then(NodeIndex::new)
-    }
-
-    pub(crate) fn signature(&self, key: &SignaturePublicKey) -> Option<LeafIndex> {
-        let fingerprint = self.fingerprint(SIGNATURE, key.as_ref());
-        self.root.find(fingerprint).map(LeafIndex::new)
+    pub(crate) fn signature(
+        &self,
+        key: &SignaturePublicKey,
+        tree: &Subtree,
+    ) -> Result<Option<LeafIndex>, Error> {
+        Ok(self.find(KeyKind::Signature, key.as_ref(), tree)?.and_then(NodeIndex::leaf))
     }
 
     /// All encryption keys in the tree are different, and so are all signature keys.
@@ -86,15 +104,67 @@ impl KeyIndex {
         Ok(())
     }
 
-    fn fingerprint(&self, kind: u8, key: &[u8]) -> Fingerprint {
-        [self.secret.hash_one((0_u8, kind, key)), self.secret.hash_one((1_u8, kind, key))]
+    fn insert(&mut self, kind: KeyKind, key: &[u8], at: NodeIndex, tree: &Subtree) -> Result<(), Error> {
+        let fingerprint = self.fingerprint(kind, key);
+        // The other place of a key that is in the store joins the index, to be counted and taken out.
+        let other = match self.root.find(fingerprint) {
+            None => self.find_stored(kind, key, tree)?.filter(|other| *other != at),
+            Some(_) => None,
+        };
+        for at in other.into_iter().chain([at]) {
+            if self.root.insert(Entry { fingerprint, place: at.number() }, 0) {
+                let duplicates = self.duplicates(kind);
+                *duplicates = duplicates.saturating_add(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, kind: KeyKind, key: &[u8], at: NodeIndex) {
+        let fingerprint = self.fingerprint(kind, key);
+        if self.root.remove(Entry { fingerprint, place: at.number() }, 0) == Removed::OneOfMany {
+            let duplicates = self.duplicates(kind);
+            *duplicates = duplicates.saturating_sub(1);
+        }
+    }
+
+    fn find(&self, kind: KeyKind, key: &[u8], tree: &Subtree) -> Result<Option<NodeIndex>, Error> {
+        match self.root.find(self.fingerprint(kind, key)).and_then(NodeIndex::new) {
+            None => self.find_stored(kind, key, tree),
+            found => Ok(found),
+        }
+    }
+
+    fn find_stored(&self, kind: KeyKind, key: &[u8], tree: &Subtree) -> Result<Option<NodeIndex>, Error> {
+        let Some(source) = &self.stored else { return Ok(None) };
+        let Some(at) = source.key(kind, key)? else { return Ok(None) };
+        let there = match (tree.find(at)?, kind) {
+            (Some(Subtree::Leaf(leaf)), KeyKind::Encryption) => leaf.node.encryption_key()? == key,
+            (Some(Subtree::Leaf(leaf)), KeyKind::Signature) => leaf.node.unpack()?.signature_key.0 == key,
+            (Some(Subtree::Parent(parent)), KeyKind::Encryption) => match &parent.node {
+                Some(node) => node.view()?.encryption_key == key,
+                None => false,
+            },
+            _ => false,
+        };
+        Ok(there.then_some(at))
+    }
+
+    fn duplicates(&mut self, kind: KeyKind) -> &mut usize {
+        match kind {
+            KeyKind::Encryption => &mut self.encryption_duplicates,
+            KeyKind::Signature => &mut self.signature_duplicates,
+        }
+    }
+
+    fn fingerprint(&self, kind: KeyKind, key: &[u8]) -> Fingerprint {
+        let bytes = |half: u8| self.secret.hash_one((half, kind, key)).to_le_bytes();
+        let ([a, b, c, d, e, f, g, h], [i, j, k, l, ..]) = (bytes(0), bytes(1));
+        [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 }
 
-const ENCRYPTION: u8 = 1;
-const SIGNATURE: u8 = 2;
-
-type Fingerprint = [u64; 2];
+type Fingerprint = [u8; 12];
 
 #[derive(Clone, Copy, PartialEq)]
 struct Entry {
@@ -102,21 +172,30 @@ struct Entry {
     place: u32,
 }
 
+/// What became of an entry that was to be taken out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Removed {
+    NotThere,
+    TheOnlyOne,
+    /// Another with its fingerprint is left.
+    OneOfMany,
+}
+
 /// Entries that agree in the first `4 * depth` bits of their fingerprints.
 #[derive(Clone, Default)]
 enum Trie {
     #[default]
     Empty,
-    Bucket(Arc<Vec<Entry>>),
+    Bucket(Arc<[Entry]>),
     Fork(Arc<[Trie; 16]>),
 }
 
 impl Trie {
     /// Adds an entry; true if there was one with its fingerprint.
-    fn insert(&mut self, entry: Entry, depth: u32) -> bool {
+    fn insert(&mut self, entry: Entry, depth: usize) -> bool {
         match self {
             Self::Empty => {
-                *self = Self::Bucket(Arc::new(vec![entry]));
+                *self = Self::Bucket(Arc::new([entry]));
                 false
             }
             Self::Fork(branches) => {
@@ -125,7 +204,7 @@ impl Trie {
             }
             Self::Bucket(bucket) if bucket.len() < BUCKET || depth == MAX_DEPTH => {
                 let known = bucket.iter().any(|other| other.fingerprint == entry.fingerprint);
-                Arc::make_mut(bucket).push(entry);
+                *self = Self::Bucket(bucket.iter().copied().chain([entry]).collect());
                 known
             }
             Self::Bucket(full) => {
@@ -139,24 +218,22 @@ impl Trie {
         }
     }
 
-    /// Takes an entry out; true if another with its fingerprint is left.
-    fn remove(&mut self, entry: Entry, depth: u32) -> bool {
+    fn remove(&mut self, entry: Entry, depth: usize) -> Removed {
         match self {
-            Self::Empty => false,
+            Self::Empty => Removed::NotThere,
             Self::Fork(branches) => {
                 let branch = Arc::make_mut(branches).get_mut(branch(entry.fingerprint, depth));
-                branch.is_some_and(|branch| branch.remove(entry, depth + 1))
+                branch.map_or(Removed::NotThere, |branch| branch.remove(entry, depth + 1))
             }
-            Self::Bucket(shared) => {
-                let bucket = Arc::make_mut(shared);
-                if let Some(position) = bucket.iter().position(|other| *other == entry) {
-                    bucket.swap_remove(position);
-                }
-                let left = bucket.iter().any(|other| other.fingerprint == entry.fingerprint);
-                if bucket.is_empty() {
-                    *self = Self::Empty;
-                }
-                left
+            Self::Bucket(bucket) => {
+                let Some(position) = bucket.iter().position(|other| *other == entry) else {
+                    return Removed::NotThere;
+                };
+                let left = bucket.iter().enumerate().filter(|(place, _)| *place != position);
+                let left: Arc<[Entry]> = left.map(|(_, entry)| *entry).collect();
+                let another = left.iter().any(|other| other.fingerprint == entry.fingerprint);
+                *self = if left.is_empty() { Self::Empty } else { Self::Bucket(left) };
+                if another { Removed::OneOfMany } else { Removed::TheOnlyOne }
             }
         }
     }
@@ -175,12 +252,13 @@ impl Trie {
 
 /// Entries in a bucket before it becomes a fork.
 const BUCKET: usize = 12;
-/// Below this, bits of the first half of the fingerprint have run out and buckets just grow.
-const MAX_DEPTH: u32 = 16;
+/// Below this buckets just grow.
+const MAX_DEPTH: usize = 16;
 
-fn branch(fingerprint: Fingerprint, depth: u32) -> usize {
-    let [bits, _] = fingerprint;
-    usize::from(bits.rotate_left(4 * (depth + 1)).to_le_bytes().first().map_or(0, |byte| byte & 15))
+/// Four bits of a fingerprint.
+fn branch(fingerprint: Fingerprint, depth: usize) -> usize {
+    let byte = fingerprint.get(depth / 2).copied().unwrap_or_default();
+    usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 #[cfg(test)]
@@ -195,41 +273,48 @@ mod tests {
         NodeIndex::new(number).unwrap()
     }
 
+    /// An index that is not over a store does not look at its tree.
+    fn nothing() -> Subtree {
+        Subtree::blank(NodeIndex::root(1))
+    }
+
     #[test]
     fn ten_thousand_keys_are_found_until_they_are_removed() {
-        let mut index = KeyIndex::new();
-        (0..10_000).for_each(|n| index.insert_encryption(&key(n), node(n)));
+        let (mut index, tree) = (KeyIndex::new(), nothing());
+        (0..10_000).for_each(|n| index.insert_encryption(&key(n), node(n), &tree).unwrap());
         let full = index.clone();
         (0..10_000).filter(|n| n % 3 == 0).for_each(|n| index.remove_encryption(&key(n), node(n)));
         for n in 0..10_000 {
-            assert_eq!(full.encryption(&key(n)), Some(node(n)));
-            assert_eq!(index.encryption(&key(n)), (n % 3 != 0).then(|| node(n)));
+            assert_eq!(full.encryption(&key(n), &tree), Ok(Some(node(n))));
+            assert_eq!(index.encryption(&key(n), &tree), Ok((n % 3 != 0).then(|| node(n))));
         }
-        assert_eq!(index.encryption(&key(10_000)), None);
+        assert_eq!(index.encryption(&key(10_000), &tree), Ok(None));
         assert_eq!(full.check_unique(), Ok(()));
     }
 
     #[test]
     fn a_key_held_twice_is_told_until_one_is_gone() {
-        let mut index = KeyIndex::new();
-        index.insert_encryption(&key(7), node(1));
-        index.insert_signature(&SignaturePublicKey(key(7).0), LeafIndex::new(1));
+        let (mut index, tree) = (KeyIndex::new(), nothing());
+        index.insert_encryption(&key(7), node(1), &tree).unwrap();
+        index.insert_signature(&SignaturePublicKey(key(7).0), LeafIndex::new(1), &tree).unwrap();
         assert_eq!(index.check_unique(), Ok(()));
-        index.insert_encryption(&key(7), node(2));
+        index.insert_encryption(&key(7), node(2), &tree).unwrap();
+        assert_eq!(index.check_unique(), Err(Violation::EncryptionKeyReused.into()));
+        index.remove_encryption(&key(7), node(3));
         assert_eq!(index.check_unique(), Err(Violation::EncryptionKeyReused.into()));
         index.remove_encryption(&key(7), node(1));
         assert_eq!(index.check_unique(), Ok(()));
-        assert_eq!(index.encryption(&key(7)), Some(node(2)));
-        index.insert_signature(&SignaturePublicKey(key(7).0), LeafIndex::new(2));
+        assert_eq!(index.encryption(&key(7), &tree), Ok(Some(node(2))));
+        index.insert_signature(&SignaturePublicKey(key(7).0), LeafIndex::new(2), &tree).unwrap();
         assert_eq!(index.check_unique(), Err(Violation::SignatureKeyReused.into()));
     }
 
     #[test]
     fn many_entries_of_one_key_stay_in_one_bucket() {
-        let mut index = KeyIndex::new();
-        (0..100).for_each(|n| index.insert_encryption(&key(0), node(n)));
+        let (mut index, tree) = (KeyIndex::new(), nothing());
+        (0..100).for_each(|n| index.insert_encryption(&key(0), node(n), &tree).unwrap());
         (0..99).for_each(|n| index.remove_encryption(&key(0), node(n)));
         assert_eq!(index.check_unique(), Ok(()));
-        assert_eq!(index.encryption(&key(0)), Some(node(99)));
+        assert_eq!(index.encryption(&key(0), &tree), Ok(Some(node(99))));
     }
 }

@@ -139,7 +139,7 @@ impl LeafChecks<'_> {
     /// Those of [`signature`](Self::signature), for the first bad one.
     pub fn signatures(
         &self,
-        leaves: &[(&LeafNode, LeafPlace<'_>)],
+        leaves: &[(LeafNode, LeafPlace<'_>)],
         random: &mut dyn Random,
     ) -> Result<(), Error> {
         // Few enough that what is signed does not pile up, enough to gain from being together.
@@ -296,7 +296,7 @@ mod tests {
         let place = LeafPlace::Update(GROUP, PLACE);
         let refused = Err(Violation::SignaturePublicKey.into());
         assert_eq!(checks(&policy).signature(&leaf, place), refused);
-        assert_eq!(checks(&policy).signatures(&[(&leaf, place)], &mut ToyRandom(0)), refused);
+        assert_eq!(checks(&policy).signatures(&[(leaf, place)], &mut ToyRandom(0)), refused);
     }
 
     #[test]
@@ -447,9 +447,9 @@ mod tests {
         let mut bad = good.clone();
         bad.signature[0] ^= 1;
         let place = LeafPlace::Tree(GROUP, PLACE);
-        let mut leaves = vec![(&good, place); 2500];
+        let mut leaves = vec![(good, place); 2500];
         assert_eq!(checks(&policy).signatures(&leaves, &mut ToyRandom(0)), Ok(()));
-        leaves[2400].0 = &bad;
+        leaves[2400].0 = bad;
         let refused = Err(Violation::LeafSignature.into());
         assert_eq!(checks(&policy).signatures(&leaves, &mut ToyRandom(0)), refused);
     }

@@ -9,6 +9,7 @@ use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey};
 
 use crate::error::{Error, Violation};
+use crate::tree::packed::ParentView;
 use crate::tree::subtree::{Parent, Subtree};
 use crate::tree::tree_hash::{OriginalHashes, split_at_parent};
 use crate::tree::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, PathStep, RatchetTree};
@@ -16,12 +17,12 @@ use crate::tree::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, PathStep, Ra
 /// The hash of `ParentHashInput` (RFC 9420 §7.9, C146).
 pub(crate) fn parent_hash(
     suite: &dyn CipherSuite,
-    encryption_key: &HpkePublicKey,
+    encryption_key: &[u8],
     parent_hash: &[u8],
     original_sibling_tree_hash: &Digest,
 ) -> Result<Digest, Error> {
     let mut input = Writer::with_capacity(256);
-    input.value(encryption_key).opaque(parent_hash).value(original_sibling_tree_hash);
+    input.opaque(encryption_key).opaque(parent_hash).value(original_sibling_tree_hash);
     Ok(suite.hash().hash(&[&input.finish()?]))
 }
 
@@ -38,7 +39,7 @@ impl RatchetTree {
         for (step, key) in path.iter().rev() {
             // The path has just been set, so nothing is unmerged: the original sibling is the current one.
             let sibling = self.node_hash(step.copath_child)?;
-            let hash = parent_hash(self.suite, key, &above, &sibling)?;
+            let hash = parent_hash(self.suite, key.as_ref(), &above, &sibling)?;
             let encryption_key = HpkePublicKey::clone(key);
             nodes.insert(
                 step.node,
@@ -64,14 +65,16 @@ impl RatchetTree {
     /// Verifies the parents of a subtree, children first. Recursion is as deep as the tree is high.
     fn verify_below(&self, subtree: &Subtree, hashes: &mut OriginalHashes<'_>) -> Result<(), Error> {
         let Subtree::Parent(parent) = subtree else { return Ok(()) };
-        self.verify_below(&parent.left, hashes)?;
-        self.verify_below(&parent.right, hashes)?;
+        let (left, right) = parent.children()?;
+        self.verify_below(left, hashes)?;
+        self.verify_below(right, hashes)?;
         let Some(node) = &parent.node else { return Ok(()) };
+        let node = node.view()?;
         // RFC 9420 §7.9.2, C148, C334: there is exactly one descendant for which this parent is valid. By
         // induction that descendant is a leaf or is chained to one itself. Had the parent two, two
         // members would claim to have set it.
-        let left = self.is_valid_for(parent, node, Side::Left, hashes)?;
-        let right = self.is_valid_for(parent, node, Side::Right, hashes)?;
+        let left = self.is_valid_for(parent, &node, Side::Left, hashes)?;
+        let right = self.is_valid_for(parent, &node, Side::Right, hashes)?;
         match left != right {
             true => Ok(()),
             false => Err(Violation::ParentHash.into()),
@@ -82,20 +85,22 @@ impl RatchetTree {
     fn is_valid_for(
         &self,
         parent: &Parent,
-        node: &ParentNode,
+        node: &ParentView<'_>,
         side: Side,
         hashes: &mut OriginalHashes<'_>,
     ) -> Result<bool, Error> {
-        let (left, right) = split_at_parent(&node.unmerged_leaves, parent.at);
+        let unmerged_leaves = node.unmerged_leaves();
+        let (left, right) = split_at_parent(&unmerged_leaves, parent.at);
+        let (left_child, right_child) = parent.children()?;
         let (child, unmerged, sibling, sibling_unmerged) = match side {
-            Side::Left => (&parent.left, left, &parent.right, right),
-            Side::Right => (&parent.right, right, &parent.left, left),
+            Side::Left => (left_child, left, right_child, right),
+            Side::Right => (right_child, right, left_child, left),
         };
-        let Descendant::One(Some(claimed)) = descendant(child, unmerged) else { return Ok(false) };
+        let Descendant::One(Some(claimed)) = descendant(child, unmerged)? else { return Ok(false) };
         // C147: the sibling's hash is that of the time before P's unmerged leaves were added.
         let original_sibling_tree_hash = hashes.get(sibling, sibling_unmerged)?;
         let hash =
-            parent_hash(self.suite, &node.encryption_key, &node.parent_hash, &original_sibling_tree_hash)?;
+            parent_hash(self.suite, node.encryption_key, node.parent_hash, &original_sibling_tree_hash)?;
         Ok(claimed == hash.as_bytes())
     }
 }
@@ -107,12 +112,12 @@ enum Side {
 }
 
 /// The D of RFC 9420 §7.9.2 within a subtree, given P's unmerged leaves in it.
-enum Descendant<'t> {
+enum Descendant {
     /// The resolution holds nothing but unmerged leaves.
     None,
     /// It holds one node more: D, with its `parent_hash` field if it has one (C151: leaves from a
     /// KeyPackage or an Update have none and can't start a chain).
-    One(Option<&'t [u8]>),
+    One(Option<Vec<u8>>),
     /// No node fits.
     Unfit,
 }
@@ -122,30 +127,38 @@ enum Descendant<'t> {
 ///
 /// A resolution holds the nearest non-blank nodes and their unmerged leaves, so D is the only node of it
 /// that is not unmerged at P, and each non-blank parent is D and has the same unmerged leaves as P.
-fn descendant<'t>(subtree: &'t Subtree, unmerged: &[LeafIndex]) -> Descendant<'t> {
-    match subtree {
+fn descendant(subtree: &Subtree, unmerged: &[LeafIndex]) -> Result<Descendant, Error> {
+    Ok(match subtree {
         Subtree::Blank(..) if unmerged.is_empty() => Descendant::None,
         Subtree::Blank(..) => Descendant::Unfit,
-        Subtree::Leaf(leaf) if unmerged.is_empty() => Descendant::One(match &leaf.node.leaf_node_source {
-            LeafNodeSource::Commit { parent_hash } => Some(parent_hash),
-            LeafNodeSource::KeyPackage(_) | LeafNodeSource::Update => None,
-        }),
+        Subtree::Leaf(leaf) if unmerged.is_empty() => {
+            Descendant::One(match leaf.node.unpack()?.leaf_node_source {
+                LeafNodeSource::Commit { parent_hash } => Some(parent_hash),
+                LeafNodeSource::KeyPackage(_) | LeafNodeSource::Update => None,
+            })
+        }
         Subtree::Leaf(leaf) if unmerged == [leaf.index] => Descendant::None,
         Subtree::Leaf(_) => Descendant::Unfit,
         Subtree::Parent(parent) => match &parent.node {
-            Some(node) if node.unmerged_leaves == unmerged => Descendant::One(Some(&node.parent_hash)),
-            Some(_) => Descendant::Unfit,
+            Some(node) => {
+                let node = node.view()?;
+                match node.unmerged_leaves() == unmerged {
+                    true => Descendant::One(Some(node.parent_hash.to_vec())),
+                    false => Descendant::Unfit,
+                }
+            }
             None => {
                 let (left, right) = split_at_parent(unmerged, parent.at);
-                match descendant(&parent.left, left) {
-                    Descendant::None => descendant(&parent.right, right),
+                let (left_child, right_child) = parent.children()?;
+                match descendant(left_child, left)? {
+                    Descendant::None => descendant(right_child, right)?,
                     Descendant::Unfit => Descendant::Unfit,
-                    one @ Descendant::One(_) => match descendant(&parent.right, right) {
+                    one @ Descendant::One(_) => match descendant(right_child, right)? {
                         Descendant::None => one,
                         Descendant::One(_) | Descendant::Unfit => Descendant::Unfit,
                     },
                 }
             }
         },
-    }
+    })
 }

@@ -32,7 +32,7 @@ pub fn decrypt(
     if sender == private.leaf() {
         return Err(NotNow::OwnMessage.into());
     }
-    if tree.leaf(private.leaf())?.is_none() {
+    if !tree.is_member(private.leaf())? {
         return Err(ApiMisuse::LeafAbsent.into());
     }
     // §7.5, step 1: a node of the path for which we are below the child that is not updated.
@@ -60,7 +60,7 @@ pub fn decrypt(
     for step in steps {
         let keys = path_secret.key_pair(suite)?;
         // RFC 9420 §7.5, C138: the derived public key is the one in the path, for each node.
-        if tree.encryption_key(step.node)? != Some(&keys.public) {
+        if tree.encryption_key(step.node)?.as_ref() != Some(&keys.public) {
             return Err(Violation::PathKeyMismatch.into());
         }
         nodes.push((step.node, keys));
@@ -176,7 +176,7 @@ mod tests {
                 for (at, ciphertext) in resolution.into_iter().zip(&mut node.encrypted_path_secret) {
                     let key = sent.tree.encryption_key(at).unwrap().unwrap();
                     let random = &mut crate::testing::ToyRandom(5);
-                    *ciphertext = info.seal(key, &vec![7; length], random).unwrap();
+                    *ciphertext = info.seal(&key, &vec![7; length], random).unwrap();
                 }
             }
             for private in others(&world, &sent) {

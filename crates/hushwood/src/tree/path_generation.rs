@@ -101,7 +101,7 @@ impl NewPath {
         new_leaf.set_source(LeafNodeSource::Commit { parent_hash });
         let leaf_node = new_leaf.sign(signer, (group_id, leaf))?;
 
-        next.replace_path(leaf, Some(leaf_node.clone().into()), nodes);
+        next.replace_path(leaf, Some(&leaf_node), nodes)?;
         *tree = next;
         Ok(Self { leaf, leaf_node, leaf_keys, steps, last })
     }
@@ -127,7 +127,7 @@ impl NewPath {
             for recipient in tree.resolution_without(step.copath_child, added)? {
                 let key = tree.encryption_key(recipient)?;
                 let key = key.ok_or(Error::Bug("a resolution has a blank node"))?;
-                encrypted_path_secret.push(match info.seal(key, secret.secret().expose(), random) {
+                encrypted_path_secret.push(match info.seal(&key, secret.secret().expose(), random) {
                     Err(hushwood_crypto::CryptoError::PublicKey) => {
                         return Err(Violation::HpkePublicKey.into());
                     }
@@ -207,7 +207,7 @@ mod tests {
     fn a_path_that_can_not_be_made_leaves_the_tree_as_it_was() {
         let world = World::of(1, 6);
         let mut tree = world.tree.clone();
-        let new_leaf = || NewLeaf::successor(world.tree.leaf(LeafIndex::new(2)).unwrap().unwrap());
+        let new_leaf = || NewLeaf::successor(&world.tree.leaf(LeafIndex::new(2)).unwrap().unwrap());
         let signer = signer(&mut ToyRandom(1));
         let absent = AbsentSigner(signer.public_key().clone());
         let mut refusal = |leaf: u32, signer: &dyn Signer, random: &mut dyn Random| {
@@ -235,7 +235,7 @@ mod tests {
         for joiner in sent.added.iter().copied() {
             let secret = sent.new_path.path_secret_for(joiner).unwrap();
             let keys = secret.key_pair(sent.tree.suite()).unwrap();
-            assert_eq!(sent.tree.encryption_key(root).unwrap(), Some(&keys.public));
+            assert_eq!(sent.tree.encryption_key(root).unwrap().as_ref(), Some(&keys.public));
         }
         assert!(sent.new_path.path_secret_for(LeafIndex::new(1)).is_none());
         assert!(sent.new_path.path_secret_for(LeafIndex::new(8)).is_none());

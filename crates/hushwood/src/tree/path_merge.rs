@@ -39,7 +39,7 @@ pub fn merge(
     if *parent_hash != expected {
         return Err(Violation::ParentHash.into());
     }
-    next.replace_path(sender, Some(path.leaf_node.clone().into()), nodes);
+    next.replace_path(sender, Some(&path.leaf_node), nodes)?;
     *tree = next;
     Ok(())
 }
@@ -74,7 +74,7 @@ fn check_keys(tree: &RatchetTree, path: &UpdatePath) -> Result<(), Error> {
         }
         // RFC 9420 §12.4.2, C309, C310: no key of the path is in the new tree, the committer's own leaf
         // and old path included. C311: nor twice in the path.
-        if tree.encryption_key_at(key).is_some() || !seen.insert(key) {
+        if tree.encryption_key_at(key)?.is_some() || !seen.insert(key) {
             return Err(Violation::PathKeyReused.into());
         }
     }

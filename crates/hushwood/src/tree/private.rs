@@ -82,7 +82,7 @@ impl PrivateTree {
         for step in above {
             let keys = path_secret.key_pair(suite)?;
             // RFC 9420 §12.4.3.1, C340: the private key is that of the public key in the node.
-            if tree.encryption_key(step.node)? != Some(&keys.public) {
+            if tree.encryption_key(step.node)?.as_ref() != Some(&keys.public) {
                 return Err(Violation::PathKeyMismatch.into());
             }
             self.nodes.insert(step.node, keys);
@@ -120,7 +120,7 @@ impl PrivateTree {
     /// commit.
     ///
     /// # Errors
-    /// [`Error::StoreRead`] for a tree that is read from a store; none today.
+    /// [`Error::StoreRead`] for a tree that is read from a store.
     pub fn apply(mut self, changes: PrivateChanges, tree: &RatchetTree) -> Result<Self, Error> {
         if let Some(leaf_keys) = changes.leaf_keys {
             self.leaf_keys = leaf_keys;
@@ -136,7 +136,7 @@ impl PrivateTree {
     pub fn retain(mut self, tree: &RatchetTree) -> Result<Self, Error> {
         let mut current = BTreeMap::new();
         for (node, keys) in std::mem::take(&mut self.nodes) {
-            if tree.encryption_key(node)? == Some(&keys.public) {
+            if tree.encryption_key(node)?.as_ref() == Some(&keys.public) {
                 current.insert(node, keys);
             }
         }
@@ -152,7 +152,7 @@ impl PrivateTree {
             None => self.nodes.get(&node),
         };
         let Some(keys) = keys else { return Ok(None) };
-        Ok((tree.encryption_key(node)? == Some(&keys.public)).then_some(&keys.private))
+        Ok((tree.encryption_key(node)?.as_ref() == Some(&keys.public)).then_some(&keys.private))
     }
 
     /// A second copy: a commit is staged on one, since it may be dropped again (RFC 9420 §14, C402).

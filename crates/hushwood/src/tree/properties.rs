@@ -1,15 +1,18 @@
 //! Random trees: whatever happens to them, the tree that remembers agrees with the one that does not.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use hushwood_codec::{Decode, Encode};
 use hushwood_crypto::{HpkePublicKey, Random};
 
+use crate::error::{Error, StoreReadError};
 use crate::testing::SUITE;
 use crate::tree::oracle::{Oracle, leaf_node};
 use crate::tree::world::{Dice, World};
 use crate::tree::{
-    LeafIndex, LeafNodeSource, Node, NodeIndex, NodeRecord, ParentNode, PrivateTree, RatchetTree,
+    KeyKind, LeafIndex, LeafNodeSource, Node, NodeIndex, NodeRecord, ParentNode, PrivateTree, RatchetTree,
+    TreeSource,
 };
 
 /// One random change to both.
@@ -44,12 +47,74 @@ fn commit(tree: &mut RatchetTree, oracle: &mut Oracle, leaf: LeafIndex, dice: &m
     for (at, node) in &nodes {
         oracle.0[usize::try_from(at.number()).unwrap()] = Some(Node::Parent(node.clone()));
     }
-    tree.replace_path(leaf, Some(new.into()), nodes);
+    tree.replace_path(leaf, Some(&new), nodes).unwrap();
 }
 
-/// The records of a tree, as a store has them.
-fn records(tree: &RatchetTree) -> Vec<(NodeIndex, NodeRecord)> {
-    tree.record_indices().map(|at| (at, tree.node_record(at).unwrap().unwrap())).collect()
+/// A store of a tree's records and keys. Counts what is read of it.
+#[derive(Default)]
+struct Records(Mutex<Kept>);
+
+#[derive(Clone, Default)]
+struct Kept {
+    nodes: BTreeMap<NodeIndex, NodeRecord>,
+    keys: BTreeMap<(u8, Vec<u8>), NodeIndex>,
+    reads: usize,
+}
+
+impl Records {
+    /// Writes what differs between two trees, or a whole tree.
+    fn write(&self, old: Option<&RatchetTree>, new: &RatchetTree) {
+        let mut kept = self.0.lock().unwrap();
+        let changed = match old {
+            Some(old) => new.changes_since(old).unwrap(),
+            None => new.record_indices().unwrap().collect(),
+        };
+        let keys = |tree: &RatchetTree, at: NodeIndex| {
+            let leaf = at.leaf().and_then(|leaf| tree.leaf(leaf).unwrap());
+            let signature_key = leaf.map(|leaf| (2, leaf.signature_key.0));
+            tree.encryption_key(at).unwrap().map(|key| (1, key.0)).into_iter().chain(signature_key)
+        };
+        for at in &changed {
+            old.into_iter().flat_map(|old| keys(old, *at)).for_each(|key| _ = kept.keys.remove(&key));
+            match new.node_record(*at).unwrap() {
+                Some(record) => kept.nodes.insert(*at, record),
+                None => kept.nodes.remove(at),
+            };
+        }
+        kept.keys.extend(changed.iter().flat_map(|at| keys(new, *at).map(|key| (key, *at))));
+    }
+
+    /// The tree as it is opened.
+    fn open(self: &Arc<Self>, of: &RatchetTree) -> Result<RatchetTree, Error> {
+        let root = self.0.lock().unwrap().nodes.get(&of.root()).cloned().ok_or(StoreReadError::Missing)?;
+        let source: Arc<dyn TreeSource> = self.clone();
+        RatchetTree::stored(SUITE, (of.leaf_count(), &of.encode_counts()?), &root, source)
+    }
+
+    fn reads(&self) -> usize {
+        self.0.lock().unwrap().reads
+    }
+}
+
+impl TreeSource for Records {
+    fn node(&self, at: NodeIndex) -> Result<Option<NodeRecord>, Error> {
+        let mut kept = self.0.lock().unwrap();
+        kept.reads += 1;
+        Ok(kept.nodes.get(&at).cloned())
+    }
+
+    fn nodes(&self) -> Result<Vec<(NodeIndex, NodeRecord)>, Error> {
+        Ok(self.0.lock().unwrap().nodes.clone().into_iter().collect())
+    }
+
+    fn key(&self, kind: KeyKind, key: &[u8]) -> Result<Option<NodeIndex>, Error> {
+        let kind = if kind == KeyKind::Encryption { 1 } else { 2 };
+        Ok(self.0.lock().unwrap().keys.get(&(kind, key.to_vec())).copied())
+    }
+
+    fn mismatch(&self) -> Error {
+        StoreReadError::Corrupt.into()
+    }
 }
 
 #[test]
@@ -80,23 +145,74 @@ fn records_of_changes_are_all_that_a_store_needs() {
         let first = leaf_node(seed);
         let mut tree = RatchetTree::new(SUITE, first.clone()).unwrap();
         let mut oracle = Oracle(vec![Some(Node::Leaf(first))]);
-        let mut store = BTreeMap::from_iter(records(&tree));
+        let store = Arc::new(Records::default());
+        store.write(None, &tree);
         for _ in 0..20 {
+            // Sometimes the tree goes on, sometimes it is opened again, and then read as it is needed.
+            if dice.below(3) == 0 {
+                tree = store.open(&tree).unwrap();
+            }
             let before = tree.clone();
             for _ in 0..dice.below(4) {
                 change(&mut tree, &mut oracle, dice);
             }
-            for at in tree.changes_since(&before) {
-                match tree.node_record(at).unwrap() {
-                    Some(record) => store.insert(at, record),
-                    None => store.remove(&at),
-                };
-            }
-            assert_eq!(store, records(&tree).into_iter().collect());
-            let again = RatchetTree::from_records(SUITE, tree.leaf_count(), store.clone()).unwrap();
-            oracle.compare(&again);
+            store.write(Some(&before), &tree);
+            let whole = Records::default();
+            whole.write(None, &tree);
+            assert_eq!(store.0.lock().unwrap().nodes, whole.0.lock().unwrap().nodes);
+            assert_eq!(store.0.lock().unwrap().keys, whole.0.lock().unwrap().keys);
+            oracle.compare(&store.open(&tree).unwrap());
         }
     }
+}
+
+/// A thousand members, and the store they are in.
+fn large() -> (Arc<Records>, RatchetTree) {
+    let mut tree = RatchetTree::new(SUITE, leaf_node(0)).unwrap();
+    (1..1000).for_each(|number| _ = tree.add(leaf_node(number)).unwrap());
+    let store = Arc::new(Records::default());
+    store.write(None, &tree);
+    (store, tree)
+}
+
+#[test]
+fn a_stored_tree_is_read_along_the_path_only() {
+    let (store, whole) = large();
+    let mut tree = store.open(&whole).unwrap();
+    assert_eq!(tree.tree_hash(), whole.tree_hash());
+    assert_eq!((tree.member_count(), store.reads()), (1000, 0));
+    assert_eq!(tree.leaf(LeafIndex::new(500)), whole.leaf(LeafIndex::new(500)));
+    assert_eq!(store.reads(), 20);
+    tree.update(LeafIndex::new(500), leaf_node(5000)).unwrap();
+    assert_eq!(store.reads(), 20);
+    tree.remove(LeafIndex::new(501)).unwrap();
+    assert_eq!(store.reads(), 20);
+    let mut expected = whole.clone();
+    expected.update(LeafIndex::new(500), leaf_node(5000)).unwrap();
+    expected.remove(LeafIndex::new(501)).unwrap();
+    assert_eq!(tree.tree_hash(), expected.tree_hash());
+    assert_eq!(tree.next_free_leaf(), Ok(LeafIndex::new(501)));
+}
+
+#[test]
+fn keys_of_a_stored_tree_are_found_where_the_tree_has_them() {
+    let (store, whole) = large();
+    let mut tree = store.open(&whole).unwrap();
+    let (at, old, new) = (LeafIndex::new(7), leaf_node(7), leaf_node(7000));
+    assert_eq!(tree.encryption_key_at(&old.encryption_key), Ok(at.node()));
+    assert_eq!(tree.signature_key_at(&old.signature_key), Ok(Some(at)));
+    assert_eq!(tree.encryption_key_at(&new.encryption_key), Ok(None));
+    // The store still has the old key; the tree knows better.
+    tree.update(at, new.clone()).unwrap();
+    assert_eq!(tree.encryption_key_at(&old.encryption_key), Ok(None));
+    assert_eq!(tree.signature_key_at(&old.signature_key), Ok(None));
+    assert_eq!(tree.encryption_key_at(&new.encryption_key), Ok(at.node()));
+    // A key that is elsewhere in the store counts as there twice, until one of both is gone.
+    let twice = leaf_node(8);
+    tree.update(at, twice).unwrap();
+    assert!(tree.check_unique_keys().is_err());
+    tree.update(LeafIndex::new(8), old).unwrap();
+    assert_eq!(tree.check_unique_keys(), Ok(()));
 }
 
 #[test]
@@ -105,29 +221,58 @@ fn a_change_touches_its_path_only() {
     (1..1000).for_each(|number| _ = tree.add(leaf_node(number)).unwrap());
     let mut changed = tree.clone();
     changed.update(LeafIndex::new(500), leaf_node(5000)).unwrap();
-    assert_eq!(changed.changes_since(&tree).len(), 11);
-    assert_eq!(tree.changes_since(&changed).len(), 11);
-    assert!(tree.changes_since(&tree.clone()).is_empty());
+    assert_eq!(changed.changes_since(&tree).unwrap().len(), 11);
+    assert_eq!(tree.changes_since(&changed).unwrap().len(), 11);
+    assert!(tree.changes_since(&tree.clone()).unwrap().is_empty());
 }
 
 #[test]
-fn records_that_make_no_tree_are_refused() {
+fn records_that_are_gone_or_changed_are_found_out_by_the_hashes_above_them() {
     let mut tree = RatchetTree::new(SUITE, leaf_node(0)).unwrap();
     (1..7).for_each(|number| _ = tree.add(leaf_node(number)).unwrap());
-    let good = records(&tree);
-    assert!(RatchetTree::from_records(SUITE, 8, good.clone()).is_ok());
-    for width in [0, 1, 3, 4, 16, 1 << 25] {
-        assert!(RatchetTree::from_records(SUITE, width, good.clone()).is_err());
+    let store = Arc::new(Records::default());
+    store.write(None, &tree);
+    let good = store.0.lock().unwrap().clone();
+    let read = || {
+        let opened = store.open(&tree)?;
+        // Whoever opens a tree compares its hash with the one in the group context.
+        if opened.tree_hash() != tree.tree_hash() {
+            return Err(Error::from(StoreReadError::Corrupt));
+        }
+        let node_by_node = (0..8).try_for_each(|leaf| opened.leaf(LeafIndex::new(leaf)).map(drop));
+        let at_once = store.open(&tree)?.members().try_for_each(|member| member.map(drop));
+        assert_eq!(node_by_node.is_ok(), at_once.is_ok());
+        node_by_node
+    };
+    assert_eq!(read(), Ok(()));
+    for at in good.nodes.keys() {
+        store.0.lock().unwrap().nodes.remove(at);
+        assert!(read().is_err(), "{at:?} is gone");
+        let damages: [fn(&mut NodeRecord); 5] = [
+            |record| record.node = vec![1],
+            |record| record.node = Some(Node::Leaf(leaf_node(99))).to_bytes().unwrap(),
+            |record| record.hashes.push(0),
+            |record| record.hashes.iter_mut().take(1).for_each(|byte| *byte ^= 1),
+            |record| record.members = record.members.wrapping_sub(1),
+        ];
+        for (number, damage) in damages.into_iter().enumerate() {
+            let mut record = good.nodes[at].clone();
+            damage(&mut record);
+            // A leaf has no hashes, and is one member by being there.
+            if record != good.nodes[at]
+                && !(at.leaf().is_some() && number >= 2 && good.nodes[at].members == 1)
+            {
+                store.0.lock().unwrap().nodes.insert(*at, record);
+                assert!(read().is_err(), "{at:?}, damage {number}");
+            }
+        }
+        store.0.lock().unwrap().nodes.insert(*at, good.nodes[at].clone());
     }
-    for missing in 0..good.len() {
-        let mut records = good.clone();
-        records.remove(missing);
-        assert!(RatchetTree::from_records(SUITE, 8, records).is_err());
-    }
-    for damaged in 0..good.len() {
-        let mut records = good.clone();
-        records[damaged].1.node = vec![1];
-        assert!(RatchetTree::from_records(SUITE, 8, records).is_err());
+    for width in [0, 1, 3, 1 << 25] {
+        let root = good.nodes[&tree.root()].clone();
+        let source: Arc<dyn TreeSource> = store.clone();
+        let opened = RatchetTree::stored(SUITE, (width, &tree.encode_counts().unwrap()), &root, source);
+        assert!(opened.is_err(), "{width}");
     }
 }
 

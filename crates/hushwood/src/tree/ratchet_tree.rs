@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 
 use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey, SignaturePublicKey};
 
@@ -16,7 +15,8 @@ use crate::extension::ExtensionType;
 use crate::proposal::ProposalType;
 use crate::tree::capability_counts::CapabilityCounts;
 use crate::tree::key_index::KeyIndex;
-use crate::tree::subtree::{Leaves, Parent, Subtree};
+use crate::tree::packed::PackedLeaf;
+use crate::tree::subtree::{Leaves, Subtree};
 use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode};
 
 /// The public state of a ratchet tree.
@@ -86,17 +86,22 @@ impl RatchetTree {
     /// The member at `index`; `None` if the leaf is blank or beyond the tree.
     ///
     /// # Errors
-    /// [`Error::StoreRead`] for a tree that is read from a store; none today.
-    pub fn leaf(&self, index: LeafIndex) -> Result<Option<&LeafNode>, Error> {
-        Ok(self.leaf_shared(index)?.map(|leaf| &**leaf))
+    /// [`Error::StoreRead`] for a tree that is read from a store.
+    pub fn leaf(&self, index: LeafIndex) -> Result<Option<LeafNode>, Error> {
+        self.packed_leaf(index)?.map(PackedLeaf::unpack).transpose()
     }
 
-    /// As [`leaf`](Self::leaf), to be kept without a copy.
+    /// True if there is a member at `index`.
     ///
     /// # Errors
     /// As [`leaf`](Self::leaf).
-    pub fn leaf_shared(&self, index: LeafIndex) -> Result<Option<&Arc<LeafNode>>, Error> {
-        Ok(match index.node().and_then(|at| self.root.find(at)) {
+    pub fn is_member(&self, index: LeafIndex) -> Result<bool, Error> {
+        Ok(self.packed_leaf(index)?.is_some())
+    }
+
+    fn packed_leaf(&self, index: LeafIndex) -> Result<Option<&PackedLeaf>, Error> {
+        let Some(at) = index.node() else { return Ok(None) };
+        Ok(match self.root.find(at)? {
             Some(Subtree::Leaf(leaf)) => Some(&leaf.node),
             Some(Subtree::Blank(..) | Subtree::Parent(_)) | None => None,
         })
@@ -106,28 +111,43 @@ impl RatchetTree {
     ///
     /// # Errors
     /// As [`leaf`](Self::leaf).
-    pub fn parent(&self, index: NodeIndex) -> Result<Option<&ParentNode>, Error> {
-        Ok(match self.root.find(index) {
-            Some(Subtree::Parent(parent)) => parent.node.as_deref(),
-            Some(Subtree::Blank(..) | Subtree::Leaf(_)) | None => None,
-        })
+    pub fn parent(&self, index: NodeIndex) -> Result<Option<ParentNode>, Error> {
+        match self.root.find(index)? {
+            Some(Subtree::Parent(parent)) => parent.node.as_ref().map(|node| node.unpack()).transpose(),
+            Some(Subtree::Blank(..) | Subtree::Leaf(_)) | None => Ok(None),
+        }
     }
 
     /// The encryption key of a node, leaf or parent; `None` if it is blank or beyond the tree.
     ///
     /// # Errors
     /// As [`leaf`](Self::leaf).
-    pub fn encryption_key(&self, index: NodeIndex) -> Result<Option<&HpkePublicKey>, Error> {
-        Ok(match self.root.find(index) {
-            Some(Subtree::Leaf(leaf)) => Some(&leaf.node.encryption_key),
-            Some(Subtree::Parent(parent)) => parent.node.as_deref().map(|node| &node.encryption_key),
+    pub fn encryption_key(&self, index: NodeIndex) -> Result<Option<HpkePublicKey>, Error> {
+        Ok(match self.root.find(index)? {
+            Some(Subtree::Leaf(leaf)) => Some(HpkePublicKey(leaf.node.encryption_key()?.to_vec())),
+            Some(Subtree::Parent(parent)) => match &parent.node {
+                Some(node) => Some(HpkePublicKey(node.view()?.encryption_key.to_vec())),
+                None => None,
+            },
             Some(Subtree::Blank(..)) | None => None,
         })
     }
 
-    /// The members, from left to right.
-    pub fn members(&self) -> impl Iterator<Item = Result<(LeafIndex, &LeafNode), Error>> {
-        Leaves::new(&self.root).map(|leaf| Ok((leaf.index, &*leaf.node)))
+    /// The members, from left to right. Reads the whole tree if it is in a store.
+    ///
+    /// # Errors
+    /// Each item: as [`leaf`](Self::leaf).
+    pub fn members(&self) -> impl Iterator<Item = Result<(LeafIndex, LeafNode), Error>> {
+        let unread = self.load().err();
+        let leaves = match unread {
+            Some(_) => None,
+            None => Some(Leaves::new(&self.root)),
+        };
+        let members = leaves.into_iter().flatten().map(|leaf| {
+            let leaf = leaf?;
+            Ok((leaf.index, leaf.node.unpack()?))
+        });
+        unread.into_iter().map(Err).chain(members)
     }
 
     /// The hash of the whole tree: `GroupContext.tree_hash` (RFC 9420 §7.8).
@@ -151,9 +171,11 @@ impl RatchetTree {
     }
 
     /// The leaf that the next member is added at: the leftmost blank one, or the first beyond the tree.
-    #[must_use]
-    pub fn next_free_leaf(&self) -> LeafIndex {
-        self.root.first_blank_leaf().unwrap_or(LeafIndex::new(self.leaf_count()))
+    ///
+    /// # Errors
+    /// As [`leaf`](Self::leaf).
+    pub fn next_free_leaf(&self) -> Result<LeafIndex, Error> {
+        Ok(self.root.first_blank_leaf()?.unwrap_or(LeafIndex::new(self.leaf_count())))
     }
 
     /// The nodes that together cover all members below a node (RFC 9420 §4.1.1), in order.
@@ -174,7 +196,7 @@ impl RatchetTree {
         resolve(self.subtree(index)?, &mut |at| match at.leaf() {
             Some(leaf) if added.contains(&leaf) => {}
             _ => nodes.push(at),
-        });
+        })?;
         Ok(nodes)
     }
 
@@ -188,7 +210,7 @@ impl RatchetTree {
         resolve(self.subtree(index)?, &mut |at| match at.leaf() {
             Some(leaf) if added.contains(&leaf) => {}
             _ => size += 1,
-        });
+        })?;
         Ok(size)
     }
 
@@ -204,7 +226,7 @@ impl RatchetTree {
         let mut steps = Vec::new();
         let mut subtree = &self.root;
         while let Subtree::Parent(parent) = subtree {
-            let (child, copath) = parent.children_towards(leaf);
+            let (child, copath) = parent.children_towards(leaf)?;
             if !copath.is_blank() {
                 steps.push(PathStep { node: parent.at, copath_child: copath.at() });
             }
@@ -215,15 +237,19 @@ impl RatchetTree {
     }
 
     /// The node with this encryption key. Costs O(1), whether there is one or not.
-    #[must_use]
-    pub fn encryption_key_at(&self, key: &HpkePublicKey) -> Option<NodeIndex> {
-        self.keys.encryption(key)
+    ///
+    /// # Errors
+    /// As [`leaf`](Self::leaf).
+    pub fn encryption_key_at(&self, key: &HpkePublicKey) -> Result<Option<NodeIndex>, Error> {
+        self.keys.encryption(key, &self.root)
     }
 
     /// The leaf with this signature key. Costs O(1), whether there is one or not.
-    #[must_use]
-    pub fn signature_key_at(&self, key: &SignaturePublicKey) -> Option<LeafIndex> {
-        self.keys.signature(key)
+    ///
+    /// # Errors
+    /// As [`leaf`](Self::leaf).
+    pub fn signature_key_at(&self, key: &SignaturePublicKey) -> Result<Option<LeafIndex>, Error> {
+        self.keys.signature(key, &self.root)
     }
 
     /// Refuses a tree in which a key is used twice (RFC 9420 §7.3, §16.7). Costs O(1): ask it once all
@@ -261,17 +287,7 @@ impl RatchetTree {
 
     /// The subtree below a node, or the blank one it is in.
     pub(crate) fn subtree(&self, index: NodeIndex) -> Result<&Subtree, Error> {
-        self.root.find(index).ok_or(ApiMisuse::NodeAbsent.into())
-    }
-}
-
-impl Parent {
-    /// The child with the leaf in it, and the other one.
-    pub(crate) fn children_towards(&self, leaf: LeafIndex) -> (&Subtree, &Subtree) {
-        match self.left.at().is_above(leaf) {
-            true => (&self.left, &self.right),
-            false => (&self.right, &self.left),
-        }
+        self.root.find(index)?.ok_or(ApiMisuse::NodeAbsent.into())
     }
 }
 
@@ -286,7 +302,7 @@ impl fmt::Debug for RatchetTree {
 }
 
 /// Hands each node of a resolution to `each` (RFC 9420 §4.1.1). Recursion is as deep as the tree is high.
-fn resolve(subtree: &Subtree, each: &mut impl FnMut(NodeIndex)) {
+fn resolve(subtree: &Subtree, each: &mut impl FnMut(NodeIndex)) -> Result<(), Error> {
     match subtree {
         // The resolution of a blank leaf is empty, and so is that of a parent over blank leaves.
         Subtree::Blank(..) => {}
@@ -295,15 +311,17 @@ fn resolve(subtree: &Subtree, each: &mut impl FnMut(NodeIndex)) {
             // That of a non-blank node is the node, then its unmerged leaves.
             Some(node) => {
                 each(parent.at);
-                node.unmerged_leaves.iter().filter_map(|leaf| leaf.node()).for_each(each);
+                node.unmerged_leaves()?.into_iter().filter_map(LeafIndex::node).for_each(each);
             }
             // That of a blank parent is the left child's, then the right child's.
             None => {
-                resolve(&parent.left, each);
-                resolve(&parent.right, each);
+                let (left, right) = parent.children()?;
+                resolve(left, each)?;
+                resolve(right, each)?;
             }
         },
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -347,8 +365,8 @@ mod tests {
         let tree = drawn(&nodes);
         let resolution = |node| numbers(tree.resolution(NodeIndex::new(node).unwrap()).unwrap());
         assert_eq!(resolution(3), [3, 2]);
-        assert_eq!(resolution(4), []);
-        assert_eq!(resolution(12), []);
+        assert!(resolution(4).is_empty());
+        assert!(resolution(12).is_empty());
         assert_eq!(resolution(7), [3, 2, 9, 14]);
     }
 

@@ -1,20 +1,17 @@
 //! The tree as records, one for each node, for those who store it.
 //!
 //! After a commit only the records of the nodes that changed are written: those on the paths of the leaves
-//! that changed. Hashes are stored with the nodes, so that nothing is hashed when a tree is read back.
+//! that changed. A parent's record has the tree hashes of its children, so that nothing is hashed again when
+//! a tree is read back, and each record proves those below it.
 
 use std::collections::BTreeSet;
-use std::iter::Peekable;
-use std::sync::Arc;
 
 use hushwood_codec::{Decode, Encode, Writer, wire_struct};
-use hushwood_crypto::{CipherSuite, Digest};
+use hushwood_crypto::Digest;
 
 use crate::error::{Error, StoreReadError};
-use crate::tree::index::MAX_LEAVES;
 use crate::tree::subtree::Subtree;
-use crate::tree::tree_hash::BlankHashes;
-use crate::tree::{Node, NodeIndex, RatchetTree};
+use crate::tree::{LeafNode, Node, NodeIndex, ParentNode, RatchetTree};
 
 wire_struct! {
     /// A node as it is stored.
@@ -22,12 +19,42 @@ wire_struct! {
     /// A subtree without members has one record, that of its head; those below have none.
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct NodeRecord {
-        /// The encoded `optional<Node>`.
-        pub node: Vec<u8>,
-        /// The node's tree hash (RFC 9420 §7.8).
-        pub tree_hash: Vec<u8>,
         /// How many leaves at or below the node are not blank.
         pub members: u32,
+        /// The encoded `optional<Node>`.
+        pub node: Vec<u8>,
+        /// Tree hashes (RFC 9420 §7.8): of the left and the right child for a parent with members below, its
+        /// own for the head of a blank subtree, none for a leaf.
+        pub hashes: Vec<u8>,
+    }
+}
+
+/// What a record says.
+pub(crate) enum StoredNode {
+    /// Nothing at or below this node; its tree hash.
+    Blank(Digest),
+    Leaf(LeafNode),
+    /// A parent, blank or not, and its children's tree hashes.
+    Parent(Option<ParentNode>, Digest, Digest),
+}
+
+impl NodeRecord {
+    pub(crate) fn node(&self) -> Result<StoredNode, Error> {
+        let node = Option::<Node>::from_bytes(&self.node).ok();
+        let children = || {
+            let (left, right) = self.hashes.split_at(self.hashes.len() / 2);
+            Some((Digest::new(left)?, Digest::new(right)?))
+        };
+        let stored = match node {
+            Some(None) if self.members == 0 => Digest::new(&self.hashes).map(StoredNode::Blank),
+            Some(None) => children().map(|(left, right)| StoredNode::Parent(None, left, right)),
+            Some(Some(Node::Leaf(leaf))) => Some(StoredNode::Leaf(leaf)),
+            Some(Some(Node::Parent(parent))) => {
+                children().map(|(left, right)| StoredNode::Parent(Some(parent), left, right))
+            }
+            None => None,
+        };
+        stored.ok_or(StoreReadError::Corrupt.into())
     }
 }
 
@@ -36,14 +63,16 @@ impl RatchetTree {
     /// have no [`node_record`](Self::node_record) any more are among them, to be deleted.
     ///
     /// Costs O(changed), if this tree was made from `old` by cloning and changing it.
-    #[must_use]
-    pub fn changes_since(&self, old: &Self) -> Vec<NodeIndex> {
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`] for a tree that is read from a store.
+    pub fn changes_since(&self, old: &Self) -> Result<Vec<NodeIndex>, Error> {
         let mut changed = BTreeSet::new();
         match self.root.at() > old.root.at() {
-            true => differences(&self.root, &old.root, &mut changed),
-            false => differences(&old.root, &self.root, &mut changed),
+            true => differences(&self.root, &old.root, &mut changed)?,
+            false => differences(&old.root, &self.root, &mut changed)?,
         }
-        changed.into_iter().collect()
+        Ok(changed.into_iter().collect())
     }
 
     /// The record of a node; `None` if it has none: within a blank subtree, or beyond the tree.
@@ -51,19 +80,20 @@ impl RatchetTree {
     /// # Errors
     /// As [`tree_hash`](Self::tree_hash).
     pub fn node_record(&self, index: NodeIndex) -> Result<Option<NodeRecord>, Error> {
-        let Some(subtree) = self.root.find(index).filter(|subtree| subtree.at() == index) else {
+        let Some(subtree) = self.root.find(index)?.filter(|subtree| subtree.at() == index) else {
             return Ok(None);
         };
-        let node = match subtree {
-            Subtree::Blank(..) => None,
-            Subtree::Leaf(leaf) => Some(Node::Leaf(leaf.node.as_ref().clone())),
-            Subtree::Parent(parent) => parent.node.as_deref().cloned().map(Node::Parent),
+        let (node, hashes) = match subtree {
+            Subtree::Blank(..) => (None, self.node_hash(index)?.as_bytes().to_vec()),
+            Subtree::Leaf(leaf) => (Some(Node::Leaf(leaf.node.unpack()?)), Vec::new()),
+            Subtree::Parent(parent) => {
+                let (left, right) = parent.children()?;
+                let hashes = (self.node_hash(left.at())?, self.node_hash(right.at())?);
+                let node = parent.node.as_ref().map(|node| node.unpack()).transpose()?;
+                (node.map(Node::Parent), [hashes.0.as_bytes(), hashes.1.as_bytes()].concat())
+            }
         };
-        Ok(Some(NodeRecord {
-            node: node.to_bytes()?,
-            tree_hash: self.node_hash(index)?.as_bytes().to_vec(),
-            members: subtree.members(),
-        }))
+        Ok(Some(NodeRecord { members: subtree.members(), node: node.to_bytes()?, hashes }))
     }
 
     /// The counts over the members' capabilities, as a store keeps them beside the nodes.
@@ -77,137 +107,49 @@ impl RatchetTree {
     }
 
     /// All nodes that have a record, from left to right.
-    pub fn record_indices(&self) -> impl Iterator<Item = NodeIndex> {
-        let mut indices = BTreeSet::new();
-        record_indices(&self.root, &mut indices);
-        indices.into_iter()
-    }
-
-    /// A tree of `leaf_count` leaves from all its records, sorted by index.
-    ///
-    /// Hashes are taken as they are stored. Nothing is verified but the structure: the records must have
-    /// been protected by whoever kept them.
     ///
     /// # Errors
-    /// [`StoreReadError::Corrupt`] or [`StoreReadError::Missing`] if the records do not make a tree.
-    pub fn from_records(
-        suite: &'static dyn CipherSuite,
-        leaf_count: u32,
-        records: impl IntoIterator<Item = (NodeIndex, NodeRecord)>,
-    ) -> Result<Self, Error> {
-        if !leaf_count.is_power_of_two() || leaf_count > MAX_LEAVES {
-            return Err(StoreReadError::Corrupt.into());
-        }
-        let mut builder = Builder { records: records.into_iter().peekable(), tree: Self::empty(suite) };
-        let root = builder.subtree(NodeIndex::root(leaf_count))?;
-        if builder.records.next().is_some() {
-            return Err(StoreReadError::Corrupt.into());
-        }
-        let mut tree = builder.tree;
-        tree.root = root;
-        Ok(tree)
+    /// [`Error::StoreRead`] for a tree that is read from a store.
+    pub fn record_indices(&self) -> Result<impl Iterator<Item = NodeIndex>, Error> {
+        self.load()?;
+        let mut indices = BTreeSet::new();
+        record_indices(&self.root, &mut indices)?;
+        Ok(indices.into_iter())
     }
 }
 
 /// Collects the nodes whose records differ between two subtrees. Both start at the same leaf, and the
 /// first may be higher.
-fn differences(higher: &Subtree, lower: &Subtree, changed: &mut BTreeSet<NodeIndex>) {
+fn differences(higher: &Subtree, lower: &Subtree, changed: &mut BTreeSet<NodeIndex>) -> Result<(), Error> {
     if higher.is_same(lower) {
-        return;
+        return Ok(());
     }
     match (higher, lower) {
-        (Subtree::Parent(left), Subtree::Parent(right)) if left.at == right.at => {
-            changed.insert(left.at);
-            differences(&left.left, &right.left, changed);
-            differences(&left.right, &right.right, changed);
+        (Subtree::Parent(one), Subtree::Parent(other)) if one.at == other.at => {
+            changed.insert(one.at);
+            let (one, other) = (one.children()?, other.children()?);
+            differences(one.0, other.0, changed)?;
+            differences(one.1, other.1, changed)
         }
         (Subtree::Parent(parent), _) if parent.at > lower.at() => {
             changed.insert(parent.at);
-            differences(&parent.left, lower, changed);
-            record_indices(&parent.right, changed);
+            let (left, right) = parent.children()?;
+            differences(left, lower, changed)?;
+            record_indices(right, changed)
         }
         _ => {
-            record_indices(higher, changed);
-            record_indices(lower, changed);
+            record_indices(higher, changed)?;
+            record_indices(lower, changed)
         }
     }
 }
 
-fn record_indices(subtree: &Subtree, indices: &mut BTreeSet<NodeIndex>) {
+fn record_indices(subtree: &Subtree, indices: &mut BTreeSet<NodeIndex>) -> Result<(), Error> {
     indices.insert(subtree.at());
     if let Subtree::Parent(parent) = subtree {
-        record_indices(&parent.left, indices);
-        record_indices(&parent.right, indices);
+        let (left, right) = parent.children()?;
+        record_indices(left, indices)?;
+        record_indices(right, indices)?;
     }
-}
-
-/// Builds subtrees from records in the order of their indices.
-struct Builder<I: Iterator<Item = (NodeIndex, NodeRecord)>> {
-    records: Peekable<I>,
-    tree: RatchetTree,
-}
-
-impl<I: Iterator<Item = (NodeIndex, NodeRecord)>> Builder<I> {
-    fn subtree(&mut self, at: NodeIndex) -> Result<Subtree, Error> {
-        match (at.children(), self.records.peek()) {
-            (_, None) => Err(StoreReadError::Missing.into()),
-            // A head whose record comes before any of the nodes to its left is that of a blank subtree.
-            (Some((left, right)), Some((next, _))) if *next != at => {
-                let left = self.subtree(left)?;
-                let (node, hash) = self.record(at)?;
-                let right = self.subtree(right)?;
-                self.parent(at, node, hash, (left, right))
-            }
-            _ => self.leaf_or_blank(at),
-        }
-    }
-
-    fn leaf_or_blank(&mut self, at: NodeIndex) -> Result<Subtree, Error> {
-        let (node, hash) = self.record(at)?;
-        match (node, at.leaf()) {
-            (None, _) => Ok(Subtree::Blank(at, Arc::new(BlankHashes::stored(at, hash)))),
-            (Some(Node::Leaf(node)), Some(index)) => {
-                self.tree.keys.insert_encryption(&node.encryption_key, at);
-                self.tree.keys.insert_signature(&node.signature_key, index);
-                self.tree.capabilities.add(&node);
-                let leaf = Subtree::leaf(index, Arc::new(node)).ok_or(StoreReadError::Corrupt)?;
-                Ok(leaf.with_hash(hash))
-            }
-            _ => Err(StoreReadError::Corrupt.into()),
-        }
-    }
-
-    fn parent(
-        &mut self,
-        at: NodeIndex,
-        node: Option<Node>,
-        hash: Digest,
-        (left, right): (Subtree, Subtree),
-    ) -> Result<Subtree, Error> {
-        let node = match node {
-            None => None,
-            Some(Node::Parent(node)) => Some(Arc::new(node)),
-            Some(Node::Leaf(_)) => return Err(StoreReadError::Corrupt.into()),
-        };
-        if let Some(node) = &node {
-            self.tree.keys.insert_encryption(&node.encryption_key, at);
-        }
-        match Subtree::parent(at, node, left, right).with_hash(hash) {
-            parent if parent.members() > 0 => Ok(parent),
-            _ => Err(StoreReadError::Corrupt.into()),
-        }
-    }
-
-    /// The next record, which must be that of `at`.
-    fn record(&mut self, at: NodeIndex) -> Result<(Option<Node>, Digest), Error> {
-        let (index, record) = self.records.next().ok_or(StoreReadError::Missing)?;
-        if index != at {
-            return Err(StoreReadError::Missing.into());
-        }
-        let hash = Digest::new(&record.tree_hash).ok_or(StoreReadError::Corrupt)?;
-        match Option::<Node>::from_bytes(&record.node) {
-            Ok(node) => Ok((node, hash)),
-            Err(_) => Err(StoreReadError::Corrupt.into()),
-        }
-    }
+    Ok(())
 }

@@ -7,88 +7,104 @@
 use std::sync::OnceLock;
 
 use hushwood_codec::Writer;
-use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey};
+use hushwood_crypto::{CipherSuite, Digest};
 
 use crate::error::Error;
+use crate::tree::packed::{PackedLeaf, PackedParent};
 use crate::tree::subtree::{Parent, Subtree};
-use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode};
+use crate::tree::{LeafIndex, NodeIndex};
 
 /// The tree hash of a subtree's head. Recursion is as deep as the tree is high.
 pub(crate) fn tree_hash(suite: &dyn CipherSuite, subtree: &Subtree) -> Result<Digest, Error> {
     match subtree {
         Subtree::Blank(at, hashes) => hashes.get(suite, *at),
-        Subtree::Leaf(leaf) => remember(&leaf.hash, || leaf_hash(suite, leaf.index, Some(&leaf.node))),
-        Subtree::Parent(parent) => remember(&parent.hash, || {
-            let children = (tree_hash(suite, &parent.left)?, tree_hash(suite, &parent.right)?);
-            parent_node_hash(suite, parent.node.as_deref().map(ParentHashed::from), children)
+        // Hashed when it is needed: to keep the hashes of all leaves would take more than it saves.
+        Subtree::Leaf(leaf) => leaf_hash(suite, leaf.index, Some(&leaf.node)),
+        Subtree::Parent(parent) => parent.hash.get_or(|| {
+            let (left, right) = parent.children()?;
+            let children = (tree_hash(suite, left)?, tree_hash(suite, right)?);
+            parent_node_hash(suite, parent.node.as_ref().map(PackedParent::bytes), children)
         }),
     }
 }
 
-fn remember(
-    cache: &OnceLock<Digest>,
-    compute: impl FnOnce() -> Result<Digest, Error>,
-) -> Result<Digest, Error> {
-    if let Some(hash) = cache.get() {
-        return Ok(*hash);
+/// A hash that is computed when it is first asked for.
+#[derive(Clone)]
+pub(crate) struct KeptHash(OnceLock<Compact>);
+
+/// A digest in little space: those of most suites have 32 bytes.
+#[derive(Clone)]
+enum Compact {
+    Short([u8; 32]),
+    Long(Box<Digest>),
+}
+
+impl KeptHash {
+    pub(crate) fn new() -> Self {
+        Self(OnceLock::new())
     }
-    let hash = compute()?;
-    Ok(*cache.get_or_init(|| hash))
+
+    /// The hash, if it has been computed.
+    pub(crate) fn get(&self) -> Option<Digest> {
+        self.0.get().map(|hash| match hash {
+            Compact::Short(bytes) => Digest::from(*bytes),
+            Compact::Long(digest) => **digest,
+        })
+    }
+
+    fn get_or(&self, compute: impl FnOnce() -> Result<Digest, Error>) -> Result<Digest, Error> {
+        if let Some(hash) = self.get() {
+            return Ok(hash);
+        }
+        let hash = compute()?;
+        self.0.get_or_init(|| Compact::from(hash));
+        Ok(hash)
+    }
+}
+
+impl From<Digest> for KeptHash {
+    fn from(hash: Digest) -> Self {
+        Self(OnceLock::from(Compact::from(hash)))
+    }
+}
+
+impl From<Digest> for Compact {
+    fn from(hash: Digest) -> Self {
+        match hash.as_bytes().try_into() {
+            Ok(bytes) => Self::Short(bytes),
+            Err(_) => Self::Long(Box::new(hash)),
+        }
+    }
 }
 
 /// The hash of `TreeHashInput` with `LeafNodeHashInput`.
 pub(crate) fn leaf_hash(
     suite: &dyn CipherSuite,
     index: LeafIndex,
-    leaf: Option<&LeafNode>,
+    leaf: Option<&PackedLeaf>,
 ) -> Result<Digest, Error> {
-    let mut input = Writer::with_capacity(512);
-    input.raw(&[LEAF]).value(&index).value(&leaf);
-    Ok(suite.hash().hash(&[&input.finish()?]))
+    let (presence, bytes) = optional(leaf.map(PackedLeaf::bytes));
+    Ok(suite.hash().hash(&[&[LEAF], &index.number().to_be_bytes(), presence, bytes]))
 }
 
-/// What of a parent goes into its tree hash. The original tree hash of §7.9 lacks some unmerged leaves.
-pub(crate) struct ParentHashed<'n> {
-    encryption_key: &'n HpkePublicKey,
-    parent_hash: &'n [u8],
-    unmerged_leaves: Vec<&'n LeafIndex>,
-}
-
-impl<'n> From<&'n ParentNode> for ParentHashed<'n> {
-    fn from(node: &'n ParentNode) -> Self {
-        Self::without(node, &[])
-    }
-}
-
-impl<'n> ParentHashed<'n> {
-    /// The node, with `removed` (sorted) taken out of its unmerged leaves.
-    fn without(node: &'n ParentNode, removed: &[LeafIndex]) -> Self {
-        let kept = node.unmerged_leaves.iter().filter(|leaf| removed.binary_search(leaf).is_err());
-        Self {
-            encryption_key: &node.encryption_key,
-            parent_hash: &node.parent_hash,
-            unmerged_leaves: kept.collect(),
-        }
-    }
-}
-
-/// The hash of `TreeHashInput` with `ParentNodeHashInput`.
+/// The hash of `TreeHashInput` with `ParentNodeHashInput`; `node` is an encoded `ParentNode`.
 pub(crate) fn parent_node_hash(
     suite: &dyn CipherSuite,
-    node: Option<ParentHashed<'_>>,
+    node: Option<&[u8]>,
     (left, right): (Digest, Digest),
 ) -> Result<Digest, Error> {
-    let mut input = Writer::with_capacity(256);
-    input.raw(&[PARENT]);
-    match node {
-        None => input.raw(&[0]),
-        Some(node) => {
-            input.raw(&[1]).value(node.encryption_key).opaque(node.parent_hash);
-            input.vector(node.unmerged_leaves)
-        }
-    };
-    input.value(&left).value(&right);
-    Ok(suite.hash().hash(&[&input.finish()?]))
+    let (presence, bytes) = optional(node);
+    let mut hashes = Writer::with_capacity(2 * Digest::MAX_LENGTH + 4);
+    hashes.value(&left).value(&right);
+    Ok(suite.hash().hash(&[&[PARENT], presence, bytes, &hashes.finish()?]))
+}
+
+/// `optional<T>` (RFC 9420 §2.1.1) of an encoded value.
+fn optional(value: Option<&[u8]>) -> (&'static [u8], &[u8]) {
+    match value {
+        None => (&[0], &[]),
+        Some(bytes) => (&[1], bytes),
+    }
 }
 
 /// The `NodeType` of leaves.
@@ -133,9 +149,17 @@ impl<'s> OriginalHashes<'s> {
 
     fn parent(&mut self, parent: &Parent, removed: &[LeafIndex]) -> Result<Digest, Error> {
         let (left, right) = split_at_parent(removed, parent.at);
-        let children = (self.get(&parent.left, left)?, self.get(&parent.right, right)?);
-        let node = parent.node.as_deref().map(|node| ParentHashed::without(node, removed));
-        parent_node_hash(self.suite, node, children)
+        let (left_child, right_child) = parent.children()?;
+        let children = (self.get(left_child, left)?, self.get(right_child, right)?);
+        let node = match &parent.node {
+            None => None,
+            Some(node) => {
+                let mut unmerged_leaves = node.unmerged_leaves()?;
+                unmerged_leaves.retain(|leaf| removed.binary_search(leaf).is_err());
+                Some(node.with_unmerged_leaves(unmerged_leaves)?)
+            }
+        };
+        parent_node_hash(self.suite, node.as_ref().map(PackedParent::bytes), children)
     }
 }
 
@@ -152,24 +176,24 @@ pub(crate) fn split_at_parent(leaves: &[LeafIndex], at: NodeIndex) -> (&[LeafInd
 /// left: a tree is filled without hashing its blanks again for each new member.
 pub(crate) struct BlankHashes {
     top: NodeIndex,
-    top_hash: OnceLock<Digest>,
+    top_hash: KeptHash,
     /// All hashes in a row, in the order of the nodes.
     all: OnceLock<Vec<u8>>,
 }
 
 impl BlankHashes {
     pub(crate) fn new(top: NodeIndex) -> Self {
-        Self { top, top_hash: OnceLock::new(), all: OnceLock::new() }
+        Self { top, top_hash: KeptHash::new(), all: OnceLock::new() }
     }
 
     /// Those of a subtree that comes from a store, with the hash of its head.
     pub(crate) fn stored(top: NodeIndex, hash: Digest) -> Self {
-        Self { top, top_hash: OnceLock::from(hash), all: OnceLock::new() }
+        Self { top, top_hash: KeptHash::from(hash), all: OnceLock::new() }
     }
 
     pub(crate) fn get(&self, suite: &dyn CipherSuite, at: NodeIndex) -> Result<Digest, Error> {
         if at == self.top {
-            return remember(&self.top_hash, || hash_blank(suite, at, &mut |_, _| {}));
+            return self.top_hash.get_or(|| hash_blank(suite, at, &mut |_, _| {}));
         }
         let length = suite.hash().length();
         let first = self.top.first_leaf().node().map_or(0, NodeIndex::number);

@@ -5,7 +5,6 @@
 //! `leaf_node_validation`, and the tree hash is compared by whoever knows what it must be.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use hushwood_codec::{DecodeErrorKind, Reader, Writer};
 use hushwood_crypto::{CipherSuite, HpkePublicKey};
@@ -13,9 +12,10 @@ use hushwood_crypto::{CipherSuite, HpkePublicKey};
 use crate::error::{Error, NotNow, Violation};
 use crate::policy::Policy;
 use crate::tree::index::MAX_LEAVES;
+use crate::tree::packed::{PackedLeaf, PackedParent};
 use crate::tree::subtree::Subtree;
 use crate::tree::tree_hash::split_at_parent;
-use crate::tree::{LeafIndex, Node, NodeIndex, ParentNode, RatchetTree};
+use crate::tree::{LeafIndex, Node, NodeIndex, RatchetTree};
 
 impl RatchetTree {
     /// The tree in the `ratchet_tree` extension of a GroupInfo (RFC 9420 §12.4.3.3), checked as by
@@ -98,12 +98,14 @@ impl RatchetTree {
         let mut stack = vec![&self.root];
         while let Some(subtree) = stack.pop() {
             let Subtree::Parent(parent) = subtree else { continue };
-            let key = parent.node.as_deref().map(|node| &node.encryption_key);
+            let key =
+                parent.node.as_ref().map(|node| Ok::<_, Error>(node.view()?.encryption_key())).transpose()?;
             // RFC 9420 §7.1, C032, C101: a parent's key is one of the suite's KEM.
-            if key.is_some_and(|key| self.suite.kem().check_public_key(key).is_err()) {
+            if key.is_some_and(|key| self.suite.kem().check_public_key(&key).is_err()) {
                 return Err(Violation::HpkePublicKey.into());
             }
-            stack.extend([&parent.left, &parent.right]);
+            let (left, right) = parent.children()?;
+            stack.extend([left, right]);
         }
         Ok(())
     }
@@ -111,14 +113,17 @@ impl RatchetTree {
     /// Writes `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3), without blank nodes at the end (C370).
     ///
     /// # Errors
-    /// [`Error::StoreRead`] for a tree that is read from a store; none today.
+    /// [`Error::StoreRead`] for a tree that is read from a store.
     pub fn encode(&self, writer: &mut Writer) -> Result<(), Error> {
+        self.load()?;
+        let last = last_node(&self.root)?;
+        let mut encoded = Ok(());
         writer.nested(|writer| {
-            if let Some(last) = last_node(&self.root) {
-                encode_nodes(&self.root, last, writer);
+            if let Some(last) = last {
+                encoded = encode_nodes(&self.root, last, writer);
             }
         });
-        Ok(())
+        encoded
     }
 }
 
@@ -171,13 +176,13 @@ impl Builder {
         let left = self.subtree(left)?;
         let node = match self.take() {
             None => None,
-            Some(Node::Parent(node)) => Some(Arc::new(node)),
+            Some(Node::Parent(node)) => Some(node),
             // RFC 9420 §12.4.3.3, C018, C373: odd positions hold parents.
             Some(Node::Leaf(_)) => return Err(Violation::TreeShape.into()),
         };
         if let Some(node) = &node {
             self.check_length(&node.encryption_key)?;
-            self.tree.keys.insert_encryption(&node.encryption_key, at);
+            self.tree.keys.insert_encryption(&node.encryption_key, at, &self.tree.root)?;
             self.tree.keys.check_unique()?;
         }
         let right = self.subtree(right)?;
@@ -185,6 +190,7 @@ impl Builder {
         if node.is_some() && left.is_blank() && right.is_blank() {
             return Err(Violation::ParentHash.into());
         }
+        let node = node.map(|node| PackedParent::new(&node)).transpose()?;
         Ok(Subtree::parent(at, node, left, right))
     }
 
@@ -194,11 +200,11 @@ impl Builder {
             Some(Node::Leaf(leaf)) => {
                 let index = at.first_leaf();
                 self.check_length(&leaf.encryption_key)?;
-                self.tree.keys.insert_encryption(&leaf.encryption_key, at);
-                self.tree.keys.insert_signature(&leaf.signature_key, index);
+                self.tree.keys.insert_encryption(&leaf.encryption_key, at, &self.tree.root)?;
+                self.tree.keys.insert_signature(&leaf.signature_key, index, &self.tree.root)?;
                 self.tree.keys.check_unique()?;
                 self.tree.capabilities.add(&leaf);
-                Subtree::leaf(index, Arc::new(leaf)).ok_or(Error::Bug("a leaf beyond the limit"))
+                Subtree::leaf(index, PackedLeaf::new(&leaf)?).ok_or(Error::Bug("a leaf beyond the limit"))
             }
             // RFC 9420 §12.4.3.3, C018, C373: even positions hold leaves.
             Some(Node::Parent(_)) => Err(Violation::TreeShape.into()),
@@ -228,18 +234,19 @@ impl Builder {
 /// Checks the unmerged leaves of all parents. Recursion is as deep as the tree is high.
 pub(crate) fn check_unmerged_leaves(subtree: &Subtree) -> Result<(), Error> {
     let Subtree::Parent(parent) = subtree else { return Ok(()) };
+    let (left_child, right_child) = parent.children()?;
     if let Some(node) = &parent.node {
-        check_unmerged_list(parent.at, node)?;
-        let (left, right) = split_at_parent(&node.unmerged_leaves, parent.at);
-        check_unmerged_below(&parent.left, left)?;
-        check_unmerged_below(&parent.right, right)?;
+        let unmerged = node.unmerged_leaves()?;
+        check_unmerged_list(parent.at, &unmerged)?;
+        let (left, right) = split_at_parent(&unmerged, parent.at);
+        check_unmerged_below(left_child, left)?;
+        check_unmerged_below(right_child, right)?;
     }
-    check_unmerged_leaves(&parent.left)?;
-    check_unmerged_leaves(&parent.right)
+    check_unmerged_leaves(left_child)?;
+    check_unmerged_leaves(right_child)
 }
 
-fn check_unmerged_list(at: NodeIndex, node: &ParentNode) -> Result<(), Error> {
-    let unmerged = &node.unmerged_leaves;
+fn check_unmerged_list(at: NodeIndex, unmerged: &[LeafIndex]) -> Result<(), Error> {
     // RFC 9420 §7.1, C100: sorted, each once. Checked by the decoder too.
     let sorted = unmerged.is_sorted_by(|left, right| left < right);
     // RFC 9420 §12.4.3.1, C336: each is below the parent.
@@ -263,7 +270,8 @@ fn check_unmerged_below(subtree: &Subtree, unmerged: &[LeafIndex]) -> Result<(),
             // RFC 9420 §12.4.3.1, C337: each non-blank node in between has it too. What is below this one
             // is checked as its own.
             Some(node) => {
-                let listed = |leaf| node.unmerged_leaves.binary_search(leaf).is_ok();
+                let there = node.unmerged_leaves()?;
+                let listed = |leaf| there.binary_search(leaf).is_ok();
                 match unmerged.iter().all(listed) {
                     true => Ok(()),
                     false => Err(Violation::UnmergedLeaves.into()),
@@ -271,31 +279,32 @@ fn check_unmerged_below(subtree: &Subtree, unmerged: &[LeafIndex]) -> Result<(),
             }
             None => {
                 let (left, right) = split_at_parent(unmerged, parent.at);
-                check_unmerged_below(&parent.left, left)?;
-                check_unmerged_below(&parent.right, right)
+                let (left_child, right_child) = parent.children()?;
+                check_unmerged_below(left_child, left)?;
+                check_unmerged_below(right_child, right)
             }
         },
     }
 }
 
 /// The rightmost node that is not blank.
-fn last_node(root: &Subtree) -> Option<NodeIndex> {
+fn last_node(root: &Subtree) -> Result<Option<NodeIndex>, Error> {
     let mut subtree = root;
     loop {
         match subtree {
-            Subtree::Blank(..) => return None,
-            Subtree::Leaf(leaf) => return Some(leaf.at),
-            Subtree::Parent(parent) => match (&parent.right, &parent.node) {
-                (Subtree::Blank(..), Some(_)) => return Some(parent.at),
-                (Subtree::Blank(..), None) => subtree = &parent.left,
-                (right, _) => subtree = right,
+            Subtree::Blank(..) => return Ok(None),
+            Subtree::Leaf(leaf) => return Ok(Some(leaf.at)),
+            Subtree::Parent(parent) => match (parent.children()?, &parent.node) {
+                ((_, Subtree::Blank(..)), Some(_)) => return Ok(Some(parent.at)),
+                ((left, Subtree::Blank(..)), None) => subtree = left,
+                ((_, right), _) => subtree = right,
             },
         }
     }
 }
 
 /// Writes the nodes of a subtree up to `last`, in order.
-fn encode_nodes(subtree: &Subtree, last: NodeIndex, writer: &mut Writer) {
+fn encode_nodes(subtree: &Subtree, last: NodeIndex, writer: &mut Writer) -> Result<(), Error> {
     match subtree {
         Subtree::Blank(at, _) => {
             let first = at.first_leaf().node().map_or(0, NodeIndex::number);
@@ -306,20 +315,22 @@ fn encode_nodes(subtree: &Subtree, last: NodeIndex, writer: &mut Writer) {
         }
         Subtree::Leaf(leaf) => {
             if leaf.at <= last {
-                writer.raw(&[PRESENT, LEAF]).value(&*leaf.node);
+                writer.raw(&[PRESENT, LEAF]).raw(leaf.node.bytes());
             }
         }
         Subtree::Parent(parent) => {
-            encode_nodes(&parent.left, last, writer);
+            let (left, right) = parent.children()?;
+            encode_nodes(left, last, writer)?;
             if parent.at <= last {
                 match &parent.node {
                     None => writer.raw(&[ABSENT]),
-                    Some(node) => writer.raw(&[PRESENT, PARENT]).value(&**node),
+                    Some(node) => writer.raw(&[PRESENT, PARENT]).raw(node.bytes()),
                 };
-                encode_nodes(&parent.right, last, writer);
+                encode_nodes(right, last, writer)?;
             }
         }
     }
+    Ok(())
 }
 
 const ABSENT: u8 = 0;
@@ -334,9 +345,9 @@ mod tests {
 
     use super::*;
     use crate::testing::SUITE;
-    use crate::tree::LeafNode;
     use crate::tree::oracle::leaf_node;
     use crate::tree::world::World;
+    use crate::tree::{LeafNode, ParentNode};
 
     fn leaf(number: u64) -> Option<Node> {
         Some(Node::Leaf(leaf_node(number)))

@@ -89,7 +89,7 @@ impl World {
         before: RatchetTree,
         added: BTreeSet<LeafIndex>,
     ) -> Sent {
-        let leaf = NewLeaf::successor(before.leaf(sender).unwrap().unwrap());
+        let leaf = NewLeaf::successor(&before.leaf(sender).unwrap().unwrap());
         self.send_with(sender, leaf, &signer_of(self, sender), before, added)
     }
 
@@ -165,7 +165,7 @@ impl World {
     pub(crate) fn join_externally(&mut self) -> LeafIndex {
         let (node, _, signer) = client(&mut self.dice);
         let before = self.tree.clone();
-        let leaf = before.next_free_leaf();
+        let leaf = before.next_free_leaf().unwrap();
         let sent = self.send_with(leaf, NewLeaf::successor(&node), &signer, before, BTreeSet::new());
         self.receive(&sent);
         let (changes, _) = sent.new_path.into_parts();
@@ -248,8 +248,8 @@ pub(crate) fn nodes(tree: &RatchetTree) -> Vec<Option<Node>> {
         .map(|number| {
             let at = crate::tree::NodeIndex::new(number).unwrap();
             match at.leaf() {
-                Some(leaf) => tree.leaf(leaf).unwrap().cloned().map(Node::Leaf),
-                None => tree.parent(at).unwrap().cloned().map(Node::Parent),
+                Some(leaf) => tree.leaf(leaf).unwrap().map(Node::Leaf),
+                None => tree.parent(at).unwrap().map(Node::Parent),
             }
         })
         .collect();

@@ -137,8 +137,8 @@ impl OpenedSecrets {
         let own = self.key_package.key_package().leaf_node.clone();
         Supported::of(&own.capabilities).check_group(&parameters)?;
         // C339: a leaf that is that of our KeyPackage.
-        let own_leaf = tree.signature_key_at(&own.signature_key).ok_or(Violation::LeafNotInTree)?;
-        if tree.leaf(own_leaf)? != Some(&own)
+        let own_leaf = tree.signature_key_at(&own.signature_key)?.ok_or(Violation::LeafNotInTree)?;
+        if tree.leaf(own_leaf)?.as_ref() != Some(&own)
             || !matches!(own.leaf_node_source, LeafNodeSource::KeyPackage(_))
         {
             return Err(Violation::LeafNotInTree.into());

@@ -100,11 +100,11 @@ fn check_leaves(
     for member in tree.members() {
         let (index, leaf) = member?;
         let place = LeafPlace::Tree(group_id, index);
-        leaves.alone(leaf, place)?;
+        leaves.alone(&leaf, place)?;
         parameters.check(&leaf.capabilities)?;
-        to_verify.push((leaf, place));
         let subject = Subject::Member(index);
         checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
+        to_verify.push((leaf, place));
     }
     // C119, C120: the members support each other's credentials.
     parameters.check_members(tree)?;

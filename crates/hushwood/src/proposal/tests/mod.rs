@@ -144,7 +144,7 @@ impl World {
     pub(super) fn next_leaf(&mut self, number: u32, source: LeafNodeSource) -> LeafNode {
         let key = self.fresh_key();
         let old = self.tree.leaf(leaf(number)).unwrap().unwrap();
-        let next = UnsignedLeafNode::successor(old, key, source);
+        let next = UnsignedLeafNode::successor(&old, key, source);
         let signer = &self.signers[usize::try_from(number).unwrap()];
         next.sign(signer, (&self.context.group_id, leaf(number))).unwrap()
     }
