@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use hushwood::error::StoreReadError;
 use hushwood::transition::{
-    InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, Write, WriteSet,
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, Write, WriteSet,
 };
 use hushwood_crypto::Secret;
 use hushwood_store::{MemoryStore, SqliteStore, Unlock};
@@ -118,6 +118,13 @@ impl Records for MeasuredStore {
         match &self.store {
             Kind::Memory(store) => store.list(instance, kind),
             Kind::Disk(store) => store.list(instance, kind),
+        }
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        match &self.store {
+            Kind::Memory(store) => store.reader(),
+            Kind::Disk(store) => store.reader(),
         }
     }
 }
