@@ -3,6 +3,8 @@
 //! The only way from bytes to values. Everything is checked against what is left of the input and
 //! against [`DecodeLimits`] before memory is taken for it.
 
+use std::fmt;
+
 use crate::{DecodeError, DecodeErrorKind, Element};
 
 /// A value that can be read from its encoding.
@@ -36,7 +38,8 @@ pub trait Decode: Sized {
 /// What a decoder accepts at most, whatever the input says (RFC 9420 §2.1.2, C009, C029).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DecodeLimits {
-    /// Size of the whole input, in bytes. Default 256 MiB.
+    /// Size of the whole input, in bytes. Default 256 MiB. `usize::MAX`, for bytes of our own, also lifts
+    /// the limit on the memory that their values take.
     pub max_bytes: usize,
     /// Vector elements in the whole input, opaque bytes not counted. Default 8,388,608.
     pub max_elements: usize,
@@ -50,14 +53,21 @@ impl Default for DecodeLimits {
     }
 }
 
+/// How many bytes of memory values may take for each byte of input, and how many in any case.
+///
+/// An element of a few bytes on the wire may be a structure of dozens in memory. Of what members send, a list
+/// of Removes grows most: from 7 bytes to 64 each.
+const MEMORY_PER_BYTE: usize = 10;
+const MEMORY_IN_ANY_CASE: usize = 64 << 10;
+
 /// A position in bytes being decoded.
-#[derive(Debug)]
 pub struct Reader<'a> {
     input: &'a [u8],
     position: usize,
     /// End of the vector being read; the end of the input at top level.
     end: usize,
     elements_left: usize,
+    memory_left: usize,
     depth_left: u8,
     field: &'static str,
 }
@@ -68,11 +78,13 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeErrorKind::TooLarge`] if `input` exceeds `limits.max_bytes`.
     pub fn new(input: &'a [u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
+        let memory = input.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_IN_ANY_CASE);
         let reader = Self {
             input,
             position: 0,
             end: input.len(),
             elements_left: limits.max_elements,
+            memory_left: if limits.max_bytes == usize::MAX { usize::MAX } else { memory },
             depth_left: limits.max_depth,
             field: "",
         };
@@ -218,11 +230,20 @@ impl<'a> Reader<'a> {
                     .elements_left
                     .checked_sub(1)
                     .ok_or_else(|| reader.error(DecodeErrorKind::TooManyElements))?;
+                reader.count_memory_of::<T>()?;
                 let element = T::decode(reader)?;
                 each(reader.field(field), element)?;
             }
             Ok(())
         })
+    }
+
+    /// Counts the memory that one more `T` takes.
+    fn count_memory_of<T>(&mut self) -> Result<(), DecodeError> {
+        // RFC 9420 §2.1.2, C009, C029: no more memory than a small multiple of the input.
+        let left = self.memory_left.checked_sub(size_of::<T>());
+        self.memory_left = left.ok_or_else(|| self.error(DecodeErrorKind::TooManyElements))?;
+        Ok(())
     }
 
     /// Ends the decoding: all bytes must have been consumed (C012).
@@ -234,6 +255,15 @@ impl<'a> Reader<'a> {
             0 => Ok(()),
             _ => Err(self.error(DecodeErrorKind::TrailingBytes)),
         }
+    }
+}
+
+/// The bytes may be those of secrets.
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Reader");
+        debug.field("position", &self.position).field("remaining", &self.remaining());
+        debug.field("field", &self.field).finish_non_exhaustive()
     }
 }
 
@@ -301,6 +331,7 @@ impl<T: Decode> Decode for Option<T> {
 
 impl<T: Decode> Decode for Box<T> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        reader.count_memory_of::<T>()?;
         T::decode(reader).map(Self::new)
     }
 }
@@ -308,6 +339,7 @@ impl<T: Decode> Decode for Box<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Encode;
 
     fn length(bytes: &[u8]) -> Result<usize, DecodeErrorKind> {
         Reader::new(bytes, DecodeLimits::default()).unwrap().length().map_err(|e| e.kind)
@@ -382,5 +414,51 @@ mod tests {
         assert_eq!(kind(&[0; 9]), DecodeErrorKind::TooLarge);
         let deep = Vec::<Vec<u16>>::from_bytes_with(&[3, 2, 0, 1], limits).unwrap_err();
         assert_eq!(deep.kind, DecodeErrorKind::TooDeep);
+    }
+
+    crate::wire_struct! {
+        /// Two bytes on the wire, 48 in memory.
+        #[derive(Debug)]
+        struct Wide {
+            left: Vec<u8>,
+            right: Vec<u8>,
+        }
+    }
+
+    fn vector(content: Vec<u8>) -> Vec<u8> {
+        content.to_bytes().unwrap()
+    }
+
+    #[test]
+    fn elements_that_are_small_on_the_wire_and_large_in_memory_are_refused_before_there_are_many() {
+        let free = MEMORY_IN_ANY_CASE / size_of::<Wide>();
+        assert_eq!(Vec::<Wide>::from_bytes(&vector(vec![0; 2 * free])).unwrap().len(), free);
+        let bomb = vector(vec![0; 1 << 20]);
+        let error = Vec::<Wide>::from_bytes(&bomb).unwrap_err();
+        assert_eq!(error.kind, DecodeErrorKind::TooManyElements);
+        let read = (error.offset - 4) / 2 * size_of::<Wide>();
+        assert!(read <= bomb.len() * MEMORY_PER_BYTE + MEMORY_IN_ANY_CASE, "{read}");
+        let all = DecodeLimits { max_bytes: usize::MAX, ..DecodeLimits::default() };
+        assert_eq!(Vec::<Wide>::from_bytes_with(&bomb, all).unwrap().len(), 1 << 19);
+    }
+
+    #[test]
+    fn what_is_in_boxes_counts_as_well() {
+        let bomb = vector([1, 0, 0].repeat(1 << 16));
+        let error = Vec::<Option<Box<Wide>>>::from_bytes(&bomb).unwrap_err();
+        assert_eq!(error.kind, DecodeErrorKind::TooManyElements);
+        // The blanks of a ratchet tree take eight bytes each.
+        let blanks = vector(vec![0; 1 << 20]);
+        assert_eq!(Vec::<Option<Box<Wide>>>::from_bytes(&blanks).unwrap().len(), 1 << 20);
+    }
+
+    #[test]
+    fn a_reader_and_a_writer_print_no_bytes() {
+        let reader = Reader::new(&[171, 205], DecodeLimits::default()).unwrap();
+        let mut writer = crate::Writer::new();
+        writer.raw(&[171, 205]);
+        for printed in [format!("{reader:?}"), format!("{writer:?}")] {
+            assert!(!printed.contains("171") && !printed.contains("205"), "{printed}");
+        }
     }
 }

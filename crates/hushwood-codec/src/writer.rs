@@ -1,5 +1,7 @@
 //! RFC 9420 §2.1: encoding.
 
+use std::fmt;
+
 use crate::{Element, EncodeError};
 
 /// The most bytes a vector can hold: the largest value of a 4-byte length header (RFC 9420 §2.1.2).
@@ -25,7 +27,7 @@ pub trait Encode {
 ///
 /// Encoding itself can't fail; a vector that is too long is remembered and told by
 /// [`finish`](Self::finish), so that no caller can miss it and none has to ask at every field.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Writer {
     bytes: Vec<u8>,
     overflow: bool,
@@ -139,6 +141,13 @@ impl Writer {
             false => Ok(self.bytes),
             true => Err(EncodeError),
         }
+    }
+}
+
+/// The bytes may be those of secrets.
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("length", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! RFC 9420 §6.1, §6.2: signatures and membership tags.
 
-use hushwood::codec::{Decode, Encode};
+use hushwood::codec::{Decode, DecodeErrorKind, Encode, Writer};
+use hushwood::commit::Commit;
 use hushwood::error::{Error, Violation};
 use hushwood::framing::{Content, FramedContent, PublicMessage, Sender, Signed, WireFormat};
 use hushwood::schedule::MembershipKey;
@@ -174,4 +175,16 @@ fn a_proposal_ref_is_of_the_message_and_not_of_the_proposal() {
     ] {
         assert_ne!(other.proposal_ref(world.suite).unwrap(), reference);
     }
+}
+
+#[test]
+fn a_commit_may_be_long_and_not_much_larger_in_memory_than_on_the_wire() {
+    let proposals = |proposal: &[u8], count| {
+        let mut commit = Writer::new();
+        commit.opaque(&proposal.repeat(count)).raw(&[0]);
+        Commit::from_bytes(&commit.finish().unwrap()).map(|commit| commit.proposals.len())
+    };
+    // Removes by value, and references that are empty.
+    assert_eq!(proposals(&[1, 0, 3, 0, 0, 0, 7], 1 << 17), Ok(1 << 17));
+    assert_eq!(proposals(&[2, 0], 1 << 20).unwrap_err().kind, DecodeErrorKind::TooManyElements);
 }
