@@ -4,6 +4,8 @@
 //! and [`Authenticated`] when its signature has been verified. Only what is authenticated shows its
 //! content (C099).
 
+use std::fmt;
+
 use hushwood_codec::{Encode, EncodeError, Writer};
 use hushwood_crypto::{
     CipherSuite, HashReference, SignaturePublicKey, Signer, ref_hash, sign_with_label, verify_with_label,
@@ -66,7 +68,6 @@ impl Encode for Authenticated {
 
 /// A received message whose membership tag has been verified, or whose ciphertext has been opened. Its
 /// signature has not been verified: anybody in the group may have written it, under any name.
-#[derive(Debug)]
 pub struct Unprotected {
     message: AuthenticatedContent,
     content_tbs: Vec<u8>,
@@ -106,6 +107,13 @@ impl Unprotected {
             Ok(()) => Ok(Authenticated(self.message)),
             Err(_) => Err(Violation::MessageSignature.into()),
         }
+    }
+}
+
+/// What is signed has the application's data in it, which does not belong in logs.
+impl fmt::Debug for Unprotected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unprotected").field("message", &self.message).finish_non_exhaustive()
     }
 }
 

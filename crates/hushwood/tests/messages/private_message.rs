@@ -185,3 +185,16 @@ fn padding_never_makes_a_message_too_long() {
     }
     assert_eq!(Padding::Block(0).padded_length(100, aead), Ok(100));
 }
+
+#[test]
+fn an_opened_message_prints_nothing_of_what_it_says() {
+    let mut world = World::new(any_suite());
+    let (mut sending, receiving) = (world.tree(), world.tree());
+    let message = world.send_private(&mut sending, 1, text(&"\u{7f}".repeat(9)));
+    let sender = message.open_sender_data(world.suite, &world.sender_data).unwrap();
+    let (leaf, content_type) = (sender.leaf_index, message.content_type);
+    let (key, _) = receiving.open_key(leaf, content_type, sender.generation, &world.policy).unwrap();
+    let opened = message.open(world.suite, sender, key, &world.group_context, world.policy.decode).unwrap();
+    let printed = format!("{opened:?}");
+    assert!(printed.contains("9 bytes") && !printed.contains("127, 127"), "{printed}");
+}
