@@ -109,9 +109,9 @@ fn all_hold(equations: &[Equation], random: &mut dyn Random) -> Result<bool, Cry
     if let [equation] = equations {
         return Ok(equation.holds());
     }
-    let mut bytes = vec![[0; 16]; equations.len()];
-    random.fill(bytes.as_flattened_mut())?;
-    let coefficients: Vec<Scalar> = bytes.iter().map(|z| Scalar::from(u128::from_le_bytes(*z))).collect();
+    let mut seed = [0; 32];
+    random.fill(&mut seed)?;
+    let coefficients = coefficients(equations, seed);
 
     let terms = || equations.iter().zip(&coefficients);
     let base: Scalar = terms().map(|(equation, z)| equation.s * z).sum();
@@ -122,6 +122,24 @@ fn all_hold(equations: &[Equation], random: &mut dyn Random) -> Result<bool, Cry
         .chain(equations.iter().map(|equation| &equation.r))
         .chain(equations.iter().map(|equation| &equation.a));
     Ok(EdwardsPoint::vartime_multiscalar_mul(scalars, points).mul_by_cofactor().is_identity())
+}
+
+/// `zᵢ`: from the seed and from all that is verified.
+///
+/// Q: why not straight from the randomness? A: whoever knows the coefficients beforehand can make bad
+/// signatures that cancel each other out. Drawn from the signatures too, they are not known beforehand even
+/// where a generator repeats itself, as in a copy of a virtual machine. (`h` stands for `R`, `A` and message.)
+fn coefficients(equations: &[Equation], seed: [u8; 32]) -> Vec<Scalar> {
+    let all = equations.iter().fold(Sha512::new().chain_update(seed), |hash, equation| {
+        hash.chain_update(equation.h.as_bytes()).chain_update(equation.s.as_bytes())
+    });
+    let all = all.finalize();
+    let coefficient = |index: u64| {
+        let hash = Sha512::new().chain_update(all).chain_update(index.to_le_bytes()).finalize();
+        let z = hash.first_chunk().copied().unwrap_or_default();
+        Scalar::from(u128::from_le_bytes(z))
+    };
+    (0..).take(equations.len()).map(coefficient).collect()
 }
 
 /// A public key and a signature, decoded: what steps 1 and 2 of §5.1.7 give.

@@ -236,3 +236,25 @@ fn errors_that_cancel_out_without_coefficients_are_found() {
     }
     assert_eq!(batch(&[one, two]), Err(0));
 }
+
+/// Gives the same for ever.
+struct Stuck;
+
+impl Random for Stuck {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+#[test]
+fn bad_signatures_that_cancel_each_other_out_are_refused_even_under_randomness_that_is_known() {
+    let mut signed = [Signed::honest(1), Signed::honest(2)];
+    for (signed, error) in signed.iter_mut().zip([Scalar::ONE, -Scalar::ONE]) {
+        let (_, s) = halves(&signed.signature).unwrap();
+        signed.signature[32..].copy_from_slice((s + error).as_bytes());
+        assert_eq!(signed.verify(), Err(CryptoError::Signature));
+    }
+    let items: Vec<_> = signed.iter().map(Signed::item).collect();
+    assert_eq!(verify_batch(&items, &mut Stuck), Err(0));
+}
