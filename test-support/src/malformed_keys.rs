@@ -1,6 +1,7 @@
 //! Keys that some library takes and RFC 9420 does not allow (C032, C033, C035): other encodings of a good
-//! point, points of small order, private keys of another length.
+//! point, points of small order, private keys of another length, pre-shared keys that are none (RFC 9180 §5.1).
 
+use hushwood_crypto::hpke::{HpkeContext, Psk};
 use hushwood_crypto::{
     CipherSuite, CryptoError, CryptoProvider, HpkePrivateKey, HpkePublicKey, Secret, SignaturePrivateKey,
     SignaturePublicKey,
@@ -16,6 +17,7 @@ pub fn run(provider: &CryptoProvider) -> Vec<Row> {
     for suite in provider.suites {
         let mut test = Test { suite: *suite, row: &mut row };
         test.private_keys();
+        test.pre_shared_keys();
         if NIST_KEMS.contains(&suite.kem().id()) {
             test.other_encodings_of_points();
         }
@@ -35,6 +37,24 @@ struct Test<'r> {
 }
 
 impl Test<'_> {
+    /// Too short, or without an identifier.
+    fn pre_shared_keys(&mut self) {
+        let (suite, random) = (self.suite, &mut SeededRandom::new(1));
+        let (private, public) = suite.kem().derive_key_pair(&[1; 66]).expect("a key pair is made");
+        let good = Secret::copy_of(&[1; 32]);
+        let psk = Psk { key: &good, id: b"id" };
+        let sender = HpkeContext::sender(suite, &public, b"", Some(psk), random);
+        let (enc, _) = sender.expect("a good key is taken");
+        for (length, id) in [(0, &b""[..]), (0, b"id"), (31, b"id"), (32, b"")] {
+            let (key, what) = (Secret::zero(length), format!("PSK of {length} bytes"));
+            let psk = Psk { key: &key, id };
+            let sender = HpkeContext::sender(suite, &public, b"", Some(psk), random);
+            self.refused(&what, sender, CryptoError::PreSharedKey);
+            let receiver = HpkeContext::receiver(suite, &enc, &private, b"", Some(psk));
+            self.refused(&what, receiver, CryptoError::PreSharedKey);
+        }
+    }
+
     fn refused<T>(&mut self, what: &str, result: Result<T, CryptoError>, error: CryptoError) {
         let suite = self.suite;
         self.row.case(result.err() == Some(error), || format!("{suite:?}: {what}"));

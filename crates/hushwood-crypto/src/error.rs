@@ -17,6 +17,8 @@ pub enum CryptoError {
     PublicKey,
     /// A private key that is malformed.
     PrivateKey,
+    /// A pre-shared key that is too short to be one, or has no identifier (RFC 9180 §5.1, §5.1.2).
+    PreSharedKey,
     /// A signature that does not verify (C037).
     Signature,
     /// An output longer than the primitive gives (RFC 9420 §8; C160).
@@ -35,6 +37,7 @@ impl fmt::Display for CryptoError {
             Self::Open => "a ciphertext does not open with this key",
             Self::PublicKey => "a public key is malformed or not allowed",
             Self::PrivateKey => "a private key is malformed",
+            Self::PreSharedKey => "a pre-shared key is too short or has no identifier",
             Self::Signature => "a signature does not verify",
             Self::Length => "more output was asked for than the primitive gives",
             Self::InputTooLong => "an input is longer than the AEAD's limit",

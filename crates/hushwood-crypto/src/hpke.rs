@@ -85,11 +85,22 @@ impl fmt::Debug for HpkeInfo<'_> {
 /// A pre-shared key and its identifier, for the PSK mode (RFC 9180 §5.1.2).
 #[derive(Clone, Copy, Debug)]
 pub struct Psk<'a> {
-    /// The key; at least 32 bytes of entropy.
+    /// The key; at least 32 bytes of entropy, so no fewer bytes.
     pub key: &'a Secret,
-    /// Its identifier.
+    /// Its identifier; not empty.
     pub id: &'a [u8],
 }
+
+impl Psk<'_> {
+    /// `VerifyPSKInputs(mode_psk, psk, psk_id)` (RFC 9180 §5.1): both are there, or the mode would promise a
+    /// secret that nobody has; and the key is as long as §5.1.2 asks.
+    fn check(&self) -> Result<(), CryptoError> {
+        let good = self.key.len() >= SHORTEST_PSK && !self.id.is_empty();
+        if good { Ok(()) } else { Err(CryptoError::PreSharedKey) }
+    }
+}
+
+const SHORTEST_PSK: usize = 32;
 
 /// An encryption context shared by a sender and a receiver (RFC 9180 §5.2, §5.3).
 ///
@@ -105,7 +116,7 @@ impl<'s> HpkeContext<'s> {
     /// `SetupBaseS(pkR, info)`, or `SetupPSKS` with a PSK: the encapsulation to send, and the context.
     ///
     /// # Errors
-    /// [`CryptoError::PublicKey`], [`CryptoError::Random`].
+    /// [`CryptoError::PublicKey`], [`CryptoError::Random`], [`CryptoError::PreSharedKey`].
     pub fn sender(
         suite: &'s dyn CipherSuite,
         key: &HpkePublicKey,
@@ -120,7 +131,7 @@ impl<'s> HpkeContext<'s> {
     /// `SetupBaseR(enc, skR, info)`, or `SetupPSKR` with a PSK.
     ///
     /// # Errors
-    /// [`CryptoError::Open`] for an encapsulation that is not allowed.
+    /// [`CryptoError::Open`] for an encapsulation that is not allowed; [`CryptoError::PreSharedKey`].
     pub fn receiver(
         suite: &'s dyn CipherSuite,
         encapsulation: &[u8],
@@ -138,6 +149,7 @@ impl<'s> HpkeContext<'s> {
         info: &[u8],
         psk: Option<Psk<'_>>,
     ) -> Result<Self, CryptoError> {
+        psk.as_ref().map_or(Ok(()), Psk::check)?;
         let mode = if psk.is_some() { Mode::Psk } else { Mode::Base };
         let (psk, psk_id) = psk.map_or((&[][..], &[][..]), |psk| (psk.key.expose(), psk.id));
         let context = key_schedule_context(suite, mode, info, psk_id);
