@@ -76,7 +76,7 @@ mod tree_hash;
 pub mod update_path;
 mod validation;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 pub use capabilities::{GroupParameters, Supported};
 pub use index::{LeafIndex, NodeIndex};

@@ -8,7 +8,7 @@ use hushwood_crypto::{CipherSuite, Random, verify_with_label};
 use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::extension::ExtensionType;
-use crate::extension::support::check_group_context;
+use crate::extension::support::{ExtensionPlace, check_group_context, check_placement};
 use crate::policy::{Policy, Timestamp};
 use crate::tree::{GroupParameters, LeafChecks, LeafPlace, RatchetTree};
 use crate::version::ProtocolVersion;
@@ -49,8 +49,9 @@ pub(crate) fn verify(
     if context.cipher_suite != suite.id() {
         return Err(Violation::KeyPackageSuite.into());
     }
-    // C256, C375: what stands in the context belongs there.
+    // C256, C375: what stands in the context and beside it belongs there.
     check_group_context(&context.extensions, suite)?;
+    check_placement(&group_info.extensions, ExtensionPlace::GroupInfo)?;
     let parameters = GroupParameters::new(context.version, context.cipher_suite, &context.extensions)?;
 
     // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
@@ -113,3 +114,6 @@ fn check_leaves(
     leaves.signatures(&to_verify, random)?;
     Ok(checks)
 }
+
+#[cfg(test)]
+mod tests;
