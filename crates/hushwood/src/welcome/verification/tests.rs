@@ -3,8 +3,6 @@
 //! The GroupInfo's signature and the tree's hash are right each time, so that nothing but the rule itself
 //! stands in the way.
 
-use std::sync::Arc;
-
 use hushwood_codec::{DecodeErrorKind, Encode};
 use hushwood_crypto::{Signer, SoftwareSigner, sign_with_label};
 use hushwood_rustcrypto::PROVIDER;
@@ -59,7 +57,7 @@ impl World {
         (1..5).for_each(|_| _ = tree.add(leaf(&mut random)).unwrap());
         let last = leaf(&mut random);
         let mallory = LeafIndex::new(MALLORY);
-        let new_leaf = NewLeaf::successor(tree.leaf(mallory).unwrap().unwrap());
+        let new_leaf = NewLeaf::successor(&tree.leaf(mallory).unwrap().unwrap());
         NewPath::generate(&mut tree, mallory, new_leaf, (GROUP, &signers[0]), &mut random).unwrap();
         tree.add(last).unwrap();
         Self { suite, policy, random, signers, tree, extensions: Extensions::new() }
@@ -103,7 +101,7 @@ impl World {
         let mut leaf = tree.leaf(mallory).unwrap().unwrap().clone();
         leaf.leaf_node_source = LeafNodeSource::Commit { parent_hash };
         leaf.signature = self.sign(&leaf, MALLORY);
-        tree.replace_path(mallory, Some(Arc::new(leaf)), parents);
+        tree.replace_path(mallory, Some(&leaf), parents).unwrap();
         nodes(&tree)
     }
 
