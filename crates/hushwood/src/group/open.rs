@@ -108,7 +108,7 @@ impl Group {
             None => None,
         };
         let past = rows.past(suite, secret_tree_rows)?;
-        let proposals = rows.proposals(&policy)?;
+        let proposals = rows.proposals()?;
         let mut opened = Self {
             instance,
             version,
@@ -196,7 +196,7 @@ impl Rows<'_> {
         Ok(past)
     }
 
-    fn proposals(&self, policy: &Policy) -> Result<ProposalCache, Error> {
+    fn proposals(&self) -> Result<ProposalCache, Error> {
         let mut rows = Vec::new();
         for (_, value) in self.store.list(self.instance, RecordKind::Proposal)? {
             rows.push(read_value::<ProposalRecord>(&value)?);
@@ -204,7 +204,7 @@ impl Rows<'_> {
         rows.sort_by_key(|record| record.position);
         let mut cache = ProposalCache::new();
         for record in rows {
-            cache.insert(record.proposal, policy)?;
+            cache.restore(record.proposal);
         }
         Ok(cache)
     }
