@@ -88,6 +88,10 @@ impl Draft {
         proposal: CachedProposal,
         policy: &Policy,
     ) -> Result<(), Error> {
+        // One that waits already keeps its place.
+        if cache.get(proposal.reference()).is_some() {
+            return Ok(());
+        }
         // Memory must be able to take what is written.
         cache.check_room(&proposal, policy)?;
         let record = ProposalRecord { position: cache.next_position(), proposal: proposal.clone() };

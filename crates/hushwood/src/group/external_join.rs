@@ -25,7 +25,7 @@ use crate::proposal::{
 };
 use crate::schedule::{GroupContext, InitSecret, PreSharedKeyId, Psk, interim_transcript_hash};
 use crate::secret_tree::SecretTree;
-use crate::transition::{RecordKey, RecordKind, Records, Step};
+use crate::transition::{InstanceId, RecordKey, RecordKind, Records, Step};
 use crate::tree::{LeafContent, LeafIndex, NewLeaf, Supported};
 use crate::welcome::verification::{Circumstances, VerifiedGroup, verify};
 
@@ -212,10 +212,13 @@ impl StagedExternalJoin {
         random: &mut dyn Random,
     ) -> Result<Step<'static, (Group, Outgoing)>, Error> {
         verdicts.confirm(&self.checks)?;
+        let clients = store.version(InstanceId::CLIENT)?;
         if !self.resync {
             check_unique_group_id(store, &self.state.public.context().group_id)?;
         }
         let (mut group, mut writes) = self.state.into_group(random)?;
+        // Nobody else comes to a group of this id meanwhile.
+        writes.require(InstanceId::CLIENT, clients);
         let id = MessageId::of(group.suite(), &self.message);
         let outbox = record(self.message.len(), |writer| {
             writer.opaque(&self.message);
