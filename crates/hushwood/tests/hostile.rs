@@ -7,6 +7,7 @@ use hushwood::credential::{InsecureAcceptAll, Verdicts, judge};
 use hushwood::crypto::CipherSuiteId;
 use hushwood::error::{Error, NotNow};
 use hushwood::extension::Extensions;
+use hushwood::framing::MlsMessage;
 use hushwood::group::{
     Batch, CommitPlan, EpochChange, Group, GroupView, NewGroup, NewProposal, OpenedWelcome, Received,
     Successor,
@@ -17,7 +18,10 @@ use hushwood::public_group::{Observed, PublicGroup};
 use hushwood::transition::{CommitError, PersistError, Step};
 use hushwood::tree::Supported;
 use hushwood::version::ProtocolVersion;
+use hushwood_codec::{Decode, Encode};
+use hushwood_crypto::HashReference;
 use test_support::actor::{Actor, NOW};
+use test_support::counting_store::CountingStore;
 
 const SUITE: CipherSuiteId = CipherSuiteId(1);
 
@@ -235,4 +239,39 @@ fn a_group_that_is_followed_by_another_does_not_take_the_place_of_a_third() {
     let made = group.reinit((&alice.provider, store), successor, signer, NOW, &mut alice.random);
     assert_eq!(made.unwrap_err(), NotNow::GroupExists.into());
     assert_eq!(Group::instance_of(&alice.store, b"kitchen"), Ok(Some(other.instance())));
+}
+
+/// Anybody may send a Welcome. It has room for millions of entries that are for nobody.
+#[test]
+fn a_welcome_of_many_entries_asks_the_store_no_more_than_one_of_few() {
+    let (mut alice, mut bob) = (actor("alice"), actor("bob"));
+    alice.create();
+    let key_package = bob.key_package();
+    let (_, change) = alice.invite(&[key_package]).unwrap();
+    let welcome = &change.welcomes[0].message;
+    let reads = |welcome: &[u8]| {
+        let store = CountingStore::new(bob.store.snapshot());
+        let opened = OpenedWelcome::open(welcome, &store, &bob.provider, &bob.policy);
+        (opened.map(|_| ()), store.reads().calls)
+    };
+    let MlsMessage::Welcome(parsed) = MlsMessage::from_bytes(welcome).unwrap() else { panic!("no Welcome") };
+    let with = |others: usize, ours: bool| {
+        let mut long = parsed.clone();
+        let ours = long.secrets.drain(..).filter(|_| ours).collect::<Vec<_>>();
+        let other = parsed.secrets[0].clone();
+        long.secrets = (0..others)
+            .map(|number| {
+                let new_member = HashReference(number.to_be_bytes().repeat(4));
+                hushwood::welcome::EncryptedGroupSecrets { new_member, ..other.clone() }
+            })
+            .chain(ours)
+            .collect();
+        MlsMessage::Welcome(long).to_bytes().unwrap()
+    };
+    let (opened, few) = reads(welcome);
+    assert_eq!(opened, Ok(()));
+    assert_eq!(reads(&with(5000, true)), (Ok(()), few));
+    let (nobodys, many) = reads(&with(5000, false));
+    assert_eq!(nobodys, Err(NotNow::NoKeyPackage.into()));
+    assert!(many <= few);
 }

@@ -146,7 +146,7 @@ impl World {
 
     fn send(&mut self) {
         let from = self.someone();
-        let text = [self.pick(256) as u8; 20];
+        let text = [u8::try_from(self.pick(256)).unwrap(); 20];
         let sent = self.twins[from].both(|actor| actor.send(&text));
         let Ok(message) = sent else { return };
         for to in 0..self.twins.len() {

@@ -63,6 +63,10 @@ impl OpenedWelcome {
             true => key_package(store, reference),
             false => Ok(None),
         })?;
+        // C009: they are those of one commit.
+        if secrets.psks().len() > policy.max_commit_proposals {
+            return Err(NotNow::Limit.into());
+        }
         let psks = secrets.psks().cloned().collect();
         let reference = secrets.key_package().key_package().reference(suite)?;
         Ok(Self { secrets, psks, reference, policy: policy.clone() })

@@ -23,10 +23,7 @@ impl RatchetTree {
         self.replace_leaf(index, Some(&leaf), &mut |_, node| {
             // C243: the new leaf is unmerged at every non-blank parent above it.
             if let Some(node) = node {
-                let mut unmerged = node.unmerged_leaves()?;
-                let place = unmerged.partition_point(|other| *other < index);
-                unmerged.insert(place, index);
-                *node = node.with_unmerged_leaves(unmerged)?;
+                *node = node.with_unmerged_leaf(index)?;
             }
             Ok(())
         })?;

@@ -4,7 +4,7 @@
 //! memory of the fields by themselves, hashed and sent on without encoding it again, and parsed when
 //! somebody looks at it.
 
-use hushwood_codec::{Decode, DecodeLimits, Encode, Reader};
+use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, Writer};
 use hushwood_crypto::HpkePublicKey;
 
 use crate::error::Error;
@@ -65,6 +65,20 @@ impl PackedParent {
         Ok(self.view()?.unmerged_leaves())
     }
 
+    /// The same node with one unmerged leaf more. A commit may add as many members as there is room for, each of
+    /// which is inserted into a list of them all: so the list is not parsed.
+    pub(crate) fn with_unmerged_leaf(&self, leaf: LeafIndex) -> Result<Self, Error> {
+        let ParentView { encryption_key, parent_hash, unmerged_leaves } = self.view()?;
+        let leaf = leaf.number().to_be_bytes();
+        let (numbers, _) = unmerged_leaves.as_chunks();
+        // Big-endian numbers are in the order of their bytes.
+        let (before, after) = numbers.split_at(numbers.partition_point(|number| *number < leaf));
+        let unmerged_leaves = [before.as_flattened(), &leaf, after.as_flattened()].concat();
+        let mut writer = Writer::with_capacity(self.0.len().saturating_add(8));
+        writer.opaque(encryption_key).opaque(parent_hash).opaque(&unmerged_leaves);
+        Ok(Self(writer.finish()?.into_boxed_slice()))
+    }
+
     /// The same node with another list of unmerged leaves.
     pub(crate) fn with_unmerged_leaves(&self, unmerged_leaves: Vec<LeafIndex>) -> Result<Self, Error> {
         Self::new(&ParentNode { unmerged_leaves, ..self.unpack()? })
@@ -109,6 +123,28 @@ mod tests {
     use crate::tree::oracle::leaf_node;
     use crate::tree::records::{NodeRecord, StoredNode};
     use crate::tree::{LeafIndex, Node, RatchetTree};
+
+    #[test]
+    fn an_unmerged_leaf_is_inserted_where_it_belongs() {
+        let node = |leaves: &[u32]| ParentNode {
+            encryption_key: HpkePublicKey(vec![1; 32]),
+            parent_hash: vec![2; 32],
+            unmerged_leaves: leaves.iter().copied().map(LeafIndex::new).collect(),
+        };
+        let leaves = [0, 7, 255, 256, 1 << 23];
+        for (place, leaf) in leaves.into_iter().enumerate() {
+            let mut others = leaves.to_vec();
+            others.remove(place);
+            let packed = PackedParent::new(&node(&others)).unwrap();
+            let with = packed.with_unmerged_leaf(LeafIndex::new(leaf)).unwrap();
+            assert_eq!(with.unpack(), Ok(node(&leaves)));
+            assert_eq!(with.bytes(), node(&leaves).to_bytes().unwrap());
+        }
+        // Where the length prefix grows.
+        let many: Vec<u32> = (0..16).chain(17..5000).collect();
+        let with = PackedParent::new(&node(&many)).unwrap().with_unmerged_leaf(LeafIndex::new(16)).unwrap();
+        assert_eq!(with.unpack(), Ok(node(&(0..5000).collect::<Vec<_>>())));
+    }
 
     /// A message of many megabytes may have a part in which one byte of it takes 24 in memory.
     #[test]

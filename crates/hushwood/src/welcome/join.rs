@@ -88,7 +88,7 @@ impl OpenedSecrets {
     }
 
     /// The pre-shared keys that it takes to go on.
-    pub(crate) fn psks(&self) -> impl Iterator<Item = &Psk> {
+    pub(crate) fn psks(&self) -> impl ExactSizeIterator<Item = &Psk> {
         self.secrets.psks.iter().map(|id| &id.psk)
     }
 
