@@ -15,7 +15,7 @@ use hushwood::group::{
 use hushwood::policy::Policy;
 use hushwood::proposal::ReInit;
 use hushwood::public_group::{Observed, PublicGroup};
-use hushwood::transition::{CommitError, PersistError, Step};
+use hushwood::transition::{CommitError, PersistError, RecordKind, Records, Step};
 use hushwood::tree::Supported;
 use hushwood::version::ProtocolVersion;
 use hushwood_codec::{Decode, Encode};
@@ -274,4 +274,42 @@ fn a_welcome_of_many_entries_asks_the_store_no_more_than_one_of_few() {
     let (nobodys, many) = reads(&with(5000, false));
     assert_eq!(nobodys, Err(NotNow::NoKeyPackage.into()));
     assert!(many <= few);
+}
+
+/// The store has no list of all instances: one that nobody finds is never erased.
+#[test]
+fn a_state_that_was_replaced_can_be_found_and_forgotten() {
+    let [mut alice, mut bob, carol] = group(["alice", "bob", "carol"]);
+    assert_eq!(Group::superseded(&bob.store), Ok(vec![]));
+    let lost = bob.group().instance();
+    let info = alice.group_info(true);
+    let leaf = bob.leaf();
+    let commit = bob.external_join(&info, None, Some(leaf)).unwrap();
+    alice.receive(&commit).unwrap();
+    let group_id = alice.group().group_id().to_vec();
+    assert_eq!(Group::superseded(&bob.store), Ok(vec![(group_id.clone(), lost)]));
+
+    // Removed and invited again.
+    let removed = bob.group().instance();
+    let plan = CommitPlan { proposals: vec![NewProposal::Remove(bob.leaf())], ..CommitPlan::default() };
+    let (id, commit) = alice.commit(plan).unwrap();
+    alice.apply(&id).unwrap();
+    bob.receive(&commit).unwrap();
+    let key_package = bob.key_package();
+    let (_, change) = alice.invite(&[key_package]).unwrap();
+    bob.join(&change.welcomes[0].message, None).unwrap();
+    let mut superseded = Group::superseded(&bob.store).unwrap();
+    superseded.sort_by_key(|(_, instance)| *instance != lost);
+    assert_eq!(superseded, [(group_id.clone(), lost), (group_id.clone(), removed)]);
+
+    for (_, instance) in superseded {
+        let old = Group::open(&bob.store, &bob.provider, instance).unwrap();
+        old.forget(&bob.store).unwrap().commit(&mut bob.store).unwrap();
+        for kind in RecordKind::ALL {
+            assert!(bob.store.list(instance, *kind).unwrap().is_empty(), "{kind:?}");
+        }
+    }
+    assert_eq!(Group::superseded(&bob.store), Ok(vec![]));
+    assert_eq!(Group::instance_of(&bob.store, &group_id), Ok(Some(bob.group().instance())));
+    drop(carol);
 }

@@ -12,7 +12,7 @@ use crate::credential::{Credential, CredentialCheck, Verdicts};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::framing::MlsMessage;
 use crate::group::client::{key_package, key_package_key};
-use crate::group::new_state::NewState;
+use crate::group::new_state::{NewState, supersede};
 use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{GroupContext, Psk, ResumptionPskUsage};
@@ -176,6 +176,7 @@ impl StagedJoin {
         if !self.last_resort {
             writes.erase(key_package_key(&self.reference));
         }
+        supersede(store, &mut writes, group.group_id())?;
         writes.append(new);
         Ok(Step::new(writes, None, group))
     }

@@ -322,6 +322,7 @@ impl Group {
         let mut writes = crate::transition::WriteSet::new();
         writes.require(self.instance, self.version());
         writes.erase_instance(self.instance);
+        writes.erase(new_state::superseded_key(self.instance));
         if current == Some(self.instance) {
             // What replaces this group meanwhile is not to be forgotten with it.
             writes.require(InstanceId::CLIENT, clients);

@@ -11,6 +11,7 @@ use crate::extension::Extensions;
 use crate::group::commit::{CommitPlan, Cover};
 use crate::group::create::{NewGroup, new_state};
 use crate::group::join::check_unique_group_id;
+use crate::group::new_state::supersede;
 use crate::group::propose::NewProposal;
 use crate::group::staged::EpochChange;
 use crate::group::{Group, Status};
@@ -114,6 +115,7 @@ impl Group {
         let (group, change, mut writes) =
             self.grow((suite, ResumptionPskUsage::Reinit), settings, signer, now, random)?;
         writes.require(InstanceId::CLIENT, clients);
+        supersede(store, &mut writes, group.group_id())?;
         Ok(Step::new(writes, None, (group, change)))
     }
 
