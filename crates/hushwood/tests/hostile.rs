@@ -313,3 +313,57 @@ fn a_state_that_was_replaced_can_be_found_and_forgotten() {
     assert_eq!(Group::instance_of(&bob.store, &group_id), Ok(Some(bob.group().instance())));
     drop(carol);
 }
+
+/// Logs outlive what they tell of.
+#[test]
+fn nothing_that_can_be_printed_shows_a_secret() {
+    let [mut alice, mut bob, _carol] = group(["alice", "bob", "carol"]);
+    let mut printed = Vec::new();
+    let instance = bob.group().instance();
+    bob.propose(NewProposal::Update(hushwood::group::LeafUpdate::default())).unwrap();
+    let (id, commit) = alice.commit(CommitPlan::default()).unwrap();
+    printed.push(format!("{:?} {:?}", alice.group(), bob.group()));
+    let group = bob.group.as_mut().unwrap();
+    let received = group.receive(&commit, NOW).unwrap();
+    printed.push(format!("{received:?}"));
+    let Received::Commit(received) = received else { panic!("no commit") };
+    let staged = group.stage_commit(&received, &Answers::none(), NOW, &mut bob.random).unwrap();
+    printed.push(format!("{staged:#?} {staged:?}"));
+    let verdicts = accept_all(staged.checks());
+    let step = group.accept_commit(staged, &verdicts, NOW).unwrap();
+    printed.push(format!("{step:?}"));
+    let (writes, pending) = step.begin();
+    printed.push(format!("{writes:?} {pending:?}"));
+    hushwood::transition::Persist::persist(&mut bob.store, &writes).unwrap();
+    printed.push(format!("{:?}", pending.confirm(hushwood::transition::Durable::assert())));
+    printed.push(format!("{:?} {:?}", bob.store, bob.store.list(instance, RecordKind::PrivateTree).unwrap()));
+    let change = alice.apply(&id).unwrap();
+    let sent = alice.send(b"a text that is nobody's business").unwrap();
+    let group = bob.group.as_mut().unwrap();
+    let received = group.receive(&sent, NOW).unwrap();
+    printed.push(format!("{change:?} {received:?}"));
+    let Received::Message(received) = received else { panic!("no message") };
+    let message = group.accept_message(received).unwrap().commit(&mut bob.store).unwrap();
+    printed.push(format!("{message:?} {:?}", group.unacknowledged(&bob.store).unwrap()));
+
+    let mut secrets = vec![message.plaintext.expose().to_vec()];
+    secrets.push(bob.group().export("label", b"", 32).unwrap().expose().to_vec());
+    for kind in [RecordKind::SecretTree, RecordKind::ResumptionPsk] {
+        let rows = bob.store.list(instance, kind).unwrap();
+        assert!(!rows.is_empty());
+        // The secret ends the row.
+        secrets.extend(rows.into_iter().map(|(_, value)| value.expose()[value.len() - 12..].to_vec()));
+    }
+    let printed = printed.concat();
+    for secret in secrets {
+        for window in secret.windows(8) {
+            let hex: String = window.iter().map(|byte| format!("{byte:02x}")).collect();
+            let list = format!("{window:?}");
+            let list = list.trim_matches(['[', ']']);
+            let text = String::from_utf8_lossy(window);
+            for shown in [hex.as_str(), &hex.to_uppercase(), list, &text] {
+                assert!(!printed.contains(shown), "{shown}");
+            }
+        }
+    }
+}
