@@ -107,6 +107,8 @@ impl SqliteStore {
             Ok(false) | Err(OpenError::NotAStore) => return Err(OpenError::Exists),
             Err(error) => return Err(error),
         }
+        // Nor is it known who left it: if it is somebody else's, this fails.
+        file::restrict(path)?;
         schema::configure(&connection)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         if !schema::is_empty(&connection)? {
