@@ -296,6 +296,14 @@ mod tests {
     }
 
     #[test]
+    fn a_leaf_whose_signature_key_is_none_is_refused() {
+        for length in [0, 31, 33] {
+            let bad = changed(|key_package| key_package.leaf_node.signature_key.0.resize(length, 1));
+            assert_eq!(bad, Err(Violation::SignaturePublicKey.into()));
+        }
+    }
+
+    #[test]
     fn a_bad_signature_is_refused_alone_and_among_many() {
         let policy = Policy::default();
         let (new, _) = make(&KeyPackageBuilder::new(SUITE, content()), &policy);
@@ -372,6 +380,24 @@ mod tests {
         other_suite.supported.suites.clear();
         let other_suite = KeyPackageBuilder::new(SUITE, other_suite);
         assert_eq!(error(other_suite), ApiMisuse::CapabilitiesInsufficient.into());
+        // C023: not of the reserved type, whatever the application says it supports.
+        let mut reserved = content();
+        reserved.supported.extensions.push(ExtensionType(0));
+        let in_key_package =
+            KeyPackageBuilder::new(SUITE, reserved.clone()).extension(ExtensionType(0), vec![]);
+        assert_eq!(error(in_key_package), ApiMisuse::CapabilitiesInsufficient.into());
+        reserved.extensions.set(ExtensionType(0), vec![]);
+        let in_leaf = KeyPackageBuilder::new(SUITE, reserved);
+        assert_eq!(error(in_leaf), ApiMisuse::CapabilitiesInsufficient.into());
+        // C391: nor of a type that only we would know how to read.
+        for value in [0, 5, 0xEFFF] {
+            let credential_type = CredentialType(value);
+            let mut custom = content();
+            custom.supported.credentials.push(credential_type);
+            custom.credential = Credential::Custom { credential_type, data: vec![] };
+            let custom = KeyPackageBuilder::new(SUITE, custom);
+            assert_eq!(error(custom), ApiMisuse::TypeNotPrivate.into());
+        }
     }
 
     #[test]

@@ -405,6 +405,33 @@ mod tests {
     }
 
     #[test]
+    fn the_reserved_value_is_neither_listed_nor_supported() {
+        let reserved = Supported {
+            suites: vec![CipherSuiteId(0), SUITE],
+            extensions: vec![ExtensionType(0), A],
+            proposals: vec![ProposalType(0), P],
+            credentials: vec![CredentialType(0), CredentialType::BASIC],
+        };
+        assert_eq!(reserved.capabilities(), supported().capabilities());
+        assert!(!reserved.supports_extension(ExtensionType(0)) && reserved.supports_extension(A));
+        assert!(!reserved.supports_proposal(ProposalType(0)) && reserved.supports_proposal(P));
+        assert!(!reserved.supports_credential(CredentialType(0)));
+        // C023: a group that uses it is not joined, whatever the application says it supports.
+        let group = parameters(&RequiredCapabilities::default(), &[ExtensionType(0)]);
+        assert_eq!(reserved.check_group(&group), Err(Unsupported::GroupExtension));
+        for kind in 0..3 {
+            let mut required = RequiredCapabilities::default();
+            match kind {
+                0 => required.extension_types.push(ExtensionType(0)),
+                1 => required.proposal_types.push(ProposalType(0)),
+                _ => required.credential_types.push(CredentialType(0)),
+            }
+            let group = parameters(&required, &[]);
+            assert_eq!(reserved.check_group(&group), Err(Unsupported::RequiredCapability));
+        }
+    }
+
+    #[test]
     fn the_best_suite_is_the_one_preferred_among_the_common_ones() {
         let suites = |ids: &[u16]| ids.iter().copied().map(CipherSuiteId).collect::<Vec<_>>();
         let client = |ids| Capabilities { cipher_suites: suites(ids), ..Capabilities::default() };

@@ -2,8 +2,8 @@
 
 use hushwood_crypto::{HpkePublicKey, Random, SignaturePublicKey, Signer};
 
-use crate::credential::{Credential, PRIVATE_USE_FIRST};
 use crate::credential::x509::check_binding;
+use crate::credential::{Credential, PRIVATE_USE_FIRST};
 use crate::error::{ApiMisuse, Error};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::extension::{ExtensionType, Extensions};
