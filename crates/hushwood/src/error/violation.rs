@@ -21,7 +21,7 @@ error_class! {
         ConfirmationTag ["C080" "C172" "C313" "C342" "C360"] "a confirmation tag does not verify",
         ContentDoesNotOpen ["C039" "C089" "C094" "C096" "C189" "C306"] "a message does not open: forged, altered, or for another state",
         CredentialRefused ["C046" "C047" "C048" "C049" "C050" "C051" "C114" "C255"] "the application refused a credential",
-        CredentialSuccessorRefused ["C052" "C357"] "the application refused a credential as successor of the old one",
+        CredentialSuccessorRefused ["C049" "C050" "C052" "C114" "C357"] "the application refused a credential as successor of the old one",
         EncryptionKeyReused ["C125" "C128" "C142" "C309" "C338" "C413"] "an encryption key appears twice in the tree or did not change",
         EpochOverflow ["C163"] "a commit comes after the last epoch that a group can have",
         ExtensionDuplicate ["C349"] "a list of extensions has two of one type",

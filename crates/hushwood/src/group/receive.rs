@@ -445,3 +445,6 @@ impl<'g> EpochKeys<'g> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
