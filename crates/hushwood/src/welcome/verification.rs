@@ -52,6 +52,12 @@ pub(crate) fn verify(
     // C256, C375: what stands in the context and beside it belongs there.
     check_group_context(&context.extensions, suite)?;
     check_placement(&group_info.extensions, ExtensionPlace::GroupInfo)?;
+    // RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
+    if let Some(external_pub) = group_info.extensions.external_pub()?
+        && suite.kem().check_public_key(&external_pub).is_err()
+    {
+        return Err(Violation::HpkePublicKey.into());
+    }
     let parameters = GroupParameters::new(context.version, context.cipher_suite, &context.extensions)?;
 
     // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
