@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_group_extension_in_a_key_package_is_refused() {
+        for value in 1..=5 {
+            let misplaced = changed(|key_package| key_package.extensions.set(ExtensionType(value), vec![]));
+            assert_eq!(misplaced, Err(Violation::ExtensionMisplaced.into()));
+        }
+    }
+
+    #[test]
+    fn a_key_package_of_another_suite_than_it_is_validated_for_is_refused() {
+        for value in [0, 2, 0x0A0A] {
+            let suite = hushwood_crypto::CipherSuiteId(value);
+            let other = changed(|key_package| key_package.cipher_suite = suite);
+            assert_eq!(other, Err(Unsupported::CipherSuite.into()));
+        }
+    }
+
+    #[test]
     fn a_leaf_from_an_update_is_refused() {
         let source = changed(|key_package| key_package.leaf_node.leaf_node_source = LeafNodeSource::Update);
         assert_eq!(source, Err(Violation::LeafSource.into()));
