@@ -52,12 +52,6 @@ pub(crate) fn verify(
     // C256, C375: what stands in the context and beside it belongs there.
     check_group_context(&context.extensions, suite)?;
     check_placement(&group_info.extensions, ExtensionPlace::GroupInfo)?;
-    // RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
-    if let Some(external_pub) = group_info.extensions.external_pub()?
-        && suite.kem().check_public_key(&external_pub).is_err()
-    {
-        return Err(Violation::HpkePublicKey.into());
-    }
     let parameters = GroupParameters::new(context.version, context.cipher_suite, &context.extensions)?;
 
     // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
@@ -76,6 +70,12 @@ pub(crate) fn verify(
     let signature = &group_info.signature;
     verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
         .map_err(|_| Violation::GroupInfoSignature)?;
+    // RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
+    if let Some(external_pub) = group_info.extensions.external_pub()?
+        && suite.kem().check_public_key(&external_pub).is_err()
+    {
+        return Err(Violation::HpkePublicKey.into());
+    }
 
     // C101: every parent has a key of the suite. C148, C334: every parent is parent-hash valid.
     tree.verify_parent_keys()?;
