@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use hushwood::commit::Answers;
+use hushwood::credential::Verdicts;
 use hushwood::crypto::CipherSuiteId;
-use hushwood::error::{Error, NotNow, Row};
-use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
+use hushwood::error::{Error, NotNow, Row, Violation};
+use hushwood::group::{CommitPlan, Cover, LeafUpdate, NewProposal, OpenedWelcome, Received};
 use hushwood::policy::{Policy, Timestamp};
 use hushwood::schedule::{Psk, ResumptionPskUsage};
 use hushwood::transition::{RecordKind, Records};
 use test_support::actor::{Actor, NOW, assert_agree};
+use test_support::random::SeededRandom;
 
 fn actor(name: &str, policy: &Policy) -> Actor {
     let seed = name.bytes().fold(17, |seed, byte| seed * 31 + u64::from(byte));
@@ -177,9 +180,7 @@ fn resumption_psks_are_kept_up_to_a_number() {
                 Ok((id, commit)) => {
                     assert!(kept, "epoch {psk_epoch}");
                     let received = bob.group().receive(&commit, NOW).unwrap();
-                    assert!(
-                        matches!(received, hushwood::group::Received::Commit(commit) if commit.psks().is_empty())
-                    );
+                    assert!(matches!(received, Received::Commit(commit) if commit.psks().is_empty()));
                     let step = alice.group.as_mut().unwrap().discard(&id).unwrap();
                     step.commit(&mut alice.store).unwrap();
                 }
@@ -216,16 +217,81 @@ fn own_messages_are_told_from_those_of_others() {
         let data = alice.send(b"data").unwrap();
         assert_refused(&alice, &data, NOW, NotNow::OwnMessage, "C098");
         let proposal = alice.propose(NewProposal::Update(LeafUpdate::default())).unwrap();
-        assert!(matches!(
-            alice.group().receive(&proposal, NOW),
-            Ok(hushwood::group::Received::OwnProposal(_))
-        ));
+        assert!(matches!(alice.group().receive(&proposal, NOW), Ok(Received::OwnProposal(_))));
         let (id, commit) = alice.commit(CommitPlan::default()).unwrap();
         let found = alice.group().receive(&commit, NOW);
-        assert!(matches!(found, Ok(hushwood::group::Received::OwnCommit(found)) if found == id));
+        assert!(matches!(found, Ok(Received::OwnCommit(found)) if found == id));
         let step = alice.group.as_mut().unwrap().discard(&id).unwrap();
         step.commit(&mut alice.store).unwrap();
         let discarded: Error = NotNow::OwnMessage.into();
         assert_eq!(alice.group().receive(&commit, NOW).map(drop), Err(discarded));
     }
+}
+
+/// C053, C054, C122: who was added in time stays a member, however long the group lasts; and whoever joins later does not
+/// look at when the members' KeyPackages were for.
+#[test]
+fn a_member_is_heard_after_the_lifetime_of_its_key_package() {
+    let policy = Policy::default();
+    let (mut alice, mut bob) = pair(&policy);
+    let data = alice.send(b"data").unwrap();
+    let proposal = alice.propose(NewProposal::Update(LeafUpdate::default())).unwrap();
+    let (_, commit) = alice.commit(CommitPlan { cover: Cover::None, ..CommitPlan::default() }).unwrap();
+    let years_later = Timestamp(NOW.0 + 10 * 366 * 24 * 60 * 60);
+    for message in [&data, &proposal, &commit] {
+        bob.group().receive(message, years_later).unwrap();
+    }
+    let Ok(Received::Commit(received)) = bob.group().receive(&commit, years_later) else {
+        panic!("no commit")
+    };
+    let random = &mut SeededRandom::new(1);
+    let staged = bob.group().stage_commit(&received, &Answers::none(), years_later, random).unwrap();
+    // Nobody shows anything new, so there is nothing to judge.
+    assert!(staged.checks().is_empty());
+
+    let mut carol = actor("carol", &policy);
+    let key_package = carol.key_package();
+    let (_, change) = bob.invite(&[key_package]).unwrap();
+    let stage = |policy: &Policy| {
+        let welcome = &change.welcomes[0].message;
+        let opened = OpenedWelcome::open(welcome, &carol.store, &carol.provider, policy).unwrap();
+        opened.stage(&Answers::none(), None, None, years_later, &mut SeededRandom::new(2)).map(drop)
+    };
+    assert_eq!(stage(&policy), Ok(()));
+    let strict = Policy { check_lifetime_in_tree: true, ..policy };
+    assert_eq!(stage(&strict), Err(Violation::LeafLifetime.into()));
+}
+
+/// What was received is accepted where it was received, or nowhere.
+#[test]
+fn what_one_group_has_received_another_does_not_accept() {
+    let policy = Policy::default();
+    let (mut alice, bob) = pair(&policy);
+    let mut carol = actor("carol", &policy);
+    carol.create();
+    let data = alice.send(b"data").unwrap();
+    let proposal = alice.propose(NewProposal::Update(LeafUpdate::default())).unwrap();
+    let (_, commit) = alice.commit(CommitPlan { cover: Cover::None, ..CommitPlan::default() }).unwrap();
+    // Another epoch 1 than that of Alice and Bob, and a leaf of the same number.
+    let key_package = actor("dave", &policy).key_package();
+    carol.invite(&[key_package]).unwrap();
+    assert_eq!((carol.group().epoch(), carol.leaf()), (bob.group().epoch(), alice.leaf()));
+    let before = carol.rows();
+    for message in [&data, &proposal, &commit] {
+        let group = carol.group.as_mut().unwrap();
+        let refused = match bob.group().receive(message, NOW).unwrap() {
+            Received::Message(received) => group.accept_message(received).map(drop),
+            Received::Proposal(received) => group.accept_proposal(received, &Verdicts::default()).map(drop),
+            Received::Commit(received) => {
+                let random = &mut SeededRandom::new(3);
+                let staged = group.stage_commit(&received, &Answers::none(), NOW, random).map(drop);
+                assert_eq!(staged, Err(NotNow::Stale.into()));
+                let staged = bob.group().stage_commit(&received, &Answers::none(), NOW, random).unwrap();
+                group.accept_commit(staged, &Verdicts::default(), NOW).map(drop)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused, Err(NotNow::Stale.into()));
+    }
+    assert_eq!(carol.rows(), before);
 }

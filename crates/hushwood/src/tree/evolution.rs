@@ -264,4 +264,26 @@ mod tests {
             }
         }
     }
+
+    /// C100, C243: also where a leaf to the right was added before, as in a tree that was joined.
+    #[test]
+    fn lists_of_unmerged_leaves_stay_in_order() {
+        use crate::tree::Node;
+
+        let parent = |number, unmerged: &[u32]| {
+            Some(Node::Parent(ParentNode {
+                encryption_key: leaf_node(number).encryption_key,
+                parent_hash: vec![],
+                unmerged_leaves: unmerged.iter().copied().map(LeafIndex::new).collect(),
+            }))
+        };
+        let leaf = |number| Some(Node::Leaf(leaf_node(number)));
+        let nodes = vec![leaf(0), None, None, parent(10, &[3]), leaf(2), parent(11, &[3]), leaf(3)];
+        let mut tree = RatchetTree::from_nodes(SUITE, nodes, 8).unwrap();
+        assert_eq!(tree.add(leaf_node(20)), Ok(LeafIndex::new(1)));
+        let root = tree.parent(tree.root()).unwrap().unwrap();
+        assert_eq!(root.unmerged_leaves, [1, 3].map(LeafIndex::new));
+        let other = tree.parent(NodeIndex::new(5).unwrap()).unwrap().unwrap();
+        assert_eq!(other.unmerged_leaves, [LeafIndex::new(3)]);
+    }
 }
