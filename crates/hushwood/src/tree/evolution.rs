@@ -170,10 +170,15 @@ fn add_unmerged(subtree: &mut Subtree, new: &[LeafIndex]) -> Result<(), Error> {
     let parent = Arc::make_mut(shared);
     // RFC 9420 §12.1.1, C243: a new leaf is unmerged at every non-blank parent above it.
     if let Some(node) = &mut parent.node {
-        let mut unmerged = node.unmerged_leaves()?;
-        unmerged.extend(new);
-        unmerged.sort_unstable();
-        *node = node.with_unmerged_leaves(unmerged)?;
+        *node = match new {
+            [leaf] => node.with_unmerged_leaf(*leaf)?,
+            _ => {
+                let mut unmerged = node.unmerged_leaves()?;
+                unmerged.extend(new);
+                unmerged.sort_unstable();
+                node.with_unmerged_leaves(unmerged)?
+            }
+        };
     }
     let (new_left, new_right) = split_at_parent(new, parent.at);
     let (left, right) = parent.below.here()?;
