@@ -237,11 +237,11 @@ impl HushwoodMember {
         self.restart(group)
     }
 
-    fn created(change: EpochChange) -> Created {
-        Created {
-            welcomes: change.welcomes.into_iter().map(|welcome| welcome.message).collect(),
-            tree: change.ratchet_tree,
-        }
+    /// What those get who join the group that has just grown out of another.
+    fn created(&self, change: EpochChange, tree_in_welcome: bool) -> Result<Created, PeerError> {
+        let tree =
+            if tree_in_welcome { None } else { Some(self.group()?.ratchet_tree().map_err(failed("tree"))?) };
+        Ok(Created { welcomes: change.welcomes.into_iter().map(|welcome| welcome.message).collect(), tree })
     }
 
     fn successor(
@@ -357,7 +357,10 @@ impl Member for HushwoodMember {
             drop(pending);
             hushwood::transition::Persist::persist(&mut copy, &writes).map_err(failed("apply"))?;
             let welcomes = outbox(&copy, group)?;
-            Ok((staged.id, staged.outgoing.message, welcomes, staged.change.ratchet_tree))
+            let beside = !options.tree_in_welcome && !welcomes.is_empty();
+            let tree =
+                beside.then(|| group.ratchet_tree_after(&staged.id)).transpose().map_err(failed("tree"))?;
+            Ok((staged.id, staged.outgoing.message, welcomes, tree))
         })?;
         self.pending = Some(id);
         Ok(Committed { commit, welcomes, tree })
@@ -496,7 +499,7 @@ impl Member for HushwoodMember {
         self.signer = signer;
         self.settings.suite = suite;
         self.succeed(group)?;
-        Ok(Self::created(change))
+        self.created(change, tree_in_welcome)
     }
 
     fn reinit_join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<(), PeerError> {
@@ -520,7 +523,7 @@ impl Member for HushwoodMember {
             self.group()?.branch(successor, &self.signer, now(), &mut random()).map_err(failed("branch"))?;
         let (group, change) = step.commit(&mut self.store).map_err(failed("branch"))?;
         self.succeed(group)?;
-        Ok(Self::created(change))
+        self.created(change, tree_in_welcome)
     }
 
     fn branch_join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<(), PeerError> {

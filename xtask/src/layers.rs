@@ -9,8 +9,9 @@ use crate::sources::{Sources, Use};
 /// that no other layer names. A file belongs to the longest name that fits.
 ///
 /// The wire structures come one by one, in the order that they contain one another; then behaviour.
-const ORDER: [(&str, &[&str]); 28] = [
+const ORDER: [(&str, &[&str]); 29] = [
     ("error", &["error/"]),
+    ("parallel", &["parallel.rs"]),
     ("version", &["version.rs"]),
     ("unverified", &["unverified.rs"]),
     ("policy", &["policy.rs"]),

@@ -5,23 +5,27 @@ use hushwood_crypto::dhkem::DiffieHellman;
 use hushwood_crypto::{CryptoError, Secret};
 
 /// A Diffie-Hellman group of AWS-LC.
-pub(crate) struct Ecdh(&'static Algorithm);
+pub(crate) struct Ecdh {
+    algorithm: &'static Algorithm,
+    /// Whether all bytes of the right length are a point.
+    complete: bool,
+}
 
-pub(crate) static X25519: Ecdh = Ecdh(&agreement::X25519);
-pub(crate) static P256: Ecdh = Ecdh(&agreement::ECDH_P256);
-pub(crate) static P384: Ecdh = Ecdh(&agreement::ECDH_P384);
-pub(crate) static P521: Ecdh = Ecdh(&agreement::ECDH_P521);
+pub(crate) static X25519: Ecdh = Ecdh { algorithm: &agreement::X25519, complete: true };
+pub(crate) static P256: Ecdh = Ecdh { algorithm: &agreement::ECDH_P256, complete: false };
+pub(crate) static P384: Ecdh = Ecdh { algorithm: &agreement::ECDH_P384, complete: false };
+pub(crate) static P521: Ecdh = Ecdh { algorithm: &agreement::ECDH_P521, complete: false };
 
 impl Ecdh {
-    /// For NIST curves this also computes the public key.
+    /// This also computes the public key.
     pub(crate) fn private_key(&self, private: &[u8]) -> Result<PrivateKey, CryptoError> {
-        PrivateKey::from_private_key(self.0, private).map_err(|_| CryptoError::PrivateKey)
+        PrivateKey::from_private_key(self.algorithm, private).map_err(|_| CryptoError::PrivateKey)
     }
 
     /// The library would also take other encodings, such as X.509; those have other lengths, and have
     /// been refused before.
     fn parse(&self, public: &[u8]) -> Result<ParsedPublicKey, CryptoError> {
-        UnparsedPublicKey::new(self.0, public).try_into().map_err(|_| CryptoError::PublicKey)
+        UnparsedPublicKey::new(self.algorithm, public).try_into().map_err(|_| CryptoError::PublicKey)
     }
 }
 
@@ -38,7 +42,19 @@ impl DiffieHellman for Ecdh {
         })
     }
 
+    fn exchange(&self, private: &[u8], public: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+        let private = self.private_key(private)?;
+        let own = private.compute_public_key().map_err(|_| CryptoError::Provider)?;
+        let shared = agree(&private, self.parse(public)?, CryptoError::PublicKey, |shared| {
+            Ok(Secret::copy_of(shared))
+        })?;
+        Ok((own.as_ref().to_vec(), shared))
+    }
+
     fn check_point(&self, public: &[u8]) -> Result<(), CryptoError> {
-        self.parse(public).map(|_| ())
+        match self.complete {
+            true => Ok(()),
+            false => self.parse(public).map(drop),
+        }
     }
 }

@@ -125,8 +125,10 @@ pub(crate) fn write_joiners_files(
     if !places.is_empty() {
         report = report.fact("welcomes", places);
     }
-    if let Some(tree) = &change.ratchet_tree {
-        let place = folder.write(&name.file(ended, "tree"), tree)?.display().to_string();
+    let room = Room::open(&session.home, name)?;
+    if !change.added.is_empty() && !room.group.policy().ratchet_tree_extension {
+        let tree = room.group.ratchet_tree()?;
+        let place = folder.write(&name.file(ended, "tree"), &tree)?.display().to_string();
         report = report.line(format!("wrote {place}: those who join need it too")).fact("tree", place);
     }
     acknowledge(session, name, &change.welcomes)?;

@@ -23,6 +23,14 @@ pub trait DiffieHellman: Send + Sync {
     /// # Errors
     /// [`CryptoError::PrivateKey`]; [`CryptoError::PublicKey`] for a point that is not on the curve.
     fn agree(&self, private: &[u8], public: &[u8]) -> Result<Secret, CryptoError>;
+    /// [`public_key`](Self::public_key) and [`agree`](Self::agree) with the same private key, for those who can
+    /// do both for less than each.
+    ///
+    /// # Errors
+    /// Those of both.
+    fn exchange(&self, private: &[u8], public: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+        Ok((self.public_key(private)?, self.agree(private, public)?))
+    }
     /// Refuses points that are not on the curve. Every input is a point on X25519 and X448.
     ///
     /// # Errors
@@ -82,15 +90,15 @@ impl Dhkem {
         self.derive_key_pair(random.secret(self.private_key_length())?.expose())
     }
 
-    /// `DH(skX, pkY)`, for keys whose form has been checked.
-    fn agree(&self, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError> {
-        let dh = self.arithmetic.agree(private.expose(), public)?;
+    /// `pk(skX)` and `DH(skX, pkY)`, for keys whose form has been checked.
+    fn exchange(&self, private: &Secret, public: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+        let (own, dh) = self.arithmetic.exchange(private.expose(), public)?;
         // RFC 9180 §7.1.4, C034: a shared secret of zero aborts. (The NIST curves have no point that
         // would give the identity.)
         if self.group.is_montgomery() && ct_eq(dh.expose(), Secret::zero(dh.len()).expose()) {
             return Err(CryptoError::PublicKey);
         }
-        Ok(dh)
+        Ok((own, dh))
     }
 
     fn extract_and_expand(&self, dh: &Secret, enc: &[u8], pk_rm: &[u8]) -> Result<Secret, CryptoError> {
@@ -152,17 +160,26 @@ impl Kem for Dhkem {
 
     fn encap(&self, key: &HpkePublicKey, random: &mut dyn Random) -> Result<(Secret, Vec<u8>), CryptoError> {
         self.group.check_form(&key.0)?;
-        let (ephemeral, HpkePublicKey(enc)) = self.generate_key_pair(random)?;
-        let dh = self.agree(&ephemeral.0, &key.0)?;
+        let ikm = random.secret(self.private_key_length())?;
+        let ephemeral = match self.group.is_montgomery() {
+            true => self.derive(ikm.expose(), b"sk", b"")?,
+            false => self.derive_by_rejection(ikm.expose())?.0,
+        };
+        let (enc, dh) = self.exchange(&ephemeral, &key.0)?;
         Ok((self.extract_and_expand(&dh, &enc, &key.0)?, enc))
     }
 
     fn decap(&self, encapsulation: &[u8], key: &HpkePrivateKey) -> Result<Secret, CryptoError> {
-        let pk_rm = self.public_key(key)?;
+        if key.0.len() != self.private_key_length() {
+            return Err(CryptoError::PrivateKey);
+        }
         // C034, C169: an encapsulation that is not allowed is no other error than a bad ciphertext.
         self.group.check_form(encapsulation).map_err(|_| CryptoError::Open)?;
-        let dh = self.agree(&key.0, encapsulation).map_err(|_| CryptoError::Open)?;
-        self.extract_and_expand(&dh, encapsulation, &pk_rm.0)
+        let (pk_rm, dh) = self.exchange(&key.0, encapsulation).map_err(|error| match error {
+            CryptoError::PublicKey => CryptoError::Open,
+            other => other,
+        })?;
+        self.extract_and_expand(&dh, encapsulation, &pk_rm)
     }
 
     fn public_key(&self, key: &HpkePrivateKey) -> Result<HpkePublicKey, CryptoError> {

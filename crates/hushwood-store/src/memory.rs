@@ -1,6 +1,6 @@
 //! A store that lives as long as the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -25,7 +25,7 @@ type Shared = Arc<RwLock<BTreeMap<InstanceId, Instance>>>;
 #[derive(Default)]
 struct Instance {
     version: u64,
-    records: BTreeMap<RecordKey, Secret>,
+    records: BTreeMap<RecordKind, HashMap<Vec<u8>, Secret>>,
 }
 
 impl MemoryStore {
@@ -41,9 +41,12 @@ impl MemoryStore {
     /// state use the same keys twice.
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        let copy = |instance: &Instance| Instance {
-            version: instance.version,
-            records: instance.records.iter().map(|(key, value)| (key.clone(), value.duplicate())).collect(),
+        let copy = |instance: &Instance| {
+            let rows = |rows: &HashMap<Vec<u8>, Secret>| {
+                rows.iter().map(|(id, value)| (id.clone(), value.duplicate())).collect()
+            };
+            let records = instance.records.iter().map(|(kind, of_kind)| (*kind, rows(of_kind))).collect();
+            Instance { version: instance.version, records }
         };
         let instances = self.read();
         let copies = instances.iter().map(|(id, instance)| (*id, copy(instance)));
@@ -70,9 +73,10 @@ impl Persist for MemoryStore {
         }
         for (key, write) in writes.writes() {
             let records = &mut instances.entry(key.instance).or_default().records;
+            let rows = records.entry(key.kind).or_default();
             match write {
-                Write::Put(value) => records.insert(key.clone(), value.duplicate()),
-                Write::Erase => records.remove(key),
+                Write::Put(value) => rows.insert(key.id.clone(), value.duplicate()),
+                Write::Erase => rows.remove(&key.id),
             };
         }
         for (id, precondition) in writes.preconditions() {
@@ -89,18 +93,17 @@ impl Records for MemoryStore {
 
     fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
         let instances = self.read();
-        let instance = instances.get(&key.instance);
-        Ok(instance.and_then(|instance| instance.records.get(key)).map(Secret::duplicate))
+        let rows = instances.get(&key.instance).and_then(|instance| instance.records.get(&key.kind));
+        Ok(rows.and_then(|rows| rows.get(&key.id)).map(Secret::duplicate))
     }
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         let instances = self.read();
-        let Some(found) = instances.get(&instance) else { return Ok(Vec::new()) };
-        let rows = found.records.range(RecordKey::new(instance, kind, Vec::new())..);
-        Ok(rows
-            .take_while(|(key, _)| key.kind == kind)
-            .map(|(key, value)| (key.id.clone(), value.duplicate()))
-            .collect())
+        let rows = instances.get(&instance).and_then(|instance| instance.records.get(&kind));
+        let rows = rows.into_iter().flatten().map(|(id, value)| (id.clone(), value.duplicate()));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(rows)
     }
 
     fn reader(&self) -> Result<Reader, StoreReadError> {

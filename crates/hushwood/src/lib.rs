@@ -66,6 +66,7 @@ pub mod framing;
 mod grease;
 pub mod group;
 pub mod key_package;
+mod parallel;
 pub mod policy;
 pub mod proposal;
 pub mod public_group;

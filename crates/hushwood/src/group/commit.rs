@@ -297,11 +297,6 @@ impl Group {
             for welcome in welcomes(&public, join, &info, joining, random)? {
                 sealed.push(encode(&MlsMessage::Welcome(welcome))?);
             }
-            if !self.policy.ratchet_tree_extension {
-                let mut tree = hushwood_codec::Writer::new();
-                public.tree.encode(&mut tree)?;
-                change.ratchet_tree = Some(tree.finish()?);
-            }
         }
         let update_path = match &message.content().content {
             Content::Commit(commit) => commit.path.clone(),

@@ -274,9 +274,15 @@ impl Group {
     /// # Errors
     /// [`ApiMisuse::TooLong`]; [`Error::StoreRead`].
     pub fn ratchet_tree(&self) -> Result<Vec<u8>, Error> {
-        let mut writer = hushwood_codec::Writer::new();
-        self.public.tree.encode(&mut writer)?;
-        Ok(writer.finish()?)
+        self.public.tree.to_extension()
+    }
+
+    /// As [`ratchet_tree`](Self::ratchet_tree), of the epoch that a staged commit of ours leads to.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchRecord`]; as [`ratchet_tree`](Self::ratchet_tree).
+    pub fn ratchet_tree_after(&self, id: &CommitId) -> Result<Vec<u8>, Error> {
+        self.staged.get(id).ok_or(ApiMisuse::NoSuchRecord)?.public.tree.to_extension()
     }
 
     /// A GroupInfo of this epoch as an MLSMessage (RFC 9420 §12.4.3), signed by us.

@@ -23,7 +23,7 @@ pub(crate) fn record(capacity: usize, write: impl FnOnce(&mut Writer)) -> Result
 
 /// Encodes a record that holds one value, without secrets.
 pub(crate) fn public_record(value: &impl Encode) -> Result<Secret, Error> {
-    record(256, |writer| value.encode(writer))
+    record(480, |writer| value.encode(writer))
 }
 
 /// Reads a record back.

@@ -44,10 +44,9 @@ pub struct EpochChange {
     /// What the group has come to.
     pub status: Status,
     /// Our own commit only: the Welcomes to be sent to those who join, now that the commit is accepted
-    /// (C403).
+    /// (C403). If the policy leaves the tree out of them, those who join need
+    /// [`Group::ratchet_tree`] too.
     pub welcomes: Vec<Outgoing>,
-    /// Our own commit only: the tree for those who join, if it is not in the Welcome.
-    pub ratchet_tree: Option<Vec<u8>>,
 }
 
 impl EpochChange {
@@ -64,7 +63,6 @@ impl EpochChange {
             extensions_changed: false,
             status: Status::Active,
             welcomes: Vec::new(),
-            ratchet_tree: None,
         }
     }
 }
@@ -113,7 +111,6 @@ wire_struct! {
         status: StatusRecord,
         extensions_changed: u8,
         welcomes: Vec<Vec<u8>>,
-        ratchet_tree: Option<Vec<u8>>,
     }
 }
 
@@ -153,7 +150,6 @@ impl OwnCommit {
             status: StatusRecord::of(&self.change.status),
             extensions_changed: u8::from(self.change.extensions_changed),
             welcomes: self.welcomes.clone(),
-            ratchet_tree: self.change.ratchet_tree.clone(),
         };
         let public = public.to_bytes()?;
         let secrets = self.member.state.secrets.to_record()?;
@@ -207,7 +203,6 @@ impl OwnCommit {
         change.own = true;
         change.status = public.status.into();
         change.extensions_changed = public.extensions_changed != 0;
-        change.ratchet_tree = public.ratchet_tree;
         let path = public.path;
         let public_state =
             PublicState::new(context, applied.tree, confirmation_tag, interim_transcript_hash)?;

@@ -10,6 +10,7 @@ use crate::error::{Error, NotNow, StoreReadError};
 use crate::group::change::Draft;
 use crate::group::record::{public_record, read_value};
 use crate::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
+use crate::tree::records::Recorded;
 use crate::tree::{KeyKind, NodeIndex, NodeRecord, RatchetTree, TreeSource};
 
 wire_struct! {
@@ -34,40 +35,41 @@ impl Draft {
         }
         // First what is gone, then what has come: a key may have moved from one node to another.
         for &node in &changed {
-            self.erase_keys(old, node)?;
-            if node == new.root() || new.node_record(node)?.is_none() {
+            if let Some(gone) = old.recorded(node)? {
+                self.erase_keys(old, &gone)?;
+            }
+            if node == new.root() || new.recorded(node)?.is_none() {
                 self.erase(RecordKind::TreeNode, node_id(node));
             }
         }
         for &node in &changed {
-            self.put_node(new, node)?;
+            if let Some(come) = new.recorded(node)? {
+                self.put_node(new, &come)?;
+            }
         }
         self.put_summary(new)
     }
 
     /// Rows for a whole tree.
     pub(super) fn whole_tree(&mut self, tree: &RatchetTree) -> Result<(), Error> {
-        for node in tree.record_indices()? {
-            self.put_node(tree, node)?;
-        }
+        tree.each_recorded(&mut |node| self.put_node(tree, &node))?;
         self.put_summary(tree)
     }
 
-    fn put_node(&mut self, tree: &RatchetTree, node: NodeIndex) -> Result<(), Error> {
-        if node != tree.root()
-            && let Some(record) = tree.node_record(node)?
-        {
-            self.put(RecordKind::TreeNode, node_id(node), public_record(&record)?);
+    fn put_node(&mut self, tree: &RatchetTree, node: &Recorded<'_>) -> Result<(), Error> {
+        let at = node.at();
+        if at != tree.root() {
+            self.put(RecordKind::TreeNode, node_id(at), public_record(node)?);
         }
-        for id in key_ids(tree, node)? {
-            self.put(RecordKind::TreeKey, id, public_record(&node.number())?);
+        for (kind, key) in node.keys()? {
+            self.put(RecordKind::TreeKey, key_id(tree.suite(), kind, key), public_record(&at.number())?);
         }
         Ok(())
     }
 
-    fn erase_keys(&mut self, tree: &RatchetTree, node: NodeIndex) -> Result<(), Error> {
-        for id in key_ids(tree, node)? {
-            self.erase(RecordKind::TreeKey, id);
+    fn erase_keys(&mut self, tree: &RatchetTree, node: &Recorded<'_>) -> Result<(), Error> {
+        for (kind, key) in node.keys()? {
+            self.erase(RecordKind::TreeKey, key_id(tree.suite(), kind, key));
         }
         Ok(())
     }
@@ -145,20 +147,4 @@ fn key_id(suite: &dyn CipherSuite, kind: KeyKind, key: &[u8]) -> Vec<u8> {
     };
     let hash = suite.hash().hash(&[&[kind], key]);
     hash.as_bytes().iter().take(16).copied().collect()
-}
-
-/// The ids of the rows of the keys that stand at a node.
-fn key_ids(tree: &RatchetTree, node: NodeIndex) -> Result<Vec<Vec<u8>>, Error> {
-    let id = |kind, key: &[u8]| key_id(tree.suite(), kind, key);
-    let Some(leaf) = node.leaf() else {
-        let key = tree.encryption_key(node)?;
-        return Ok(key.iter().map(|key| id(KeyKind::Encryption, key.as_ref())).collect());
-    };
-    Ok(match tree.leaf(leaf)? {
-        None => Vec::new(),
-        Some(leaf) => vec![
-            id(KeyKind::Encryption, leaf.encryption_key.as_ref()),
-            id(KeyKind::Signature, leaf.signature_key.as_ref()),
-        ],
-    })
 }

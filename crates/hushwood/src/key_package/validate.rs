@@ -9,6 +9,7 @@ use crate::extension::ExtensionType;
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::key_package::KeyPackage;
 use crate::key_package::private::is_last_resort;
+use crate::parallel::map_runs;
 use crate::policy::{Policy, Timestamp};
 use crate::tree::leaf_node_validation::signed_content;
 use crate::tree::{LeafChecks, LeafNodeSource, LeafPlace};
@@ -170,7 +171,9 @@ impl KeyPackageChecks<'_> {
     ) -> Result<(), Error> {
         // Few enough that what is signed does not pile up, enough to gain from being together.
         const TOGETHER: usize = 512;
-        for key_packages in key_packages.chunks(TOGETHER) {
+        /// For fewer than this no thread is woken.
+        const FEW: usize = 16;
+        map_runs(key_packages, (FEW, TOGETHER), (self.0.suite, random), |key_packages, random| {
             let signed = key_packages.iter().map(|key_package| {
                 let leaf = signed_content(&key_package.leaf_node, LeafPlace::KeyPackage)?;
                 Ok((leaf, key_package_content(key_package)?))
@@ -184,13 +187,15 @@ impl KeyPackageChecks<'_> {
                 ]
             });
             let items: Vec<BatchItem<'_>> = items.collect();
-            let Err(bad) = self.0.suite.signature().verify_batch(&items, random) else { continue };
+            let Err(bad) = self.0.suite.signature().verify_batch(&items, random) else {
+                return Ok(Vec::<()>::new());
+            };
             if let Some(key_package) = key_packages.get(bad / 2) {
                 self.signatures(key_package)?;
             }
             // A batch that refuses what the single check accepts would let members disagree.
-            return Err(CryptoError::Provider.into());
-        }
+            Err(CryptoError::Provider.into())
+        })?;
         Ok(())
     }
 }

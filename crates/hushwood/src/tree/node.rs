@@ -47,8 +47,8 @@ pub enum Node {
 impl Encode for Node {
     fn encode(&self, writer: &mut Writer) {
         match self {
-            Self::Leaf(leaf) => writer.raw(&[1]).value(leaf),
-            Self::Parent(parent) => writer.raw(&[2]).value(parent),
+            Self::Leaf(leaf) => writer.raw(&[LEAF]).value(leaf),
+            Self::Parent(parent) => writer.raw(&[PARENT]).value(parent),
         };
     }
 }
@@ -56,8 +56,8 @@ impl Encode for Node {
 impl Decode for Node {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match u8::decode(reader.field("Node.node_type"))? {
-            1 => LeafNode::decode(reader).map(Self::Leaf),
-            2 => ParentNode::decode(reader).map(Self::Parent),
+            LEAF => LeafNode::decode(reader).map(Self::Leaf),
+            PARENT => ParentNode::decode(reader).map(Self::Parent),
             // C018: no other node type is known.
             other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
@@ -65,3 +65,8 @@ impl Decode for Node {
 }
 
 impl Element for Node {}
+
+/// The `NodeType` of leaves.
+pub(crate) const LEAF: u8 = 1;
+/// The `NodeType` of parents.
+pub(crate) const PARENT: u8 = 2;

@@ -15,6 +15,11 @@ use crate::tree::{LeafIndex, LeafNode, ParentNode};
 pub(crate) struct PackedLeaf(Box<[u8]>);
 
 impl PackedLeaf {
+    /// From an encoding that was read as a leaf.
+    pub(crate) fn from_wire(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// # Errors
     /// [`ApiMisuse::TooLong`](crate::error::ApiMisuse::TooLong) for a leaf that has no encoding.
     pub(crate) fn new(leaf: &LeafNode) -> Result<Self, Error> {
@@ -30,8 +35,14 @@ impl PackedLeaf {
     }
 
     pub(crate) fn encryption_key(&self) -> Result<&[u8], Error> {
+        Ok(self.keys()?.0)
+    }
+
+    /// The encryption key and the signature key.
+    pub(crate) fn keys(&self) -> Result<(&[u8], &[u8]), Error> {
         let mut reader = reader(&self.0)?;
-        reader.opaque().map_err(|_| DAMAGED)
+        let mut field = || reader.opaque().map_err(|_| DAMAGED);
+        Ok((field()?, field()?))
     }
 }
 
@@ -40,6 +51,11 @@ impl PackedLeaf {
 pub(crate) struct PackedParent(Box<[u8]>);
 
 impl PackedParent {
+    /// From an encoding that was read as a parent.
+    pub(crate) fn from_wire(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
     /// # Errors
     /// [`ApiMisuse::TooLong`](crate::error::ApiMisuse::TooLong) for a parent that has no encoding.
     pub(crate) fn new(parent: &ParentNode) -> Result<Self, Error> {

@@ -9,9 +9,10 @@ use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey};
 
 use crate::error::{Error, Violation};
+use crate::parallel::join;
 use crate::tree::packed::ParentView;
 use crate::tree::subtree::{Parent, Subtree};
-use crate::tree::tree_hash::{OriginalHashes, split_at_parent};
+use crate::tree::tree_hash::{MANY, OriginalHashes, split_at_parent};
 use crate::tree::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, PathStep, RatchetTree};
 
 /// The hash of `ParentHashInput` (RFC 9420 §7.9, C146).
@@ -66,8 +67,18 @@ impl RatchetTree {
     fn verify_below(&self, subtree: &Subtree, hashes: &mut OriginalHashes<'_>) -> Result<(), Error> {
         let Subtree::Parent(parent) = subtree else { return Ok(()) };
         let (left, right) = parent.children()?;
-        self.verify_below(left, hashes)?;
-        self.verify_below(right, hashes)?;
+        if parent.members > MANY {
+            let verify = |subtree| {
+                let mut hashes = OriginalHashes::new(self.suite);
+                self.verify_below(subtree, &mut hashes).map(|()| hashes)
+            };
+            let (left, right) = join(true, || verify(left), || verify(right));
+            hashes.extend(left?);
+            hashes.extend(right?);
+        } else {
+            self.verify_below(left, hashes)?;
+            self.verify_below(right, hashes)?;
+        }
         let Some(node) = &parent.node else { return Ok(()) };
         let node = node.view()?;
         // RFC 9420 §7.9.2, C148, C334: there is exactly one descendant for which this parent is valid. By

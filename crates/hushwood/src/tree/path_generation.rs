@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use hushwood_crypto::hpke::HpkeInfo;
-use hushwood_crypto::{HpkePublicKey, Random, Signer};
+use hushwood_crypto::{CryptoError, HpkePublicKey, Random, Signer};
 
 use crate::error::{Error, Violation};
+use crate::parallel::map_runs;
 use crate::policy::Policy;
 use crate::schedule::CommitSecret;
 use crate::tree::path_secret::{KeyPair, PathSecret};
@@ -119,23 +120,36 @@ impl NewPath {
         added: &BTreeSet<LeafIndex>,
         random: &mut dyn Random,
     ) -> Result<UpdatePath, Error> {
-        let info = HpkeInfo::new(tree.suite(), PATH_LABEL, group_context)?;
-        let mut nodes = Vec::with_capacity(self.steps.len());
-        for NewStep { step, secret, keys } in &self.steps {
-            let mut encrypted_path_secret = Vec::new();
+        let suite = tree.suite();
+        let info = HpkeInfo::new(suite, PATH_LABEL, group_context)?;
+        let mut recipients = Vec::new();
+        for (number, NewStep { step, secret, .. }) in self.steps.iter().enumerate() {
             // C132: members that the commit adds get their path secret in the Welcome.
             for recipient in tree.resolution_without(step.copath_child, added)? {
                 let key = tree.encryption_key(recipient)?;
                 let key = key.ok_or(Error::Bug("a resolution has a blank node"))?;
-                encrypted_path_secret.push(match info.seal(&key, secret.secret().expose(), random) {
-                    Err(hushwood_crypto::CryptoError::PublicKey) => {
-                        return Err(Violation::HpkePublicKey.into());
-                    }
-                    sealed => sealed?,
-                });
+                recipients.push((number, key, secret));
             }
-            nodes.push(UpdatePathNode { encryption_key: keys.public.clone(), encrypted_path_secret });
         }
+        let sealed = map_runs(&recipients, FEW_SEALS, (suite, random), |run, random| {
+            let seal = |(step, key, secret): &(usize, HpkePublicKey, &PathSecret)| match info.seal(
+                key,
+                secret.secret().expose(),
+                random,
+            ) {
+                Err(CryptoError::PublicKey) => Err(Violation::HpkePublicKey.into()),
+                sealed => Ok((*step, sealed?)),
+            };
+            run.iter().map(seal).collect::<Result<Vec<_>, Error>>()
+        })?;
+        let mut sealed = sealed.into_iter().peekable();
+        let nodes = self.steps.iter().enumerate().map(|(number, NewStep { keys, .. })| UpdatePathNode {
+            encryption_key: keys.public.clone(),
+            encrypted_path_secret: std::iter::from_fn(|| sealed.next_if(|(step, _)| *step == number))
+                .map(|(_, ciphertext)| ciphertext)
+                .collect(),
+        });
+        let nodes = nodes.collect();
         Ok(UpdatePath { leaf_node: self.leaf_node.clone(), nodes })
     }
 
@@ -181,6 +195,9 @@ impl NewPath {
 
 /// The label of path secrets' encryption (RFC 9420 §7.6).
 pub(crate) const PATH_LABEL: &str = "UpdatePathNode";
+
+/// How many encryptions a thread is woken for, at least and at most.
+pub(crate) const FEW_SEALS: (usize, usize) = (4, usize::MAX);
 
 #[cfg(test)]
 mod tests {

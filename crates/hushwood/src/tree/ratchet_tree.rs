@@ -16,7 +16,7 @@ use crate::proposal::ProposalType;
 use crate::tree::capability_counts::CapabilityCounts;
 use crate::tree::key_index::KeyIndex;
 use crate::tree::packed::PackedLeaf;
-use crate::tree::subtree::{Leaves, Subtree};
+use crate::tree::subtree::{Leaf, Leaves, Subtree};
 use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode};
 
 /// The public state of a ratchet tree.
@@ -148,6 +148,12 @@ impl RatchetTree {
             Ok((leaf.index, leaf.node.unpack()?))
         });
         unread.into_iter().map(Err).chain(members)
+    }
+
+    /// The members from left to right, as they are kept.
+    pub(crate) fn packed_members(&self) -> Result<Vec<&Leaf>, Error> {
+        self.load()?;
+        Leaves::new(&self.root).collect()
     }
 
     /// The hash of the whole tree: `GroupContext.tree_hash` (RFC 9420 §7.8).

@@ -10,8 +10,11 @@ use hushwood_codec::{Decode, Encode, Writer, wire_struct};
 use hushwood_crypto::Digest;
 
 use crate::error::{Error, StoreReadError};
+use crate::tree::node::{LEAF, PARENT};
 use crate::tree::packed::OWN_BYTES;
+use crate::tree::stored::KeyKind;
 use crate::tree::subtree::Subtree;
+use crate::tree::tree_hash::tree_hash;
 use crate::tree::{LeafNode, Node, NodeIndex, ParentNode, RatchetTree};
 
 wire_struct! {
@@ -81,20 +84,34 @@ impl RatchetTree {
     /// # Errors
     /// As [`tree_hash`](Self::tree_hash).
     pub fn node_record(&self, index: NodeIndex) -> Result<Option<NodeRecord>, Error> {
-        let Some(subtree) = self.root.find(index)?.filter(|subtree| subtree.at() == index) else {
-            return Ok(None);
-        };
-        let (node, hashes) = match subtree {
-            Subtree::Blank(..) => (None, self.node_hash(index)?.as_bytes().to_vec()),
-            Subtree::Leaf(leaf) => (Some(Node::Leaf(leaf.node.unpack()?)), Vec::new()),
-            Subtree::Parent(parent) => {
+        let recorded = self.recorded(index)?;
+        recorded.map(|node| Ok(NodeRecord::from_bytes(&node.to_bytes()?)?)).transpose()
+    }
+
+    /// A node as it is stored, where it has a record.
+    pub(crate) fn recorded(&self, index: NodeIndex) -> Result<Option<Recorded<'_>>, Error> {
+        let found = self.root.find(index)?.filter(|subtree| subtree.at() == index);
+        found.map(|subtree| Recorded::new(self, subtree)).transpose()
+    }
+
+    /// Hands all nodes that have a record to `each`, from top to bottom.
+    ///
+    /// # Errors
+    /// Those of `each`; [`Error::StoreRead`] for a tree that is read from a store.
+    pub(crate) fn each_recorded(
+        &self,
+        each: &mut dyn FnMut(Recorded<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.load()?;
+        let mut stack = vec![&self.root];
+        while let Some(subtree) = stack.pop() {
+            each(Recorded::new(self, subtree)?)?;
+            if let Subtree::Parent(parent) = subtree {
                 let (left, right) = parent.children()?;
-                let hashes = (self.node_hash(left.at())?, self.node_hash(right.at())?);
-                let node = parent.node.as_ref().map(|node| node.unpack()).transpose()?;
-                (node.map(Node::Parent), [hashes.0.as_bytes(), hashes.1.as_bytes()].concat())
+                stack.extend([right, left]);
             }
-        };
-        Ok(Some(NodeRecord { members: subtree.members(), node: node.to_bytes()?, hashes }))
+        }
+        Ok(())
     }
 
     /// The counts over the members' capabilities, as a store keeps them beside the nodes.
@@ -116,6 +133,66 @@ impl RatchetTree {
         let mut indices = BTreeSet::new();
         record_indices(&self.root, &mut indices)?;
         Ok(indices.into_iter())
+    }
+}
+
+/// A node on its way into a record. Its encoding is that of its [`NodeRecord`], without copies in between.
+pub(crate) struct Recorded<'t> {
+    subtree: &'t Subtree,
+    /// As in the record.
+    hashes: [Option<Digest>; 2],
+}
+
+impl<'t> Recorded<'t> {
+    fn new(tree: &RatchetTree, subtree: &'t Subtree) -> Result<Self, Error> {
+        let hash = |subtree| Ok::<_, Error>(Some(tree_hash(tree.suite, subtree)?));
+        let hashes = match subtree {
+            Subtree::Blank(..) => [hash(subtree)?, None],
+            Subtree::Leaf(_) => [None, None],
+            Subtree::Parent(parent) => {
+                let (left, right) = parent.children()?;
+                [hash(left)?, hash(right)?]
+            }
+        };
+        Ok(Self { subtree, hashes })
+    }
+
+    /// Where it is.
+    pub(crate) fn at(&self) -> NodeIndex {
+        self.subtree.at()
+    }
+
+    /// The public keys that stand there.
+    pub(crate) fn keys(&self) -> Result<impl Iterator<Item = (KeyKind, &'t [u8])> + use<'t>, Error> {
+        let keys = match self.subtree {
+            Subtree::Blank(..) => [None, None],
+            Subtree::Leaf(leaf) => {
+                let (encryption, signature) = leaf.node.keys()?;
+                [Some((KeyKind::Encryption, encryption)), Some((KeyKind::Signature, signature))]
+            }
+            Subtree::Parent(parent) => {
+                let key = parent.node.as_ref().map(|node| Ok::<_, Error>(node.view()?.encryption_key));
+                [key.transpose()?.map(|key| (KeyKind::Encryption, key)), None]
+            }
+        };
+        Ok(keys.into_iter().flatten())
+    }
+}
+
+impl Encode for Recorded<'_> {
+    fn encode(&self, writer: &mut Writer) {
+        writer.value(&self.subtree.members());
+        match self.subtree {
+            Subtree::Blank(..) => writer.opaque(&[0]),
+            Subtree::Leaf(leaf) => writer.opaque_parts(&[&[1, LEAF], leaf.node.bytes()]),
+            Subtree::Parent(parent) => match &parent.node {
+                Some(node) => writer.opaque_parts(&[&[1, PARENT], node.bytes()]),
+                None => writer.opaque(&[0]),
+            },
+        };
+        let [left, right] =
+            self.hashes.each_ref().map(|hash| hash.as_ref().map_or(&[][..], Digest::as_bytes));
+        writer.opaque_parts(&[left, right]);
     }
 }
 

@@ -10,6 +10,8 @@ use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, Digest};
 
 use crate::error::Error;
+use crate::parallel::join;
+use crate::tree::node::{LEAF, PARENT};
 use crate::tree::packed::{PackedLeaf, PackedParent};
 use crate::tree::subtree::{Parent, Subtree};
 use crate::tree::{LeafIndex, NodeIndex};
@@ -22,11 +24,16 @@ pub(crate) fn tree_hash(suite: &dyn CipherSuite, subtree: &Subtree) -> Result<Di
         Subtree::Leaf(leaf) => leaf_hash(suite, leaf.index, Some(&leaf.node)),
         Subtree::Parent(parent) => parent.hash.get_or(|| {
             let (left, right) = parent.children()?;
-            let children = (tree_hash(suite, left)?, tree_hash(suite, right)?);
+            let many = parent.members > MANY;
+            let (left, right) = join(many, || tree_hash(suite, left), || tree_hash(suite, right));
+            let children = (left?, right?);
             parent_node_hash(suite, parent.node.as_ref().map(PackedParent::bytes), children)
         }),
     }
 }
+
+/// From how many members on the halves of a tree are worth a thread each.
+pub(crate) const MANY: u32 = 512;
 
 /// A hash that is computed when it is first asked for.
 #[derive(Clone)]
@@ -107,11 +114,6 @@ fn optional(value: Option<&[u8]>) -> (&'static [u8], &[u8]) {
     }
 }
 
-/// The `NodeType` of leaves.
-const LEAF: u8 = 1;
-/// The `NodeType` of parents.
-const PARENT: u8 = 2;
-
 /// The original tree hashes of RFC 9420 §7.9, of subtrees with some members left out.
 ///
 /// The hash of a subtree is kept for as long as the same members are left out of it: all who ask for a
@@ -124,6 +126,11 @@ pub(crate) struct OriginalHashes<'s> {
 impl<'s> OriginalHashes<'s> {
     pub(crate) fn new(suite: &'s dyn CipherSuite) -> Self {
         Self { suite, known: std::collections::HashMap::new() }
+    }
+
+    /// Takes in what is known of other subtrees.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.known.extend(other.known);
     }
 
     /// The tree hash of `subtree` after blanking the leaves in `removed` and taking them out of all lists

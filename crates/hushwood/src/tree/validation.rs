@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use hushwood_codec::{DecodeErrorKind, Reader, Writer};
+use hushwood_codec::{Decode, DecodeErrorKind, Encode, Reader, Writer};
 use hushwood_crypto::{CipherSuite, HpkePublicKey};
 
 use crate::error::{Error, NotNow, Violation};
@@ -31,17 +31,24 @@ impl RatchetTree {
     ) -> Result<Self, Error> {
         let mut reader = Reader::new(extension_data, policy.decode)?;
         let max_nodes = max_nodes(policy.max_members);
-        let mut nodes = NodeList::default();
-        reader.field("ratchet_tree").for_each(|reader, node| {
-            // C372: a blank is one byte on the wire; their number is limited before there are many.
-            if nodes.length >= max_nodes {
-                return Err(reader.error(DecodeErrorKind::TooManyElements));
+        let mut nodes = NodeList::new(suite);
+        reader.field("ratchet_tree").nested(|reader| {
+            while reader.remaining() > 0 {
+                // C372: a blank is one byte on the wire; their number is limited before there are many.
+                if nodes.length >= max_nodes {
+                    return Err(reader.error(DecodeErrorKind::TooManyElements));
+                }
+                let start = reader.position();
+                match Option::<Node>::decode(reader.field("ratchet_tree"))? {
+                    None => nodes.push_blank(),
+                    // What was accepted is encoded in one way only: these are the bytes to keep.
+                    Some(node) => nodes.push(&node, reader.consumed_since(start)),
+                }
             }
-            nodes.push(node);
             Ok(())
         })?;
         reader.finish()?;
-        Self::build(suite, nodes, policy.max_members)
+        Self::build(nodes, policy.max_members)
     }
 
     /// A tree from its nodes, as listed in the `ratchet_tree` extension (RFC 9420 §12.4.3.3).
@@ -58,12 +65,18 @@ impl RatchetTree {
         nodes: Vec<Option<Node>>,
         max_members: u32,
     ) -> Result<Self, Error> {
-        let mut list = NodeList::default();
-        nodes.into_iter().for_each(|node| list.push(node.map(Box::new)));
-        Self::build(suite, list, max_members)
+        let mut list = NodeList::new(suite);
+        for node in nodes {
+            let encoded = node.to_bytes()?;
+            match node {
+                None => list.push_blank(),
+                Some(node) => list.push(&node, &encoded),
+            }
+        }
+        Self::build(list, max_members)
     }
 
-    fn build(suite: &'static dyn CipherSuite, nodes: NodeList, max_members: u32) -> Result<Self, Error> {
+    fn build(mut nodes: NodeList, max_members: u32) -> Result<Self, Error> {
         // RFC 9420 §12.4.3.3, C371: the last node is not blank, so there is one.
         if nodes.ends_blank() {
             return Err(Violation::TreeShape.into());
@@ -78,10 +91,12 @@ impl RatchetTree {
         if leaves > MAX_LEAVES {
             return Err(NotNow::Limit.into());
         }
-        let mut builder = Builder { nodes, next: 0, tree: Self::empty(suite) };
-        let root = builder.subtree(NodeIndex::root(leaves))?;
-        let mut tree = builder.tree;
-        tree.root = root;
+        if let Some(refused) = nodes.refused {
+            return Err(refused);
+        }
+        let mut builder = Builder { nodes: nodes.nodes, next: 0 };
+        nodes.tree.root = builder.subtree(NodeIndex::root(leaves))?;
+        let tree = nodes.tree;
         if tree.member_count() > max_members {
             return Err(NotNow::Limit.into());
         }
@@ -108,6 +123,16 @@ impl RatchetTree {
             stack.extend([left, right]);
         }
         Ok(())
+    }
+
+    /// The `extension_data` of a `ratchet_tree` extension, as [`encode`](Self::encode) writes it.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::TooLong`](crate::error::ApiMisuse::TooLong); as [`encode`](Self::encode).
+    pub fn to_extension(&self) -> Result<Vec<u8>, Error> {
+        let mut writer = Writer::new();
+        self.encode(&mut writer)?;
+        Ok(writer.finish()?)
     }
 
     /// Writes `optional<Node> ratchet_tree<V>` (RFC 9420 §12.4.3.3), without blank nodes at the end (C370).
@@ -138,17 +163,65 @@ fn max_width_nodes(leaves: u32) -> usize {
 }
 
 /// Nodes in the order of the tree, without its blanks: of whatever size the blanks are, they take up nothing.
-#[derive(Default)]
 struct NodeList {
     /// The nodes that are not blank, with their places.
-    nodes: VecDeque<(usize, Box<Node>)>,
+    nodes: VecDeque<(usize, PackedNode)>,
     length: usize,
+    /// A tree without nodes, whose indexes have what has come.
+    tree: RatchetTree,
+    /// What is wrong with the first node that can't be in a tree.
+    refused: Option<Error>,
+}
+
+enum PackedNode {
+    Leaf(PackedLeaf),
+    Parent(PackedParent),
 }
 
 impl NodeList {
-    fn push(&mut self, node: Option<Box<Node>>) {
-        self.nodes.extend(node.map(|node| (self.length, node)));
+    fn new(suite: &'static dyn CipherSuite) -> Self {
+        Self { nodes: VecDeque::new(), length: 0, tree: RatchetTree::empty(suite), refused: None }
+    }
+
+    fn push_blank(&mut self) {
         self.length += 1;
+    }
+
+    /// Takes a node, given with its encoding as `optional<Node>`.
+    fn push(&mut self, node: &Node, encoded: &[u8]) {
+        // Presence and node type go before the node itself.
+        let (_, bytes) = encoded.split_at_checked(2).unwrap_or_default();
+        let packed = match node {
+            Node::Leaf(_) => PackedNode::Leaf(PackedLeaf::from_wire(bytes)),
+            Node::Parent(_) => PackedNode::Parent(PackedParent::from_wire(bytes)),
+        };
+        if self.refused.is_none() {
+            self.refused = self.index(node).err();
+        }
+        self.nodes.push_back((self.length, packed));
+        self.length += 1;
+    }
+
+    /// Indexes a node at the next place.
+    fn index(&mut self, node: &Node) -> Result<(), Error> {
+        let number = u32::try_from(self.length).ok();
+        let at = number.and_then(NodeIndex::new).ok_or(NotNow::Limit)?;
+        let tree = &mut self.tree;
+        match (node, at.leaf()) {
+            (Node::Leaf(leaf), Some(index)) => {
+                check_length(tree.suite, &leaf.encryption_key)?;
+                tree.keys.insert_encryption(&leaf.encryption_key, at, &tree.root)?;
+                tree.keys.insert_signature(&leaf.signature_key, index, &tree.root)?;
+                tree.capabilities.add(leaf);
+            }
+            (Node::Parent(parent), None) => {
+                check_length(tree.suite, &parent.encryption_key)?;
+                tree.keys.insert_encryption(&parent.encryption_key, at, &tree.root)?;
+            }
+            // RFC 9420 §12.4.3.3, C018, C373: even positions hold leaves, odd ones parents.
+            (Node::Leaf(_), None) | (Node::Parent(_), Some(_)) => return Err(Violation::TreeShape.into()),
+        }
+        tree.keys.check_unique()
     }
 
     fn ends_blank(&self) -> bool {
@@ -156,77 +229,60 @@ impl NodeList {
     }
 }
 
-/// Builds subtrees from a list of nodes, in its order, and indexes what it meets.
+/// Keys that are too short can be had for a few bytes each: they are refused before there are many.
+fn check_length(suite: &dyn CipherSuite, key: &HpkePublicKey) -> Result<(), Error> {
+    // RFC 9420 §5.1.1, C032: keys have the length of the suite's KEM.
+    match key.0.len() == suite.kem().public_key_length() {
+        true => Ok(()),
+        false => Err(Violation::HpkePublicKey.into()),
+    }
+}
+
+/// Builds subtrees from nodes in their order.
 struct Builder {
-    nodes: NodeList,
+    nodes: VecDeque<(usize, PackedNode)>,
     /// The place of the next node to be taken.
     next: usize,
-    tree: RatchetTree,
 }
 
 impl Builder {
     /// The subtree below `at`. Recursion is as deep as the tree is high.
     fn subtree(&mut self, at: NodeIndex) -> Result<Subtree, Error> {
         let end = self.next + (2 << at.level()) - 1;
-        if self.nodes.nodes.front().is_none_or(|(place, _)| *place >= end) {
+        if self.nodes.front().is_none_or(|(place, _)| *place >= end) {
             self.next = end;
             return Ok(Subtree::blank(at));
         }
-        let Some((left, right)) = at.children() else { return self.leaf(at) };
+        let Some((left, right)) = at.children() else {
+            return match self.take() {
+                Some(PackedNode::Leaf(leaf)) => {
+                    Subtree::leaf(at.first_leaf(), leaf).ok_or(Error::Bug("a leaf beyond the limit"))
+                }
+                Some(PackedNode::Parent(_)) => Err(Violation::TreeShape.into()),
+                None => Ok(Subtree::blank(at)),
+            };
+        };
         let left = self.subtree(left)?;
         let node = match self.take() {
+            Some(PackedNode::Parent(node)) => Some(node),
+            Some(PackedNode::Leaf(_)) => return Err(Violation::TreeShape.into()),
             None => None,
-            Some(Node::Parent(node)) => Some(node),
-            // RFC 9420 §12.4.3.3, C018, C373: odd positions hold parents.
-            Some(Node::Leaf(_)) => return Err(Violation::TreeShape.into()),
         };
-        if let Some(node) = &node {
-            self.check_length(&node.encryption_key)?;
-            self.tree.keys.insert_encryption(&node.encryption_key, at, &self.tree.root)?;
-            self.tree.keys.check_unique()?;
-        }
         let right = self.subtree(right)?;
         // C148: only a leaf below it could vouch for a parent.
         if node.is_some() && left.is_blank() && right.is_blank() {
             return Err(Violation::ParentHash.into());
         }
-        let node = node.map(|node| PackedParent::new(&node)).transpose()?;
         Ok(Subtree::parent(at, node, left, right))
     }
 
-    fn leaf(&mut self, at: NodeIndex) -> Result<Subtree, Error> {
-        match self.take() {
-            None => Ok(Subtree::blank(at)),
-            Some(Node::Leaf(leaf)) => {
-                let index = at.first_leaf();
-                self.check_length(&leaf.encryption_key)?;
-                self.tree.keys.insert_encryption(&leaf.encryption_key, at, &self.tree.root)?;
-                self.tree.keys.insert_signature(&leaf.signature_key, index, &self.tree.root)?;
-                self.tree.keys.check_unique()?;
-                self.tree.capabilities.add(&leaf);
-                Subtree::leaf(index, PackedLeaf::new(&leaf)?).ok_or(Error::Bug("a leaf beyond the limit"))
-            }
-            // RFC 9420 §12.4.3.3, C018, C373: even positions hold leaves.
-            Some(Node::Parent(_)) => Err(Violation::TreeShape.into()),
-        }
-    }
-
     /// The node at the next place.
-    fn take(&mut self) -> Option<Node> {
+    fn take(&mut self) -> Option<PackedNode> {
         let place = self.next;
         self.next += 1;
-        match self.nodes.nodes.front() {
-            Some((at, _)) if *at == place => self.nodes.nodes.pop_front().map(|(_, node)| *node),
+        match self.nodes.front() {
+            Some((at, _)) if *at == place => self.nodes.pop_front().map(|(_, node)| node),
             _ => None,
-        }
-    }
-
-    /// Keys that are too short can be had for a few bytes each: they are refused before there are many.
-    fn check_length(&self, key: &HpkePublicKey) -> Result<(), Error> {
-        // RFC 9420 §5.1.1, C032: keys have the length of the suite's KEM.
-        match key.0.len() == self.tree.suite.kem().public_key_length() {
-            true => Ok(()),
-            false => Err(Violation::HpkePublicKey.into()),
         }
     }
 }
@@ -429,7 +485,8 @@ mod tests {
         writer.opaque(&vec![0; 4 << 20]);
         let Err(Error::Decode(error)) = read(&writer.finish().unwrap()) else { panic!("taken") };
         assert_eq!(error.kind, DecodeErrorKind::TooManyElements);
-        assert_eq!(error.offset, 4 + (1 << 18));
+        // Behind the header, and as many nodes as a tree of 2^17 leaves has.
+        assert_eq!(error.offset, 4 + (1 << 18) - 1);
     }
 
     #[test]

@@ -9,9 +9,11 @@ use crate::commit::state::PublicState;
 use crate::error::Error;
 use crate::extension::{ExtensionType, Extensions};
 use crate::grease;
+use crate::parallel::map_runs;
 use crate::policy::{Grease, Policy};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::LeafIndex;
+use crate::tree::path_generation::FEW_SEALS;
 use crate::welcome::types::GroupSecrets;
 use crate::welcome::{EncryptedGroupSecrets, GroupInfo, Welcome};
 
@@ -34,9 +36,7 @@ pub(crate) fn group_info(
 ) -> Result<GroupInfo, Error> {
     let mut extensions = Extensions::new();
     if contents.ratchet_tree {
-        let mut tree = Writer::new();
-        state.tree.encode(&mut tree)?;
-        extensions.set(ExtensionType::RATCHET_TREE, tree.finish()?);
+        extensions.set(ExtensionType::RATCHET_TREE, state.tree.to_extension()?);
     }
     if let Some(external_pub) = contents.external_pub {
         extensions.set(ExtensionType::EXTERNAL_PUB, external_pub.to_bytes()?);
@@ -82,15 +82,20 @@ pub(crate) fn welcomes(
     let encrypted_group_info = secrets.welcome.seal(suite, &group_info.to_bytes()?)?;
     // One hash of the GroupInfo serves all joiners.
     let info = HpkeInfo::new(suite, "Welcome", &encrypted_group_info)?;
-    let mut entries = Vec::with_capacity(joiners.len());
     let mut group_secrets =
         GroupSecrets { joiner_secret: secrets.joiner.into_secret(), path_secret: None, psks };
+    let mut recipients = Vec::with_capacity(joiners.len());
     for joiner in joiners {
         group_secrets.path_secret = joiner.path_secret;
-        let plaintext = group_secrets.to_secret()?;
-        let encrypted_group_secrets = info.seal(&joiner.init_key, plaintext.expose(), random)?;
-        entries.push(EncryptedGroupSecrets { new_member: joiner.reference, encrypted_group_secrets });
+        recipients.push((joiner.reference, joiner.init_key, group_secrets.to_secret()?));
     }
+    let entries = map_runs(&recipients, FEW_SEALS, (suite, random), |run, random| {
+        let seal = |(reference, key, plaintext): &(HashReference, HpkePublicKey, Secret)| {
+            let encrypted_group_secrets = info.seal(key, plaintext.expose(), random)?;
+            Ok(EncryptedGroupSecrets { new_member: reference.clone(), encrypted_group_secrets })
+        };
+        run.iter().map(seal).collect::<Result<Vec<_>, Error>>()
+    })?;
     let welcome = |secrets| Welcome {
         cipher_suite: suite.id(),
         secrets,

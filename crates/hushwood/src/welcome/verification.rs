@@ -9,6 +9,7 @@ use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::extension::ExtensionType;
 use crate::extension::support::{ExtensionPlace, check_group_context, check_placement};
+use crate::parallel::map_runs;
 use crate::policy::{Policy, Timestamp};
 use crate::tree::{GroupParameters, LeafChecks, LeafPlace, RatchetTree};
 use crate::version::ProtocolVersion;
@@ -102,24 +103,33 @@ fn check_leaves(
     random: &mut dyn Random,
 ) -> Result<Vec<CredentialCheck>, Error> {
     let leaves = LeafChecks { suite, policy, now, sending: false };
-    let mut to_verify = Vec::new();
-    let mut checks = Vec::new();
-    for member in tree.members() {
-        let (index, leaf) = member?;
-        let place = LeafPlace::Tree(group_id, index);
-        leaves.alone(&leaf, place)?;
-        parameters.check(&leaf.capabilities)?;
-        let subject = Subject::Member(index);
-        checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
-        to_verify.push((leaf, place));
-    }
+    let members = tree.packed_members()?;
+    let checks = map_runs(&members, (FEW, TOGETHER), (suite, random), |run, random| {
+        let mut to_verify = Vec::with_capacity(run.len());
+        let mut checks = Vec::with_capacity(run.len());
+        for member in run {
+            let leaf = member.node.unpack()?;
+            let place = LeafPlace::Tree(group_id, member.index);
+            leaves.alone(&leaf, place)?;
+            parameters.check(&leaf.capabilities)?;
+            let subject = Subject::Member(member.index);
+            checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
+            to_verify.push((leaf, place));
+        }
+        leaves.signatures(&to_verify, random)?;
+        Ok(checks)
+    })?;
     // C119, C120: the members support each other's credentials.
     parameters.check_members(tree)?;
     // C127, C128, C413: no key is there twice.
     tree.check_unique_keys()?;
-    leaves.signatures(&to_verify, random)?;
     Ok(checks)
 }
+
+/// How many leaves are verified together: enough to gain from it, few enough that they stay at hand.
+const TOGETHER: usize = 1024;
+/// For fewer leaves than this no thread is woken.
+const FEW: usize = 32;
 
 #[cfg(test)]
 mod tests;
