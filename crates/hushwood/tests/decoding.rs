@@ -88,6 +88,35 @@ fn discriminants_that_are_reserved_or_unknown_are_refused() {
     assert_refused::<ResumptionPskUsage>(&[4], unknown(4), "C020");
 }
 
+/// The error names the duty that was broken and no other one.
+#[test]
+fn an_unknown_discriminant_names_the_row_of_its_field() {
+    let changed = |message: &[u8], at: usize, value: u8| {
+        let mut message = message.to_vec();
+        message[at] = value;
+        Error::from(MlsMessage::from_bytes(&message).unwrap_err()).requirements().to_vec()
+    };
+    let mut formats = [0, 0];
+    for message in messages() {
+        // Version and format, the group's id and the epoch.
+        let after_epoch = 4 + 33 + 8;
+        match MlsMessage::from_bytes(&message).unwrap() {
+            MlsMessage::PublicMessage(public) => {
+                assert_eq!(changed(&message, after_epoch, 9), [Row("C016")]);
+                let sender = if public.membership_tag.is_some() { 5 } else { 1 };
+                assert_eq!(changed(&message, after_epoch + sender + 1, 9), [Row("C015")]);
+                formats[0] += 1;
+            }
+            MlsMessage::PrivateMessage(_) => {
+                assert_eq!(changed(&message, after_epoch, 9), [Row("C015")]);
+                formats[1] += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(formats.iter().all(|count| *count > 2), "{formats:?}");
+}
+
 #[test]
 fn versions_and_wire_formats_that_are_reserved_or_unknown_are_refused() {
     for message in messages() {

@@ -85,7 +85,7 @@ impl Error {
     #[must_use]
     pub fn requirements(&self) -> &'static [Row] {
         match self {
-            Self::Decode(error) => decode_rows(error.kind),
+            Self::Decode(error) => decode_rows(error),
             Self::Violation(violation) | Self::WouldViolate(violation) => violation.requirements(),
             Self::Unsupported(unsupported) => unsupported.requirements(),
             Self::NotNow(not_now) => not_now.requirements(),
@@ -118,8 +118,27 @@ impl Error {
     }
 }
 
-/// The rows behind the faults that the decoder finds.
-fn decode_rows(kind: DecodeErrorKind) -> &'static [Row] {
+/// The rows behind the faults that the decoder finds: those of the field, where it tells.
+fn decode_rows(error: &DecodeError) -> &'static [Row] {
+    match (error.kind, error.field) {
+        (DecodeErrorKind::EndOfInput, "PublicMessage.membership_tag") => &[Row("C011"), Row("C081")],
+        (
+            DecodeErrorKind::UnknownDiscriminant(_),
+            "FramedContent.content_type" | "PrivateMessage.content_type",
+        ) => &[Row("C015")],
+        (DecodeErrorKind::UnknownDiscriminant(_), "FramedContent.sender") => &[Row("C016")],
+        (DecodeErrorKind::UnknownDiscriminant(_), "LeafNode.leaf_node_source") => &[Row("C017")],
+        (DecodeErrorKind::UnknownDiscriminant(_), "Node.node_type") => &[Row("C018")],
+        (DecodeErrorKind::UnknownDiscriminant(_), "ProposalOrRef.type") => &[Row("C019")],
+        (DecodeErrorKind::UnknownDiscriminant(_), "PreSharedKeyID.psktype" | "PreSharedKeyID.usage") => {
+            &[Row("C020")]
+        }
+        (kind, _) => decode_kind_rows(kind),
+    }
+}
+
+/// The rows behind a kind of fault, whatever the field.
+fn decode_kind_rows(kind: DecodeErrorKind) -> &'static [Row] {
     match kind {
         DecodeErrorKind::EndOfInput => &[Row("C002"), Row("C008"), Row("C011"), Row("C028"), Row("C081")],
         DecodeErrorKind::LengthPrefixReserved => &[Row("C003")],
@@ -342,7 +361,7 @@ mod tests {
         let named = Violation::ALL.iter().map(|violation| violation.requirements());
         let named = named.chain(Unsupported::ALL.iter().map(|unsupported| unsupported.requirements()));
         let named = named.chain(not_now.iter().map(|not_now| not_now.requirements()));
-        let named: BTreeSet<Row> = named.chain(decode.map(decode_rows)).flatten().copied().collect();
+        let named: BTreeSet<Row> = named.chain(decode.map(decode_kind_rows)).flatten().copied().collect();
         for row in RECEIVED.into_iter().flatten().map(|number| format!("C{number:03}")) {
             assert!(named.iter().any(|named| named.0 == row), "{row}");
         }
