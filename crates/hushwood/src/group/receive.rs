@@ -442,3 +442,6 @@ impl<'g> EpochKeys<'g> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
