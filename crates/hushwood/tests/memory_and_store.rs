@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use hushwood::commit::Answers;
-use hushwood::credential::{InsecureAcceptAll, judge};
+use hushwood::credential::{InsecureAcceptAll, Verdicts, judge};
 use hushwood::crypto::CipherSuiteId;
 use hushwood::error::{Error, NotNow};
-use hushwood::group::{Batch, CommitId, CommitPlan, Cover, Group, LeafUpdate, NewProposal, Received, Status};
+use hushwood::group::{
+    Batch, CommitId, CommitPlan, Cover, Group, GroupView, LeafUpdate, NewProposal, Received, Status,
+};
 use hushwood::policy::{Policy, Timestamp};
+use hushwood::public_group::{Observed, PublicGroup};
 use hushwood::schedule::Psk;
 use hushwood::transition::RecordKind;
 use test_support::actor::{Actor, NOW, assert_agree};
@@ -111,6 +114,8 @@ struct World {
     now: u64,
     made: u64,
     policy: Policy,
+    /// Follows from outside, where handshakes are public; kept as bytes between two epochs.
+    observer: Option<PublicGroup>,
 }
 
 impl World {
@@ -194,6 +199,14 @@ impl World {
         });
         let Ok(message) = made else { return };
         self.proposals.push((from, message.clone()));
+        if let Some(observer) = &mut self.observer {
+            let Observed::Proposal(observed) = observer.receive(&message, NOW, &mut self.random).unwrap()
+            else {
+                panic!("no proposal")
+            };
+            let verdicts = judge(observed.checks(), &InsecureAcceptAll);
+            observer.accept_proposal(observed, &verdicts).unwrap();
+        }
         for to in 0..self.twins.len() {
             // Some hear of it late.
             if to != from && self.twins[to].is_active() && self.pick(4) > 0 {
@@ -253,7 +266,6 @@ impl World {
             max_resumption_psks: self.pick(3),
             max_skipped: 12 + self.pick(6),
             max_skipped_total: 60 + self.pick(40),
-            encrypt_handshakes: self.pick(2) == 0,
             ..self.policy.clone()
         };
         let now = Timestamp(NOW.0 + self.now);
@@ -323,6 +335,7 @@ impl World {
                 self.twins[to].both(|actor| catch_up(actor, &behind));
             }
         }
+        self.observe(commit, &[joiner.unwrap_or(from)]);
         self.proposals.clear();
         self.commits.clear();
         self.now += 1;
@@ -332,6 +345,38 @@ impl World {
         let restarted: Vec<&Actor> =
             self.twins.iter().filter(|twins| twins.is_active()).map(|twins| &twins.restarts).collect();
         assert_agree(&restarted);
+    }
+}
+
+impl World {
+    /// What members accept an observer accepts, and what they have refused it refuses: every other commit of the
+    /// epoch, now that it is over, and any that somebody has changed.
+    fn observe(&mut self, commit: &[u8], committer: &[usize]) {
+        let Some(mut observer) = self.observer.take() else { return };
+        let place = self.random.below(commit.len());
+        let mut changed = commit.to_vec();
+        changed[place] ^= 1 << self.random.below(8);
+        let seen = observer.to_bytes().unwrap();
+        let Observed::Commit(observed) = observer.receive(commit, NOW, &mut self.random).unwrap() else {
+            panic!("no commit")
+        };
+        // It can't check the two tags, which end the message; all before them is signed.
+        if place + 80 < commit.len() {
+            let forged = observer.receive(&changed, NOW, &mut self.random);
+            assert!(forged.is_err(), "a commit that was changed at byte {place} of {}", commit.len());
+        }
+        assert_eq!(observer.to_bytes().unwrap(), seen);
+        let verdicts = judge(observed.checks(), &InsecureAcceptAll);
+        observer.accept_commit(*observed, &verdicts).unwrap();
+        let member = self.twins[committer[0]].stays.group();
+        assert_eq!(observer.context(), member.context());
+        assert_eq!(observer.tree().tree_hash(), member.tree().tree_hash());
+        assert_eq!(observer.status(), member.status());
+        for (_, _, late, _) in &self.commits {
+            assert!(observer.receive(late, NOW, &mut self.random).is_err());
+        }
+        let bytes = observer.to_bytes().unwrap();
+        self.observer = Some(PublicGroup::from_bytes(&bytes, &hushwood_rustcrypto::PROVIDER).unwrap());
     }
 }
 
@@ -401,7 +446,11 @@ fn memory_is_what_the_store_says_whatever_happens() {
         };
         let mut first = Twins::new("first", 7 * seed, &policy);
         first.both(|actor| _ = actor.create());
+        let view = GroupView::of(first.stays.group().public_state(), &policy);
+        let observer =
+            (!policy.encrypt_handshakes).then(|| PublicGroup::new(view, &Verdicts::default()).unwrap());
         let mut world = World {
+            observer,
             twins: vec![first],
             random: SeededRandom::new(seed),
             mail: Vec::new(),

@@ -24,7 +24,8 @@ use crate::version::ProtocolVersion;
 pub struct NewGroup {
     /// The suite of the group, for good.
     pub suite: &'static dyn CipherSuite,
-    /// Its id; by default random and as long as a hash (C221).
+    /// Its id; by default random and as long as a hash (C221). One of your own must be that of no other group of
+    /// this client (C322): see [`Group::instance_of`].
     pub group_id: Option<Vec<u8>>,
     /// Who we are in it.
     pub credential: Credential,
