@@ -31,6 +31,8 @@ mod receive;
 pub(crate) mod record;
 mod staged;
 mod successor;
+#[cfg(test)]
+mod tests;
 mod tree_rows;
 
 use std::collections::BTreeMap;
