@@ -7,14 +7,15 @@ use hushwood_codec::Decode;
 use hushwood_crypto::{CryptoProvider, HashReference, Random};
 
 use crate::commit::Answers;
-use crate::credential::{Credential, CredentialCheck, Verdicts};
-use crate::error::{Error, NotNow, Unsupported, Violation};
+use crate::credential::{CredentialCheck, CredentialValidator, Verdicts};
+use crate::error::{Error, NotNow, Unsupported};
 use crate::framing::MlsMessage;
 use crate::group::client::{key_package, key_package_key};
 use crate::group::new_state::NewState;
-use crate::group::{Group, Member, MemberView, Status};
+use crate::group::successor::check_lineage;
+use crate::group::{Group, Member, MemberView};
 use crate::policy::{Policy, Timestamp};
-use crate::schedule::{GroupContext, Psk, ResumptionPskUsage};
+use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
 use crate::transition::{Records, Step, WriteSet};
 use crate::tree::LeafIndex;
@@ -44,7 +45,8 @@ impl OpenedWelcome {
     ///
     /// # Errors
     /// [`NotNow::NoKeyPackage`] if it is for none of our KeyPackages, or for one that has been used;
-    /// [`Unsupported::CipherSuite`]; [`Violation::WelcomeDoesNotOpen`] and others.
+    /// [`Unsupported::CipherSuite`]; [`Violation::WelcomeDoesNotOpen`](crate::error::Violation::WelcomeDoesNotOpen) and
+    /// others.
     pub fn open(
         message: &[u8],
         store: &dyn Records,
@@ -75,25 +77,28 @@ impl OpenedWelcome {
     }
 
     /// Decrypts and verifies the group. `ratchet_tree` is needed if it is not in the Welcome; `parent` if
-    /// there is a [`parent`](Self::parent).
+    /// there is a [`parent`](Self::parent), with a validator that says by its
+    /// [`user`](CredentialValidator::user) who is in both groups.
     ///
     /// # Errors
     /// [`NotNow::PskMissing`], [`NotNow::TreeMissing`], [`NotNow::ParentMissing`]; [`Error::Unsupported`]
-    /// if the group needs what we lack; the [`Violation`] that makes it invalid.
+    /// if the group needs what we lack; the [`Violation`](crate::error::Violation) that makes it invalid.
     pub fn stage(
         self,
         answers: &Answers,
         ratchet_tree: Option<&[u8]>,
-        parent: Option<&Group>,
+        parent: Option<(&Group, &dyn CredentialValidator)>,
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<StagedJoin, Error> {
         let last_resort = self.secrets.key_package().is_last_resort();
-        let find = |psk: &Psk| answers.psk(psk).or(parent.and_then(|group| group.own_resumption_psk(psk)));
+        let find =
+            |psk: &Psk| answers.psk(psk).or(parent.and_then(|(group, _)| group.own_resumption_psk(psk)));
         let joined = self.secrets.join(find, ratchet_tree, (&self.policy, now), random)?;
         if let Some(claimed) = &joined.parent {
-            let parent = parent.filter(|group| group.group_id() == claimed.group_id);
-            check_parent(claimed, parent.ok_or(NotNow::ParentMissing)?, &joined)?;
+            let parent = parent.filter(|(group, _)| group.group_id() == claimed.group_id);
+            let (parent, users) = parent.ok_or(NotNow::ParentMissing)?;
+            check_lineage(claimed, parent, &joined.public, users)?;
         }
         Ok(StagedJoin { joined, reference: self.reference, last_resort, policy: self.policy })
     }
@@ -136,7 +141,7 @@ impl StagedJoin {
     /// Joins: the group is stored, and the KeyPackage's private keys are erased, in one step.
     ///
     /// # Errors
-    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`Violation::CredentialRefused`]
+    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`Violation::CredentialRefused`](crate::error::Violation::CredentialRefused)
     /// if a verdict refuses; [`Error::Crypto`].
     pub fn accept(
         self,
@@ -173,46 +178,5 @@ pub(super) fn check_unique_group_id(store: &dyn Records, group_id: &[u8]) -> Res
     match Group::instance_of(store, group_id)? {
         Some(instance) if super::open::is_active(store, instance)? => Err(NotNow::GroupExists.into()),
         _ => Ok(()),
-    }
-}
-
-/// RFC 9420 §11.2, §11.3, §12.4.3.1: the new group follows from the old one as it claims.
-fn check_parent(claimed: &Parent, parent: &Group, joined: &JoinedGroup) -> Result<(), Error> {
-    let context = joined.public.context();
-    let credentials = |members: &mut dyn Iterator<Item = Result<MemberView, Error>>| {
-        members.map(|member| Ok(member?.leaf.credential.clone())).collect::<Result<Vec<Credential>, Error>>()
-    };
-    let old = credentials(&mut parent.members())?;
-    let members = joined.public.tree().members();
-    let new = credentials(&mut members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf })))?;
-    match claimed.usage {
-        ResumptionPskUsage::Branch => {
-            // C231, C345: version and suite are those of the old group.
-            if context.version != parent.context().version || context.cipher_suite != parent.suite().id() {
-                return Err(Violation::BranchParameters.into());
-            }
-            // C233, C345: every member was one of the old group. Whether equal credentials are what makes
-            // two clients of one user is for the application, which judges each of them.
-            match new.iter().all(|credential| old.contains(credential)) {
-                true => Ok(()),
-                false => Err(Violation::BranchExtraMember.into()),
-            }
-        }
-        ResumptionPskUsage::Reinit | ResumptionPskUsage::Application => {
-            // C226, C228, C344: the old group's last commit has covered a ReInit of these parameters.
-            let Status::Reinitialised(reinit) = parent.status() else {
-                return Err(Violation::ReInitLinkage.into());
-            };
-            let same = claimed.epoch == parent.epoch()
-                && context.version == reinit.version
-                && context.cipher_suite == reinit.cipher_suite
-                && context.group_id == reinit.group_id
-                && context.extensions == reinit.extensions;
-            // C344: all members of the old group are members of the new one.
-            match same && old.iter().all(|credential| new.contains(credential)) {
-                true => Ok(()),
-                false => Err(Violation::ReInitLinkage.into()),
-            }
-        }
     }
 }

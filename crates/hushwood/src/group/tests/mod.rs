@@ -2,6 +2,7 @@
 
 mod commits;
 mod joining;
+mod successors;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
