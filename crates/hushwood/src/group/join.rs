@@ -8,12 +8,12 @@ use hushwood_crypto::{CryptoProvider, HashReference, Random};
 
 use crate::commit::Answers;
 use crate::credential::{CredentialCheck, CredentialValidator, Verdicts};
-use crate::error::{Error, NotNow, Unsupported};
+use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::framing::MlsMessage;
 use crate::group::client::{key_package, key_package_key};
 use crate::group::new_state::NewState;
 use crate::group::successor::check_lineage;
-use crate::group::{Group, Member, MemberView};
+use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
@@ -45,8 +45,7 @@ impl OpenedWelcome {
     ///
     /// # Errors
     /// [`NotNow::NoKeyPackage`] if it is for none of our KeyPackages, or for one that has been used;
-    /// [`Unsupported::CipherSuite`]; [`Violation::WelcomeDoesNotOpen`](crate::error::Violation::WelcomeDoesNotOpen) and
-    /// others.
+    /// [`Unsupported::CipherSuite`]; [`Violation::WelcomeDoesNotOpen`] and others.
     pub fn open(
         message: &[u8],
         store: &dyn Records,
@@ -77,12 +76,12 @@ impl OpenedWelcome {
     }
 
     /// Decrypts and verifies the group. `ratchet_tree` is needed if it is not in the Welcome; `parent` if
-    /// there is a [`parent`](Self::parent), with a validator that says by its
-    /// [`user`](CredentialValidator::user) who is in both groups.
+    /// there is a [`parent`](Self::parent), or if the Welcome is to complete the reinitialisation of a group, with
+    /// a validator that says by its [`user`](CredentialValidator::user) who is in both groups.
     ///
     /// # Errors
     /// [`NotNow::PskMissing`], [`NotNow::TreeMissing`], [`NotNow::ParentMissing`]; [`Error::Unsupported`]
-    /// if the group needs what we lack; the [`Violation`](crate::error::Violation) that makes it invalid.
+    /// if the group needs what we lack; the [`Violation`] that makes it invalid.
     pub fn stage(
         self,
         answers: &Answers,
@@ -95,10 +94,18 @@ impl OpenedWelcome {
         let find =
             |psk: &Psk| answers.psk(psk).or(parent.and_then(|(group, _)| group.own_resumption_psk(psk)));
         let joined = self.secrets.join(find, ratchet_tree, (&self.policy, now), random)?;
-        if let Some(claimed) = &joined.parent {
-            let parent = parent.filter(|(group, _)| group.group_id() == claimed.group_id);
-            let (parent, users) = parent.ok_or(NotNow::ParentMissing)?;
-            check_lineage(claimed, parent, &joined.public, users)?;
+        match (&joined.parent, parent) {
+            (Some(claimed), parent) => {
+                let parent = parent.filter(|(group, _)| group.group_id() == claimed.group_id);
+                let (parent, users) = parent.ok_or(NotNow::ParentMissing)?;
+                check_lineage(claimed, parent, &joined.public, users)?;
+            }
+            // RFC 9420 §11.2, C228: what completes a reinitialisation says so. Who was in the old group can prove
+            // it, and nobody else.
+            (None, Some((parent, _))) if matches!(parent.status(), Status::Reinitialised(_)) => {
+                return Err(Violation::ReInitLinkage.into());
+            }
+            (None, Some(_) | None) => {}
         }
         Ok(StagedJoin { joined, reference: self.reference, last_resort, policy: self.policy })
     }
@@ -141,7 +148,7 @@ impl StagedJoin {
     /// Joins: the group is stored, and the KeyPackage's private keys are erased, in one step.
     ///
     /// # Errors
-    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`Violation::CredentialRefused`](crate::error::Violation::CredentialRefused)
+    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`Violation::CredentialRefused`]
     /// if a verdict refuses; [`Error::Crypto`].
     pub fn accept(
         self,

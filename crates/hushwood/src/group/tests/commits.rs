@@ -376,6 +376,12 @@ fn a_group_that_has_ended_sends_nothing_and_takes_no_proposals_or_commits() {
     let Client { group, signer, random, .. } = &mut alice;
     let group = group.as_mut().unwrap();
     assert_eq!(group.encrypt(b"more", b"", signer, random).unwrap_err(), ended);
+    let info = |external_pub, random: &mut ToyRandom| {
+        let options = GroupInfoOptions { ratchet_tree: true, external_pub };
+        group.group_info(options, signer, random).map(drop)
+    };
+    assert_eq!(info(true, random), Err(ended.clone()));
+    assert_eq!(info(false, random), Ok(()));
     let remove_carol = NewProposal::Remove(carol.group().own_leaf);
     assert_eq!(group.propose(remove_carol, b"", signer, NOW, random).unwrap_err(), ended);
     // Whoever sends in spite of that is not heard.

@@ -136,6 +136,19 @@ fn a_welcome_that_differs_from_the_reinit_in_anything_is_refused() {
     );
 }
 
+/// C228: somebody who was not in the old group makes one of the right name.
+#[test]
+fn a_welcome_that_does_not_say_that_it_completes_a_reinitialisation_does_not() {
+    let (mut alice, [mut bob]) = group_of(["bob"]);
+    end(&mut alice, std::slice::from_mut(&mut bob), &next(1));
+    let mut mallory = Client::new("alice");
+    mallory.create(settings(&mallory, &next(1)));
+    let (_, change) = mallory.commits(vec![add(bob.key_package())]);
+    let error = refused(&mut bob, &change.welcomes[0].message);
+    assert_eq!(error, Violation::ReInitLinkage.into());
+    assert!(names(&error, "C228"));
+}
+
 #[test]
 fn a_reinitialised_group_of_another_suite_than_agreed_is_refused() {
     let (mut alice, [mut bob]) = group_of(["bob"]);
