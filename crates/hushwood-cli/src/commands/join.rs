@@ -160,6 +160,7 @@ impl Join {
             let (_, outgoing) = home.commit_named(step, rows, name)?;
             Ok((outgoing, first_uses))
         })?;
+        forget_replaced(home)?;
         let written = self.folder.write(&name.file(ended, "commit"), &outgoing.message);
         let place = written.map_err(|failure| failure.kept(name))?.display().to_string();
         commits::acknowledge(session, name, &[outgoing])?;
@@ -178,6 +179,20 @@ impl Join {
             _ => names::check_free(home, name),
         }
     }
+}
+
+/// Erases the state that this one has replaced, now that no name leads to it: its keys would still open what was sent
+/// before.
+fn forget_replaced(home: &mut Home) -> Result<(), Failure> {
+    home.retrying(|home| {
+        for (_, instance) in Group::superseded(&home.store)? {
+            if names::of(home, instance)?.is_none() {
+                let step = Group::open(&home.store, PROVIDER, instance)?.forget(&home.store)?;
+                home.commit(step)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// The group that a Welcome continues, where it is a branch or a reinitialisation.

@@ -19,6 +19,7 @@ use crate::framing::{
     Authenticated, Content, ContentType, MlsMessage, PrivateMessage, PublicMessage, SealingKeys, Sender,
     WireFormat,
 };
+use crate::grease;
 use crate::group::advance::Arrival;
 use crate::group::application::Outgoing;
 use crate::group::change::{Change, Draft};
@@ -401,7 +402,8 @@ impl LeafUpdate<'_> {
         Some(LeafContent {
             credential: self.credential.clone().unwrap_or_else(|| old.credential.clone()),
             supported: self.supported.clone().unwrap_or_else(|| Supported::of(&old.capabilities)),
-            extensions: self.extensions.clone().unwrap_or_else(|| old.extensions.clone()),
+            // Without the GREASE of the old leaf (RFC 9420 §13.5, C390): the new one gets its own.
+            extensions: self.extensions.clone().unwrap_or_else(|| grease::without(&old.extensions)),
         })
     }
 }

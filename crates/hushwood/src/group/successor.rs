@@ -13,6 +13,8 @@ use crate::error::{ApiMisuse, Error, NotNow, Unsupported, Violation};
 use crate::extension::Extensions;
 use crate::group::commit::{CommitPlan, Cover};
 use crate::group::create::{NewGroup, new_state};
+use crate::group::join::check_unique_group_id;
+use crate::group::new_state::supersede;
 use crate::group::propose::NewProposal;
 use crate::group::staged::EpochChange;
 use crate::group::{Group, Status};
@@ -20,7 +22,7 @@ use crate::key_package::ValidKeyPackage;
 use crate::policy::{Policy, Timestamp};
 use crate::proposal::Purpose;
 use crate::schedule::{Psk, ResumptionPskUsage};
-use crate::transition::Step;
+use crate::transition::{InstanceId, Records, Step, WriteSet};
 use crate::tree::{RatchetTree, Supported};
 use crate::version::ProtocolVersion;
 use crate::welcome::Parent;
@@ -94,10 +96,11 @@ impl Group {
             return Err(NotNow::GroupExists.into());
         }
         let grown = self.grow((self.suite(), ResumptionPskUsage::Branch), settings, signer, now, random);
-        grown.map_err(|error| match error {
+        let (group, change, writes) = grown.map_err(|error| match error {
             Error::WouldViolate(Violation::BranchExtraMember) => ApiMisuse::BranchFromOther.into(),
             other => other,
-        })
+        })?;
+        Ok(Step::new(writes, None, (group, change)))
     }
 
     /// Creates the group that replaces this one, after a commit has covered a ReInit (RFC 9420 §11.2).
@@ -105,12 +108,12 @@ impl Group {
     ///
     /// # Errors
     /// [`ApiMisuse::NotReinitialised`] if this group goes on; [`Unsupported::ProtocolVersion`] and
-    /// [`Unsupported::CipherSuite`] if we lack what was agreed on; [`Error::WouldViolate`] with
-    /// [`Violation::ReInitLinkage`] if a member of this group is not to come along (C344);
-    /// [`ApiMisuse::KeyPackageUsed`]; what [`Group::create`] and [`Group::commit`] give.
+    /// [`Unsupported::CipherSuite`] if we lack what was agreed on; [`NotNow::GroupExists`] if we are in a group of
+    /// the new id; [`Error::WouldViolate`] with [`Violation::ReInitLinkage`] if a member of this group is not to
+    /// come along (C344); [`ApiMisuse::KeyPackageUsed`]; what [`Group::create`] and [`Group::commit`] give.
     pub fn reinit(
         &self,
-        provider: &CryptoProvider,
+        (provider, store): (&CryptoProvider, &dyn Records),
         settings: Successor,
         signer: &dyn Signer,
         now: Timestamp,
@@ -124,13 +127,20 @@ impl Group {
             return Err(Unsupported::ProtocolVersion.into());
         }
         let suite = provider.suite(reinit.cipher_suite).ok_or(Unsupported::CipherSuite)?;
+        // RFC 9420 §12.4.3, C322: who proposed it may have named another group that we are in.
+        let clients = store.version(InstanceId::CLIENT)?;
+        check_unique_group_id(store, &reinit.group_id)?;
         // C226, C304: what the ReInit says.
         let settings = Successor {
             group_id: Some(reinit.group_id.clone()),
             extensions: reinit.extensions.clone(),
             ..settings
         };
-        self.grow((suite, ResumptionPskUsage::Reinit), settings, signer, now, random)
+        let (group, change, mut writes) =
+            self.grow((suite, ResumptionPskUsage::Reinit), settings, signer, now, random)?;
+        writes.require(InstanceId::CLIENT, clients);
+        supersede(store, &mut writes, group.group_id())?;
+        Ok(Step::new(writes, None, (group, change)))
     }
 
     /// A group of one, and its first commit, which adds the others and proves that we were in this group
@@ -142,7 +152,8 @@ impl Group {
         signer: &dyn Signer,
         now: Timestamp,
         random: &mut dyn Random,
-    ) -> Result<Step<'static, (Self, EpochChange)>, Error> {
+    ) -> Result<(Self, EpochChange, WriteSet), Error> {
+        self.check_usable()?;
         let psk = Psk::Resumption { usage, psk_group_id: self.group_id().to_vec(), psk_epoch: self.epoch() };
         let key = self.own_resumption_psk(&psk).ok_or(NotNow::GroupEnded)?;
         // RFC 9420 §11.3, C236: KeyPackages are fresh. Of those that brought members into this group, the leaf
@@ -182,8 +193,7 @@ impl Group {
         // We refuse ourselves what those who join would refuse.
         let claimed = Parent { usage, group_id: self.group_id().to_vec(), epoch: self.epoch() };
         check_lineage(&claimed, self, &own.public, &*users).map_err(Error::of_our_own)?;
-        let (group, change, writes) = own.into_first_epoch(first.policy().clone(), random)?;
-        Ok(Step::new(writes, None, (group, change)))
+        own.into_first_epoch(first.policy().clone(), random)
     }
 }
 

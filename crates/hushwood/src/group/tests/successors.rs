@@ -99,7 +99,10 @@ fn a_reinitialised_group_is_joined_by_all_its_members() {
     let key_packages = others.iter_mut().map(Client::key_package).collect();
     let [mut bob, mut carol] = others;
     let successor = Successor::new(alice.credential.clone(), alice.supported.clone(), key_packages);
-    let step = alice.group().reinit(&PROVIDER, successor, &alice.signer, NOW, &mut ToyRandom(3)).unwrap();
+    let step = alice
+        .group()
+        .reinit((&PROVIDER, &alice.store), successor, &alice.signer, NOW, &mut ToyRandom(3))
+        .unwrap();
     let (group, change) = step.commit(&mut alice.store).unwrap();
     for client in [&mut bob, &mut carol] {
         let staged = stage(client, &change.welcomes[0].message, &InsecureAcceptAll).unwrap();
@@ -170,8 +173,10 @@ fn a_group_that_was_not_reinitialised_has_no_successor() {
     assert_eq!(refused(&mut bob, &welcome), Violation::ReInitLinkage.into());
     let successor =
         Successor::new(alice.credential.clone(), alice.supported.clone(), vec![bob.key_package()]);
-    let error =
-        alice.group().reinit(&PROVIDER, successor, &alice.signer, NOW, &mut ToyRandom(3)).unwrap_err();
+    let error = alice
+        .group()
+        .reinit((&PROVIDER, &alice.store), successor, &alice.signer, NOW, &mut ToyRandom(3))
+        .unwrap_err();
     assert_eq!(error, ApiMisuse::NotReinitialised.into());
 }
 
@@ -186,8 +191,10 @@ fn a_reinitialised_group_without_a_member_of_the_old_one_is_neither_made_nor_joi
     assert_eq!(refused(&mut bob, &welcome), Violation::ReInitLinkage.into());
     let successor =
         Successor::new(alice.credential.clone(), alice.supported.clone(), vec![bob.key_package()]);
-    let error =
-        alice.group().reinit(&PROVIDER, successor, &alice.signer, NOW, &mut ToyRandom(3)).unwrap_err();
+    let error = alice
+        .group()
+        .reinit((&PROVIDER, &alice.store), successor, &alice.signer, NOW, &mut ToyRandom(3))
+        .unwrap_err();
     assert_eq!(error, Error::WouldViolate(Violation::ReInitLinkage));
 }
 
@@ -225,7 +232,10 @@ fn members_are_compared_by_what_the_application_knows_of_them() {
     let make = |key_packages, users: Arc<dyn CredentialValidator + Send + Sync>| {
         let successor = Successor::new(alice.credential.clone(), alice.supported.clone(), key_packages);
         let successor = Successor { users, ..successor };
-        alice.group().reinit(&PROVIDER, successor, &alice.signer, NOW, &mut ToyRandom(3)).map(drop)
+        alice
+            .group()
+            .reinit((&PROVIDER, &alice.store), successor, &alice.signer, NOW, &mut ToyRandom(3))
+            .map(drop)
     };
     assert_eq!(make(both.clone(), Arc::new(ByFirstByte)), Ok(()));
     let refused = Err(Error::WouldViolate(Violation::ReInitLinkage));
@@ -331,7 +341,9 @@ fn a_reinit_to_a_version_that_we_lack_is_followed_to_the_end_of_the_group_and_no
     assert_eq!(proposed.unwrap_err(), ApiMisuse::CapabilitiesInsufficient.into());
     alice.group.as_mut().unwrap().status = Status::Reinitialised(later);
     let successor = Successor::new(alice.credential.clone(), alice.supported.clone(), vec![]);
-    let error =
-        alice.group().reinit(&PROVIDER, successor, &alice.signer, NOW, &mut ToyRandom(3)).unwrap_err();
+    let error = alice
+        .group()
+        .reinit((&PROVIDER, &alice.store), successor, &alice.signer, NOW, &mut ToyRandom(3))
+        .unwrap_err();
     assert_eq!(error, Unsupported::ProtocolVersion.into());
 }
