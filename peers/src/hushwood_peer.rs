@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hushwood::codec::Decode;
 use hushwood::commit::Answers;
-use hushwood::credential::{Credential, InsecureAcceptAll, judge};
+use hushwood::credential::{Credential, CredentialValidator, InsecureAcceptAll, judge};
 use hushwood::crypto::{CipherSuiteId, CryptoProvider, Random, Secret, SoftwareSigner};
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::MlsMessage;
@@ -224,7 +224,8 @@ impl HushwoodMember {
         let opened =
             OpenedWelcome::open(welcome, &self.store, &self.provider, &policy).map_err(failed("join"))?;
         let answers = Answers::from_store(&self.store, opened.psks()).map_err(failed("join"))?;
-        let parent = if of_current { self.group.as_ref() } else { None };
+        let users: &dyn CredentialValidator = &InsecureAcceptAll;
+        let parent = self.group.as_ref().filter(|_| of_current).map(|group| (group, users));
         let staged = opened.stage(&answers, tree, parent, now(), &mut random()).map_err(failed("join"))?;
         let verdicts = judge(staged.checks(), &InsecureAcceptAll);
         let step = staged.accept(&verdicts, &self.store, &mut random()).map_err(failed("join"))?;

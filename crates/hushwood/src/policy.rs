@@ -2,6 +2,8 @@
 
 use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, DecodeLimits, Encode, Reader, Writer};
 
+use crate::proposal::ProposalType;
+
 /// A point in time: seconds since 1970-01-01T00:00:00Z. The protocol reads no clock; the caller passes it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(pub u64);
@@ -66,6 +68,9 @@ pub struct Policy {
     pub allow_new_member_proposals: bool,
     /// Where GREASE values are sent (RFC 9420 §13.5). Default [`Grease::Everywhere`].
     pub grease: Grease,
+    /// The application's own proposal types that a commit may cover without a path (RFC 9420 §12.4, C297): those
+    /// that change nothing for which keys must change. All members must be set to the same. Default none.
+    pub path_optional_proposals: Vec<ProposalType>,
 }
 
 /// Where a client sends GREASE: values that nobody supports, so that clients which refuse what they do not know are
@@ -134,6 +139,7 @@ impl Default for Policy {
             external_commits: ExternalCommits::Allowed,
             allow_new_member_proposals: true,
             grease: Grease::Everywhere,
+            path_optional_proposals: Vec::new(),
         }
     }
 }
@@ -171,6 +177,7 @@ impl Encode for Policy {
         writer.value(&self.external_commits);
         writer.value(&u8::from(self.allow_new_member_proposals));
         writer.value(&self.grease);
+        writer.value(&self.path_optional_proposals);
     }
 }
 
@@ -209,6 +216,7 @@ impl Decode for Policy {
             external_commits: ExternalCommits::decode(reader)?,
             allow_new_member_proposals: u8::decode(reader)? != 0,
             grease: Grease::decode(reader)?,
+            path_optional_proposals: Vec::decode(reader)?,
         })
     }
 }

@@ -160,7 +160,7 @@ fn an_external_sender_changes_the_extensions_and_its_own_right_to_do_so() {
     let proposal = world.server_proposes(gce).unwrap();
     assert!(world.committed(&proposal).extensions_changed);
     let refused = world.server_proposes(remove_bob()).unwrap_err();
-    assert_eq!(refused, Violation::ExternalSendersAbsent.into());
+    assert_eq!(refused, Error::WouldViolate(Violation::ExternalSendersAbsent));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn who_is_not_listed_can_not_propose() {
     let view = world.view();
     // Beyond the list, and at somebody else's place.
     let refused = view.external_proposal(2, remove_bob(), &world.server, NOW).unwrap_err();
-    assert_eq!(refused, Violation::ExternalSenderIndex.into());
+    assert_eq!(refused, Error::WouldViolate(Violation::ExternalSenderIndex));
     let refused = view.external_proposal(0, remove_bob(), &world.server, NOW).unwrap_err();
     assert_eq!(refused, ApiMisuse::SignerMismatch.into());
     // The members say the same.
@@ -197,7 +197,7 @@ fn who_is_not_listed_can_not_propose() {
 fn a_group_without_external_senders_takes_no_proposals_from_outside() {
     let mut world = World::without_senders(CipherSuiteId(1));
     let refused = world.server_proposes(remove_bob()).unwrap_err();
-    assert_eq!(refused, Violation::ExternalSendersAbsent.into());
+    assert_eq!(refused, Error::WouldViolate(Violation::ExternalSendersAbsent));
     let forged = world.forge(Sender::External(0), remove_bob(), &world.server);
     assert_eq!(world.alice.receive(&forged).unwrap_err(), Violation::ExternalSendersAbsent.into());
 }
@@ -208,7 +208,7 @@ fn types_that_need_a_member_are_refused_from_outside() {
     let custom = Proposal::Custom { proposal_type: ProposalType(0xf123), data: b"anything".to_vec() };
     for proposal in [external_init(), custom] {
         let refused = world.server_proposes(proposal.clone()).unwrap_err();
-        assert_eq!(refused, Violation::ExternalProposalType.into());
+        assert_eq!(refused, Error::WouldViolate(Violation::ExternalProposalType));
         // A message of a permitted type, with the proposal put in its place; the rule is broken before
         // the signature is looked at.
         let message = world.forge(Sender::External(1), remove_bob(), &world.server);

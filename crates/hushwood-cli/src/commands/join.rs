@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use hushwood::credential::CredentialValidator;
 use hushwood::error::Error;
 use hushwood::extension::ExtensionType;
 use hushwood::framing::MlsMessage;
@@ -101,8 +102,10 @@ impl Join {
             let opened = OpenedWelcome::open(message, &home.store, PROVIDER, &policy)?;
             let answers = psks::answers(home, opened.psks())?;
             let parent = parent(home, &opened)?;
-            let staged = opened.stage(&answers, tree, parent.as_ref(), text::now(), &mut OsRandom)?;
             let judge = Judge::new(home);
+            let users: &dyn CredentialValidator = &judge;
+            let parent = parent.as_ref().map(|group| (group, users));
+            let staged = opened.stage(&answers, tree, parent, text::now(), &mut OsRandom)?;
             let verdicts = judge.judge(staged.checks())?;
             let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
             let signer = staged.signer();

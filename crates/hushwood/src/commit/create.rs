@@ -56,7 +56,7 @@ pub(crate) fn create(
     let suite = state.suite;
     let sender = list.committer();
     // RFC 9420 §12.4, C296, C297: by default the path is populated.
-    if inputs.leaf.is_none() && list.path_required() {
+    if inputs.leaf.is_none() && list.path_required(checks.policy) {
         return Err(Error::Bug("a commit that needs a path was made without"));
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn process_public(
     }
     let mut applied = list.apply(checks)?;
     // RFC 9420 §12.4, C296, C297, C352: the path may be omitted only for a list that allows it.
-    if commit.path.is_none() && list.path_required() {
+    if commit.path.is_none() && list.path_required(checks.policy) {
         return Err(Violation::PathMissing.into());
     }
     let mut credentials = std::mem::take(&mut applied.credential_checks);

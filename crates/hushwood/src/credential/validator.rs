@@ -4,6 +4,7 @@
 //! it must be, a staged input lists a [`CredentialCheck`] for each, and is accepted with a [`Verdict`]
 //! for each. [`judge`] gets the verdicts from a [`CredentialValidator`].
 
+use hushwood_codec::Encode;
 use hushwood_crypto::SignaturePublicKey;
 
 use crate::credential::Credential;
@@ -103,10 +104,11 @@ pub trait CredentialValidator {
     /// Decides whether the key belongs to whom the credential names and may be where it is shown.
     fn judge(&self, check: &CredentialCheck) -> Verdict;
 
-    /// Whether two credentials name the same user, for subgroups (RFC 9420 §11.3, C233). By default
-    /// they do if they are equal.
-    fn is_same_user(&self, left: &Credential, right: &Credential) -> bool {
-        left == right
+    /// A name for the user of a credential, the same for all credentials of one user: it decides who of an
+    /// old group is in the one that grows out of it (RFC 9420 §11.2, §11.3, C233, C344). `None` for a
+    /// credential that names nobody. By default the credential itself: who shows another one is another.
+    fn user(&self, credential: &Credential) -> Option<Vec<u8>> {
+        credential.to_bytes().ok()
     }
 }
 

@@ -6,7 +6,7 @@ error_class! {
     /// A call that can't succeed, whoever is in the group. Nothing has changed.
     pub enum ApiMisuse {
         AnswerUnknown [] "an answer is for a question that was not asked",
-        BranchFromOther ["C236"] "a branch must be made from members of the group",
+        BranchFromOther ["C233"] "a branch must be made from members of the group",
         CapabilitiesInsufficient ["C102" "C104" "C215" "C225"] "the configured capabilities do not support the group's own settings",
         CommitEmpty [] "a commit without proposals and without a path says nothing",
         EpochOverflow ["C163"] "the group has reached its last epoch",
@@ -15,6 +15,7 @@ error_class! {
         GenerationOverflow ["C183"] "this epoch's sending keys are used up: commit first",
         InitKeyReused ["C201"] "a key package with this init key was made before",
         KeyPackageExpired ["C121"] "a key package is outside its lifetime",
+        KeyPackageUsed ["C236"] "a key package was used before: its member is in the old group",
         LeafAbsent [] "there is no member at this leaf",
         NodeAbsent [] "the tree has no such node",
         NotReinitialised ["C304"] "the group has not been reinitialised",

@@ -108,7 +108,8 @@ impl Group {
     ///
     /// # Errors
     /// The [`Violation`] that makes it invalid; [`NotNow::ProposalMissing`], [`NotNow::PskMissing`];
-    /// [`NotNow::Stale`] if the epoch has ended meanwhile.
+    /// [`NotNow::Stale`] if the epoch has ended meanwhile. What is missing is named by
+    /// [`missing_proposals`](Self::missing_proposals).
     pub fn stage_commit(
         &self,
         received: &ReceivedCommit,
@@ -154,6 +155,9 @@ impl Group {
             let tree = public.applied.tree;
             (advance_public(&self.public, tree, public.provisional, &signed, tag)?, None)
         } else {
+            // RFC 9420 §13.5, C388, C390: what the group asks of its members from now on we support ourselves.
+            let own = public.applied.tree.leaf(self.own_leaf)?.ok_or(Error::Bug("a member without leaf"))?;
+            public.applied.parameters.check_own(&own.capabilities)?;
             let (next, private) = self.follow(received, &list, &public, answers)?;
             let NextEpoch { public, secrets, encryption } = next;
             let secret_tree = SecretTree::new(self.suite(), public.tree.leaf_count(), encryption)?;

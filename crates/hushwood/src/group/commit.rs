@@ -95,7 +95,7 @@ impl Group {
     /// Makes a commit (RFC 9420 §12.4.1). Nothing takes effect until it is applied.
     ///
     /// # Errors
-    /// [`Error::WouldViolate`] with what others would find in the list (C260);
+    /// [`Error::WouldViolate`] with what others would find in the list, or in the group after it (C260);
     /// [`ApiMisuse::SuiteNotBest`] where a new group's first members could have a suite that its creator prefers;
     /// [`NotNow::PskMissing`]; [`ApiMisuse`]; [`Error::Signer`];
     /// [`Error::Crypto`].
@@ -242,7 +242,7 @@ impl Group {
         let member = self.active_member()?;
         let psk =
             psk_secret(self.suite(), list.psks(), |psk| self.own_resumption_psk(psk).or(answers.psk(psk)))?;
-        let leaf = match plan.omit_path && !list.path_required() && plan.leaf.is_empty() {
+        let leaf = match plan.omit_path && !list.path_required(&self.policy) && plan.leaf.is_empty() {
             true => None,
             false => Some(self.new_leaf(&plan.leaf, random)?),
         };
@@ -256,7 +256,13 @@ impl Group {
             authenticated_data: plan.authenticated_data.clone(),
         };
         let signers = CommitSigners { message: signer, leaf: plan.leaf.signer.unwrap_or(signer) };
-        create(inputs, signers, &self.checks(now, true), random)
+        let created = create(inputs, signers, &self.checks(now, true), random).map_err(Error::of_our_own)?;
+        // RFC 9420 §13.5, C387, C390: the same that receivers check of themselves.
+        if let Some(own) = created.applied.tree.leaf(self.own_leaf)? {
+            let fits = created.applied.parameters.check_own(&own.capabilities);
+            fits.map_err(|violation| Error::from(violation).of_our_own())?;
+        }
+        Ok(created)
     }
 
     /// The GroupInfo, the Welcomes and our own next state (RFC 9420 §12.4.1, second half).

@@ -86,8 +86,8 @@ impl StagedExternalJoin {
     /// # Errors
     /// [`Violation::ExternalPubAbsent`] if the group can't be joined this way; [`NotNow::TreeMissing`],
     /// [`NotNow::PskMissing`]; [`Error::Unsupported`] if the group needs what we lack; the [`Violation`]
-    /// that makes the GroupInfo invalid, or that the members would find in our commit;
-    /// [`Error::Signer`], [`Error::Crypto`].
+    /// that makes the GroupInfo invalid; [`Error::WouldViolate`] with what the members would find in our
+    /// commit; [`Error::Signer`], [`Error::Crypto`].
     pub fn stage(
         group_info: &[u8],
         ratchet_tree: Option<&[u8]>,
@@ -138,7 +138,8 @@ impl StagedExternalJoin {
             sending: true,
             purpose: Purpose::Epoch,
         };
-        let list = ProposalList::check(proposals, sender, &proposal_checks, random)?;
+        let list =
+            ProposalList::check(proposals, sender, &proposal_checks, random).map_err(Error::of_our_own)?;
         let psk = psk_secret(suite, list.psks(), |psk| settings.answers.psk(psk))?;
         let content = LeafContent {
             credential: settings.credential,
@@ -157,7 +158,7 @@ impl StagedExternalJoin {
             authenticated_data: settings.authenticated_data,
         };
         let signers = CommitSigners { message: signer, leaf: signer };
-        let created = create(inputs, signers, &proposal_checks, random)?;
+        let created = create(inputs, signers, &proposal_checks, random).map_err(Error::of_our_own)?;
         let own_leaf = created.committer;
         let path = created.path.ok_or(Error::Bug("an external commit was made without path"))?;
         let private = path.into_parts().0.into_tree(own_leaf)?;

@@ -1,21 +1,22 @@
 //! RFC 9420 §12.4.3.1: joining by a Welcome, in rounds: open it, bring what it asks for, look at the
 //! group, accept.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use hushwood_codec::Decode;
 use hushwood_crypto::{CryptoProvider, HashReference, Random};
 
 use crate::commit::Answers;
-use crate::credential::{Credential, CredentialCheck, Verdicts};
+use crate::credential::{CredentialCheck, CredentialValidator, Verdicts};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::framing::MlsMessage;
 use crate::group::client::{key_package, key_package_key};
 use crate::group::new_state::{NewState, supersede};
+use crate::group::successor::check_lineage;
 use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
-use crate::schedule::{GroupContext, Psk, ResumptionPskUsage};
+use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
 use crate::transition::{InstanceId, RecordKind, Records, Step, WriteSet};
 use crate::tree::LeafIndex;
@@ -86,7 +87,8 @@ impl OpenedWelcome {
     }
 
     /// Decrypts and verifies the group. `ratchet_tree` is needed if it is not in the Welcome; `parent` if
-    /// there is a [`parent`](Self::parent).
+    /// there is a [`parent`](Self::parent), or if the Welcome is to complete the reinitialisation of a group, with
+    /// a validator that says by its [`user`](CredentialValidator::user) who is in both groups.
     ///
     /// # Errors
     /// [`NotNow::PskMissing`], [`NotNow::TreeMissing`], [`NotNow::ParentMissing`]; [`Error::Unsupported`]
@@ -95,16 +97,26 @@ impl OpenedWelcome {
         self,
         answers: &Answers,
         ratchet_tree: Option<&[u8]>,
-        parent: Option<&Group>,
+        parent: Option<(&Group, &dyn CredentialValidator)>,
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<StagedJoin, Error> {
         let last_resort = self.secrets.key_package().is_last_resort();
-        let find = |psk: &Psk| answers.psk(psk).or(parent.and_then(|group| group.own_resumption_psk(psk)));
+        let find =
+            |psk: &Psk| answers.psk(psk).or(parent.and_then(|(group, _)| group.own_resumption_psk(psk)));
         let joined = self.secrets.join(find, ratchet_tree, (&self.policy, now), random)?;
-        if let Some(claimed) = &joined.parent {
-            let parent = parent.filter(|group| group.group_id() == claimed.group_id);
-            check_parent(claimed, parent.ok_or(NotNow::ParentMissing)?, &joined)?;
+        match (&joined.parent, parent) {
+            (Some(claimed), parent) => {
+                let parent = parent.filter(|(group, _)| group.group_id() == claimed.group_id);
+                let (parent, users) = parent.ok_or(NotNow::ParentMissing)?;
+                check_lineage(claimed, parent, &joined.public, users)?;
+            }
+            // RFC 9420 §11.2, C228: what completes a reinitialisation says so. Who was in the old group can prove
+            // it, and nobody else.
+            (None, Some((parent, _))) if matches!(parent.status(), Status::Reinitialised(_)) => {
+                return Err(Violation::ReInitLinkage.into());
+            }
+            (None, Some(_) | None) => {}
         }
         Ok(StagedJoin { joined, reference: self.reference, last_resort, policy: self.policy })
     }
@@ -194,46 +206,5 @@ pub(super) fn check_unique_group_id(store: &dyn Records, group_id: &[u8]) -> Res
     match Group::instance_of(store, group_id)? {
         Some(instance) if super::open::is_active(store, instance)? => Err(NotNow::GroupExists.into()),
         _ => Ok(()),
-    }
-}
-
-/// RFC 9420 §11.2, §11.3, §12.4.3.1: the new group follows from the old one as it claims.
-fn check_parent(claimed: &Parent, parent: &Group, joined: &JoinedGroup) -> Result<(), Error> {
-    let context = joined.public.context();
-    let credentials = |members: &mut dyn Iterator<Item = Result<MemberView, Error>>| {
-        members.map(|member| Ok(member?.leaf.credential)).collect::<Result<HashSet<Credential>, Error>>()
-    };
-    let old = credentials(&mut parent.members())?;
-    let members = joined.public.tree().members();
-    let new = credentials(&mut members.map(|member| member.map(|(index, leaf)| MemberView { index, leaf })))?;
-    match claimed.usage {
-        ResumptionPskUsage::Branch => {
-            // C231, C345: version and suite are those of the old group.
-            if context.version != parent.context().version || context.cipher_suite != parent.suite().id() {
-                return Err(Violation::BranchParameters.into());
-            }
-            // C233, C345: every member was one of the old group. Whether equal credentials are what makes
-            // two clients of one user is for the application, which judges each of them.
-            match new.iter().all(|credential| old.contains(credential)) {
-                true => Ok(()),
-                false => Err(Violation::BranchExtraMember.into()),
-            }
-        }
-        ResumptionPskUsage::Reinit | ResumptionPskUsage::Application => {
-            // C226, C228, C344: the old group's last commit has covered a ReInit of these parameters.
-            let Status::Reinitialised(reinit) = parent.status() else {
-                return Err(Violation::ReInitLinkage.into());
-            };
-            let same = claimed.epoch == parent.epoch()
-                && context.version == reinit.version
-                && context.cipher_suite == reinit.cipher_suite
-                && context.group_id == reinit.group_id
-                && context.extensions == reinit.extensions;
-            // C344: all members of the old group are members of the new one.
-            match same && old.iter().all(|credential| new.contains(credential)) {
-                true => Ok(()),
-                false => Err(Violation::ReInitLinkage.into()),
-            }
-        }
     }
 }

@@ -31,6 +31,8 @@ mod receive;
 pub(crate) mod record;
 mod staged;
 mod successor;
+#[cfg(test)]
+mod tests;
 mod tree_rows;
 
 use std::collections::BTreeMap;
@@ -288,8 +290,8 @@ impl Group {
     /// A GroupInfo of this epoch as an MLSMessage (RFC 9420 §12.4.3), signed by us.
     ///
     /// # Errors
-    /// [`Error::Signer`], [`Error::Crypto`], [`ApiMisuse::TooLong`], [`NotNow::GroupEnded`],
-    /// [`NotNow::Reopen`].
+    /// [`Error::Signer`], [`Error::Crypto`], [`ApiMisuse::TooLong`], [`NotNow::Reopen`]; [`NotNow::GroupEnded`] if
+    /// this client was removed, or if somebody is to join a group that was reinitialised.
     pub fn group_info(
         &self,
         options: GroupInfoOptions,
@@ -298,6 +300,10 @@ impl Group {
     ) -> Result<Vec<u8>, Error> {
         let member = self.active_member()?;
         self.check_signer(signer)?;
+        // RFC 9420 §12.4.2, C314: an external commit into a group that has ended would go nowhere.
+        if options.external_pub {
+            self.check_sending()?;
+        }
         let external_pub = match options.external_pub {
             true => Some(member.state.secrets.external.key_pair(self.suite())?.1),
             false => None,

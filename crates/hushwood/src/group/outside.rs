@@ -98,8 +98,8 @@ impl GroupView {
     ///
     /// # Errors
     /// [`ApiMisuse::SignerMismatch`]; [`Unsupported::CipherSuite`] if the KeyPackage is for another suite;
-    /// the [`Violation`](crate::error::Violation) that the members would find, such as
-    /// `CapabilitiesLackRequired`; [`Error::Signer`].
+    /// [`Error::WouldViolate`] with what the members would find, such as `CapabilitiesLackRequired`;
+    /// [`Error::Signer`].
     pub fn new_member_proposal(
         &self,
         key_package: &ValidKeyPackage,
@@ -122,11 +122,11 @@ impl GroupView {
     /// MLSMessage for its members.
     ///
     /// # Errors
-    /// [`Violation::ExternalSendersAbsent`](crate::error::Violation::ExternalSendersAbsent) and
-    /// [`Violation::ExternalSenderIndex`](crate::error::Violation::ExternalSenderIndex) if the group does
-    /// not list it; [`ApiMisuse::SignerMismatch`];
-    /// [`Violation::ExternalProposalType`](crate::error::Violation::ExternalProposalType) and whatever else
-    /// the members would find in the proposal; [`Error::Signer`].
+    /// [`Error::WouldViolate`] with what the members would find:
+    /// [`ExternalSendersAbsent`](crate::error::Violation::ExternalSendersAbsent) or
+    /// [`ExternalSenderIndex`](crate::error::Violation::ExternalSenderIndex) if the group does not list it,
+    /// [`ExternalProposalType`](crate::error::Violation::ExternalProposalType), and others;
+    /// [`ApiMisuse::SignerMismatch`]; [`Error::Signer`].
     pub fn external_proposal(
         &self,
         sender_index: u32,
@@ -135,7 +135,7 @@ impl GroupView {
         now: Timestamp,
     ) -> Result<Vec<u8>, Error> {
         // RFC 9420 §6.1, §12.1.8, C069, C070: listed, with this key.
-        let listed = external_sender(&self.context().extensions, sender_index)?;
+        let listed = external_sender(&self.context().extensions, sender_index).map_err(Error::of_our_own)?;
         if listed.signature_key != *signer.public_key() {
             return Err(ApiMisuse::SignerMismatch.into());
         }
@@ -157,7 +157,8 @@ impl GroupView {
             content: Content::Proposal(proposal),
         };
         // RFC 9420 §12.1.8, C253: never encrypted. §6.1, C079: the signature does not cover the context.
-        let signed = Signed::sign(signer, WireFormat::PUBLIC_MESSAGE, content, &[])?;
+        let signed =
+            Signed::sign(signer, WireFormat::PUBLIC_MESSAGE, content, &[]).map_err(Error::of_our_own)?;
         let message = signed.complete(None)?;
         // We refuse ourselves what the members would refuse.
         let checks = ProposalChecks {
@@ -168,7 +169,7 @@ impl GroupView {
             sending: true,
             purpose: Purpose::Epoch,
         };
-        CachedProposal::check(&message, &checks)?;
+        CachedProposal::check(&message, &checks).map_err(Error::of_our_own)?;
         let message = PublicMessage::from_outside(message)?;
         encode(&MlsMessage::PublicMessage(Box::new(message)))
     }

@@ -18,6 +18,7 @@ use crate::proposal::{
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::transition::Step;
 use crate::tree::{KeyPair, LeafIndex, LeafNodeSource, Supported, UnsignedLeafNode};
+use crate::version::ProtocolVersion;
 
 /// A proposal to be made.
 #[derive(Clone)]
@@ -59,14 +60,19 @@ impl NewProposal<'_> {
                 Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk: psk.clone(), psk_nonce } })
             }
             Self::ReInit(reinit) => {
-                // RFC 9420 §11.2: who proposes a group must be able to be in it.
-                let own = group.tree().leaf(group.own_leaf)?.ok_or(ApiMisuse::LeafAbsent)?;
-                if !Supported::of(&own.capabilities).suites.contains(&reinit.cipher_suite) {
+                // RFC 9420 §11.2, C248: who proposes a group must be able to be in it.
+                let has_version = reinit.version == ProtocolVersion::MLS10;
+                if !has_version || !supported(group)?.suites.contains(&reinit.cipher_suite) {
                     return Err(ApiMisuse::CapabilitiesInsufficient.into());
                 }
                 Proposal::ReInit(reinit.clone())
             }
             Self::GroupContextExtensions(extensions) => {
+                // RFC 9420 §13.5, C387, C390: extensions that we support ourselves; GREASE is none of them.
+                let supported = supported(group)?;
+                if !extensions.iter().all(|new| supported.supports_extension(new.extension_type)) {
+                    return Err(ApiMisuse::CapabilitiesInsufficient.into());
+                }
                 Proposal::GroupContextExtensions(GroupContextExtensions { extensions: extensions.clone() })
             }
             Self::Custom { proposal_type, data } => {
@@ -76,13 +82,19 @@ impl NewProposal<'_> {
     }
 }
 
+/// What we support, as our leaf says.
+fn supported(group: &Group) -> Result<Supported, Error> {
+    let own = group.tree().leaf(group.own_leaf)?.ok_or(ApiMisuse::LeafAbsent)?;
+    Ok(Supported::of(&own.capabilities))
+}
+
 impl Group {
     /// Makes a proposal (RFC 9420 §12.1): the message to send. It waits for a commit, by anybody; until
     /// then no application data can be sent (C290).
     ///
     /// # Errors
     /// [`Error::WouldViolate`] with what others would find in it; [`ApiMisuse::CapabilitiesInsufficient`] for a ReInit
-    /// to a suite that we lack; [`Error::Signer`], [`Error::Crypto`],
+    /// to a version or suite that we lack, or for group extensions that we do not support; [`Error::Signer`], [`Error::Crypto`],
     /// [`NotNow::GroupEnded`](crate::error::NotNow::GroupEnded).
     pub fn propose(
         &mut self,

@@ -370,6 +370,10 @@ impl Group {
         key: Option<HandshakeKey>,
         now: Timestamp,
     ) -> Result<Received, Error> {
+        // RFC 9420 §12.4.2, C314, C315: a group that has ended is changed no more.
+        if !matches!(self.status, Status::Active) {
+            return Err(NotNow::GroupEnded.into());
+        }
         let sender = message.content().sender;
         match &message.content().content {
             Content::Application(_) => Err(Error::Bug("application data came as a handshake")),
@@ -381,12 +385,19 @@ impl Group {
                 Ok(Received::Proposal(received))
             }
             Content::Commit(commit) => {
-                if !matches!(self.status, Status::Active) {
-                    return Err(NotNow::GroupEnded.into());
-                }
                 let psks = self.psks_needed(commit);
                 Ok(Received::Commit(ReceivedCommit { at: self.here(), message, psks }))
             }
+        }
+    }
+
+    /// The proposals that a commit refers to and that have not arrived (RFC 9420 §12.4, C293): to be got from
+    /// the transport or from other members and received, then the commit can be received again.
+    #[must_use]
+    pub fn missing_proposals(&self, received: &ReceivedCommit) -> Vec<HashReference> {
+        match &received.message.content().content {
+            Content::Commit(commit) => self.proposals.missing(&commit.proposals),
+            Content::Application(_) | Content::Proposal(_) => Vec::new(),
         }
     }
 

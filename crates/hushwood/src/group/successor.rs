@@ -1,12 +1,15 @@
 //! RFC 9420 §11.2, §11.3: groups that grow out of others.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 
 use hushwood_crypto::{CipherSuite, CryptoProvider, Random, Signer};
 
 use crate::commit::Answers;
-use crate::credential::Credential;
-use crate::error::{ApiMisuse, Error, Unsupported};
+use crate::commit::state::PublicState;
+use crate::credential::{Credential, CredentialValidator, InsecureAcceptAll};
+use crate::error::{ApiMisuse, Error, NotNow, Unsupported, Violation};
 use crate::extension::Extensions;
 use crate::group::commit::{CommitPlan, Cover};
 use crate::group::create::{NewGroup, new_state};
@@ -20,10 +23,12 @@ use crate::policy::{Policy, Timestamp};
 use crate::proposal::Purpose;
 use crate::schedule::{Psk, ResumptionPskUsage};
 use crate::transition::{InstanceId, Records, Step, WriteSet};
-use crate::tree::Supported;
+use crate::tree::{RatchetTree, Supported};
+use crate::version::ProtocolVersion;
+use crate::welcome::Parent;
 
 /// A group to grow out of another one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Successor {
     /// Who we are in it.
     pub credential: Credential,
@@ -39,10 +44,13 @@ pub struct Successor {
     pub leaf_extensions: Extensions,
     /// The policy it runs under on this client.
     pub policy: Policy,
+    /// Says by [`user`](CredentialValidator::user) who is in both groups, as those who join will ask theirs
+    /// (C233, C344). By default whoever shows an equal credential.
+    pub users: Arc<dyn CredentialValidator + Send + Sync>,
 }
 
 impl Successor {
-    /// A group of these members, under the default policy.
+    /// A group of these members, under the default policy. Who they are is seen by equal credentials.
     #[must_use]
     pub fn new(credential: Credential, supported: Supported, key_packages: Vec<ValidKeyPackage>) -> Self {
         Self {
@@ -53,7 +61,18 @@ impl Successor {
             extensions: Extensions::new(),
             leaf_extensions: Extensions::new(),
             policy: Policy::default(),
+            // It is asked for names of users only, never for a verdict.
+            users: Arc::new(InsecureAcceptAll),
         }
+    }
+}
+
+impl fmt::Debug for Successor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Successor")
+            .field("key_packages", &self.key_packages.len())
+            .field("extensions", &self.extensions)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,8 +81,9 @@ impl Group {
     /// its epoch 1, and the Welcomes. This group goes on as it is.
     ///
     /// # Errors
-    /// [`ApiMisuse::BranchFromOther`] if a KeyPackage is of nobody in this group; what
-    /// [`Group::create`] and [`Group::commit`] give.
+    /// [`ApiMisuse::BranchFromOther`] if a KeyPackage, or the credential that we are to have, is of nobody in
+    /// this group; [`ApiMisuse::KeyPackageUsed`]; [`NotNow::GroupExists`] if the new group's id is this one's;
+    /// what [`Group::create`] and [`Group::commit`] give.
     pub fn branch(
         &self,
         settings: Successor,
@@ -71,16 +91,15 @@ impl Group {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<Step<'static, (Self, EpochChange)>, Error> {
-        let usage = ResumptionPskUsage::Branch;
-        // C233: everybody in a subgroup is a member of the group.
-        let members = self.members().map(|member| Ok(member?.leaf.credential));
-        let members = members.collect::<Result<HashSet<Credential>, Error>>()?;
-        let mut invited =
-            settings.key_packages.iter().map(|package| &package.key_package().leaf_node.credential);
-        if !invited.all(|credential| members.contains(credential)) {
-            return Err(ApiMisuse::BranchFromOther.into());
+        // RFC 9420 §12.4.3.1, C322: this group goes on, so its id is taken.
+        if settings.group_id.as_deref() == Some(self.group_id()) {
+            return Err(NotNow::GroupExists.into());
         }
-        let (group, change, writes) = self.grow((self.suite(), usage), settings, signer, now, random)?;
+        let grown = self.grow((self.suite(), ResumptionPskUsage::Branch), settings, signer, now, random);
+        let (group, change, writes) = grown.map_err(|error| match error {
+            Error::WouldViolate(Violation::BranchExtraMember) => ApiMisuse::BranchFromOther.into(),
+            other => other,
+        })?;
         Ok(Step::new(writes, None, (group, change)))
     }
 
@@ -88,9 +107,10 @@ impl Group {
     /// Any member may do it (C230). Gives the new group in its epoch 1, and the Welcomes.
     ///
     /// # Errors
-    /// [`ApiMisuse::NotReinitialised`] if this group goes on;
-    /// [`NotNow::GroupExists`](crate::error::NotNow::GroupExists) if we are in a group of the new id; what [`Group::create`] and
-    /// [`Group::commit`] give.
+    /// [`ApiMisuse::NotReinitialised`] if this group goes on; [`Unsupported::ProtocolVersion`] and
+    /// [`Unsupported::CipherSuite`] if we lack what was agreed on; [`NotNow::GroupExists`] if we are in a group of
+    /// the new id; [`Error::WouldViolate`] with [`Violation::ReInitLinkage`] if a member of this group is not to
+    /// come along (C344); [`ApiMisuse::KeyPackageUsed`]; what [`Group::create`] and [`Group::commit`] give.
     pub fn reinit(
         &self,
         (provider, store): (&CryptoProvider, &dyn Records),
@@ -102,6 +122,10 @@ impl Group {
         let Status::Reinitialised(reinit) = self.status() else {
             return Err(ApiMisuse::NotReinitialised.into());
         };
+        // RFC 9420 §12.1.5, C248: the ReInit was valid for those who have its version and suite.
+        if reinit.version != ProtocolVersion::MLS10 {
+            return Err(Unsupported::ProtocolVersion.into());
+        }
         let suite = provider.suite(reinit.cipher_suite).ok_or(Unsupported::CipherSuite)?;
         // RFC 9420 §12.4.3, C322: who proposed it may have named another group that we are in.
         let clients = store.version(InstanceId::CLIENT)?;
@@ -131,7 +155,16 @@ impl Group {
     ) -> Result<(Self, EpochChange, WriteSet), Error> {
         self.check_usable()?;
         let psk = Psk::Resumption { usage, psk_group_id: self.group_id().to_vec(), psk_epoch: self.epoch() };
-        let key = self.own_resumption_psk(&psk).ok_or(crate::error::NotNow::GroupEnded)?;
+        let key = self.own_resumption_psk(&psk).ok_or(NotNow::GroupEnded)?;
+        // RFC 9420 §11.3, C236: KeyPackages are fresh. Of those that brought members into this group, the leaf
+        // shows for as long as the member has not updated.
+        for key_package in &settings.key_packages {
+            let key = &key_package.key_package().leaf_node.encryption_key;
+            if self.tree().encryption_key_at(key)?.is_some() {
+                return Err(ApiMisuse::KeyPackageUsed.into());
+            }
+        }
+        let users = settings.users.clone();
         let mut answers = Answers::none();
         answers.add_psk(psk.clone(), key.duplicate());
         let mut proposals: Vec<_> = settings
@@ -157,6 +190,70 @@ impl Group {
         };
         let plan = CommitPlan { proposals, cover: Cover::None, ..CommitPlan::default() };
         let own = first.own_commit(&plan, &answers, signer, now, random)?;
+        // We refuse ourselves what those who join would refuse.
+        let claimed = Parent { usage, group_id: self.group_id().to_vec(), epoch: self.epoch() };
+        check_lineage(&claimed, self, &own.public, &*users).map_err(Error::of_our_own)?;
         own.into_first_epoch(first.policy().clone(), random)
     }
+}
+
+/// RFC 9420 §11.2, §11.3, §12.4.3.1: the new group follows from the old one as it claims. The same for who
+/// makes it and for those who join. That its epoch is 1 is checked with the Welcome.
+pub(super) fn check_lineage(
+    claimed: &Parent,
+    parent: &Group,
+    new: &PublicState,
+    users: &dyn CredentialValidator,
+) -> Result<(), Error> {
+    let context = &new.context;
+    let before = clients_by_user(parent.tree(), users)?;
+    let after = clients_by_user(&new.tree, users)?;
+    match claimed.usage {
+        ResumptionPskUsage::Branch => {
+            // RFC 9420 §11.3, C231, C345: version and suite are those of the old group.
+            if context.version != parent.context().version || context.cipher_suite != parent.suite().id() {
+                return Err(Violation::BranchParameters.into());
+            }
+            // RFC 9420 §11.3, C233, C345: every leaf matches one of the old group, by the application's
+            // judgement. Q: Of the epoch that the PSK is from, or of now? A: Of now. Who was removed since has
+            // that PSK too, and is no member any more.
+            match after.keys().all(|user| user.is_some() && before.contains_key(user)) {
+                true => Ok(()),
+                false => Err(Violation::BranchExtraMember.into()),
+            }
+        }
+        ResumptionPskUsage::Reinit | ResumptionPskUsage::Application => {
+            // RFC 9420 §11.2, §12.4.3.1, C226, C228, C344: the old group's last commit has covered a ReInit of
+            // these parameters.
+            let Status::Reinitialised(reinit) = parent.status() else {
+                return Err(Violation::ReInitLinkage.into());
+            };
+            let same = claimed.epoch == parent.epoch()
+                && context.version == reinit.version
+                && context.cipher_suite == reinit.cipher_suite
+                && context.group_id == reinit.group_id
+                && context.extensions == reinit.extensions;
+            // RFC 9420 §12.4.3.1, C344: all members of the old group are members of the new one. A user with
+            // several clients must have as many as before.
+            let came_along = |(user, clients): (&Option<Vec<u8>>, &usize)| {
+                user.is_some() && after.get(user).is_some_and(|after| after >= clients)
+            };
+            match same && before.iter().all(came_along) {
+                true => Ok(()),
+                false => Err(Violation::ReInitLinkage.into()),
+            }
+        }
+    }
+}
+
+/// How many members each user has in a tree. `None` stands for all whom the application can't name.
+fn clients_by_user(
+    tree: &RatchetTree,
+    users: &dyn CredentialValidator,
+) -> Result<HashMap<Option<Vec<u8>>, usize>, Error> {
+    let mut clients = HashMap::new();
+    for member in tree.members() {
+        *clients.entry(users.user(&member?.1.credential)).or_default() += 1;
+    }
+    Ok(clients)
 }

@@ -54,7 +54,7 @@ pub fn choose(
     chooser.drop_changes_of_one_leaf();
     chooser.drop_doubles();
     chooser.drop_clients_twice()?;
-    chooser.drop_unfit()?;
+    chooser.drop_unfit(committer)?;
     chooser.drop_beyond_limit();
     Ok(chooser.finish())
 }
@@ -220,7 +220,7 @@ impl Chooser<'_> {
 
     /// RFC 9420 §12.2, §12.3, C223, C251, C252, C275, C276, C279: what does not fit the group as the
     /// others leave it, found by applying one after the other to a copy of the tree.
-    fn drop_unfit(&mut self) -> Result<(), Error> {
+    fn drop_unfit(&mut self, committer: LeafIndex) -> Result<(), Error> {
         let mut tree = self.checks.tree.clone();
         let mut removes = self.own_removes();
         removes.extend(self.taken().filter_map(|candidate| match candidate.proposal() {
@@ -239,7 +239,7 @@ impl Chooser<'_> {
                 candidate.drop(Violation::CapabilitiesLackProposal);
             }
         }
-        let (mut tree, parameters) = self.drop_unfit_updates(tree)?;
+        let (mut tree, parameters) = self.drop_unfit_updates(tree, committer)?;
         self.add_own(&mut tree)?;
         let limit = self.checks.policy.max_members;
         for candidate in self.taken() {
@@ -259,7 +259,11 @@ impl Chooser<'_> {
     }
 
     /// With the new extensions, if they and the Updates go together; otherwise without.
-    fn drop_unfit_updates(&mut self, tree: RatchetTree) -> Result<(RatchetTree, GroupParameters), Error> {
+    fn drop_unfit_updates(
+        &mut self,
+        tree: RatchetTree,
+        committer: LeafIndex,
+    ) -> Result<(RatchetTree, GroupParameters), Error> {
         let context = self.checks.context;
         let parameters =
             |extensions: &Extensions| GroupParameters::new(context.version, context.cipher_suite, extensions);
@@ -273,7 +277,10 @@ impl Chooser<'_> {
         }
         if let Some(new) = new {
             let (updated, unfit) = self.try_updates(tree.clone(), &new)?;
-            match new.check_members(&updated) {
+            // C390: the committer itself supports them, too.
+            let committer = updated.leaf(committer)?.map(|leaf| leaf.capabilities);
+            let own_fit = committer.map_or(Ok(()), |own| new.check_own(&own));
+            match new.check_members(&updated).and(own_fit) {
                 Err(reason) if !own => {
                     for candidate in self.taken().filter(|candidate| is_extensions(candidate.proposal())) {
                         candidate.drop(reason);

@@ -12,7 +12,7 @@ use crate::commit::ProposalOrRef;
 use crate::error::{Error, NotNow, Violation};
 use crate::framing::Sender;
 use crate::key_package::{KeyPackage, ValidKeyPackage};
-use crate::policy::ExternalCommits;
+use crate::policy::{ExternalCommits, Policy};
 use crate::proposal::{
     Add, ExternalInit, GroupContextExtensions, Proposal, ProposalChecks, ProposalType, ReInit, Update,
 };
@@ -130,6 +130,8 @@ impl ProposalList {
         if !checks.tree.is_member(committer)? {
             return Err(Violation::SenderBlank.into());
         }
+        // First, since a proposal that is there twice breaks a rule of its own type too.
+        self.check_references()?;
         // RFC 9420 §12.2, C274: no ExternalInit.
         if self.external_init().is_some() {
             return Err(Violation::ExternalInitInMemberCommit.into());
@@ -153,8 +155,7 @@ impl ProposalList {
         if self.count(ProposalType::REINIT) > 0 && self.proposals.len() > 1 {
             return Err(Violation::ReInitNotAlone.into());
         }
-        self.check_supported(checks)?;
-        self.check_references()
+        self.check_supported(checks)
     }
 
     fn check_one_change_per_leaf(&self) -> Result<(), Violation> {
@@ -290,11 +291,15 @@ impl ProposalList {
 
     /// Whether the commit must have a path (RFC 9420 §12.4).
     #[must_use]
-    pub fn path_required(&self) -> bool {
+    pub fn path_required(&self, policy: &Policy) -> bool {
         // RFC 9420 §12.4, C296, C297, C298. Q: §12.4.2 names Update and Remove only. A: The text and
-        // the registry name ExternalInit and GroupContextExtensions too, and unknown types.
-        self.proposals.is_empty()
-            || self.iter().any(|committed| !committed.proposal().proposal_type().is_path_optional())
+        // the registry name ExternalInit and GroupContextExtensions too. Of its own types the application says
+        // which do not need one.
+        let optional = |committed: &CommittedProposal| match committed.proposal() {
+            Proposal::Custom { proposal_type, .. } => policy.path_optional_proposals.contains(proposal_type),
+            known => known.proposal_type().is_path_optional(),
+        };
+        self.proposals.is_empty() || !self.iter().all(optional)
     }
 
     /// Who commits.

@@ -38,8 +38,8 @@ impl ProposalType {
         [Self::ADD, Self::REMOVE, Self::PSK, Self::REINIT, Self::GROUP_CONTEXT_EXTENSIONS].contains(&self)
     }
 
-    /// True for the types that a commit may cover without a path (RFC 9420 §12.4). Types that this
-    /// library does not know need one.
+    /// True for the types that a commit may cover without a path (RFC 9420 §12.4). Types of the application's own
+    /// need one, unless the [`Policy`](crate::policy::Policy::path_optional_proposals) says otherwise.
     #[must_use]
     pub fn is_path_optional(self) -> bool {
         [Self::ADD, Self::PSK, Self::REINIT].contains(&self)

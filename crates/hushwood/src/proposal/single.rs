@@ -170,8 +170,12 @@ impl ProposalChecks<'_> {
         if reinit.version < self.context.version {
             return Err(Violation::ReInitVersion.into());
         }
-        // C375: the extensions become those of a group context.
-        Ok(check_placement(&reinit.extensions, ExtensionPlace::GroupContext)?)
+        // C375, C013: the extensions become those of a group context. Whether the keys in them are of the new
+        // suite is for those who have it.
+        check_placement(&reinit.extensions, ExtensionPlace::GroupContext)?;
+        reinit.extensions.required_capabilities()?;
+        reinit.extensions.external_senders()?;
+        Ok(())
     }
 
     pub(super) fn leaves(&self) -> LeafChecks<'_> {

@@ -207,6 +207,10 @@ impl PublicGroup {
         random: &mut dyn Random,
     ) -> Result<Observed, Error> {
         let message = self.open(message)?;
+        // RFC 9420 §11.2, C314: a reinitialised group is changed no more.
+        if self.status != Status::Active {
+            return Err(NotNow::GroupEnded.into());
+        }
         let checks = self.checks(now);
         match &message.content().content {
             Content::Application(_) => Err(Violation::ApplicationInPublicMessage.into()),
@@ -288,10 +292,6 @@ impl PublicGroup {
         checks: &ProposalChecks<'_>,
         random: &mut dyn Random,
     ) -> Result<ObservedCommit, Error> {
-        // RFC 9420 §11.2, C314: a reinitialised group has no further epoch.
-        if self.status != Status::Active {
-            return Err(NotNow::GroupEnded.into());
-        }
         let sender = message.content().sender;
         let resolved = self.proposals.resolve(commit.proposals.clone(), sender, &self.policy)?;
         let list = ProposalList::check(resolved, sender, checks, random)?;

@@ -156,6 +156,22 @@ impl Supported {
     }
 }
 
+impl GroupParameters {
+    /// Checks that a change of the group asks for nothing that we lack ourselves. `own` is our leaf's
+    /// capabilities: what others may take for support in them can be GREASE.
+    ///
+    /// # Errors
+    /// [`Violation::CapabilitiesLackRequired`], [`Violation::ExtensionUnsupportedByMember`].
+    pub(crate) fn check_own(&self, own: &Capabilities) -> Result<(), Violation> {
+        // RFC 9420 §13.5, C388, C390: our own capabilities are those without GREASE.
+        match Supported::of(own).check_group(self) {
+            Ok(()) => Ok(()),
+            Err(Unsupported::RequiredCapability) => Err(Violation::CapabilitiesLackRequired),
+            Err(_) => Err(Violation::ExtensionUnsupportedByMember),
+        }
+    }
+}
+
 impl Capabilities {
     /// True if the leaf lists this protocol version.
     #[must_use]

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 
+use hushwood_codec::Writer;
 use x509_cert::der::Encode;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
@@ -33,6 +34,21 @@ pub enum Identity {
     },
     /// A common name of the subject, in certificates without `subjectAltName`.
     CommonName(String),
+}
+
+/// Kind and name: different for all that are not equal.
+impl hushwood_codec::Encode for Identity {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Dns(name) => writer.raw(&[1]).opaque(name.as_bytes()),
+            Self::Email(name) => writer.raw(&[2]).opaque(name.as_bytes()),
+            Self::Uri(name) => writer.raw(&[3]).opaque(name.as_bytes()),
+            Self::Ip(IpAddr::V4(address)) => writer.raw(&[4]).opaque(&address.octets()),
+            Self::Ip(IpAddr::V6(address)) => writer.raw(&[4]).opaque(&address.octets()),
+            Self::Other { oid, value } => writer.raw(&[5]).opaque(oid.as_bytes()).opaque(value),
+            Self::CommonName(name) => writer.raw(&[6]).opaque(name.as_bytes()),
+        };
+    }
 }
 
 /// The names of a `subjectAltName` extension, without kinds that name no user or device.

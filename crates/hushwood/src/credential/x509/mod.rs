@@ -15,6 +15,7 @@ use std::fmt;
 
 use core::time::Duration;
 
+use hushwood_codec::Writer;
 use hushwood_crypto::{CryptoProvider, SignaturePublicKey};
 use pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::{
@@ -325,11 +326,13 @@ impl CredentialValidator for X509Validator {
         if same { Verdict::Accept } else { Verdict::Refuse }
     }
 
-    fn is_same_user(&self, left: &Credential, right: &Credential) -> bool {
-        match (presented(left), presented(right)) {
-            (Ok(left), Ok(right)) => left == right,
-            _ => false,
-        }
+    /// All that the certificate presents: another certificate for the same names is of the same user.
+    fn user(&self, credential: &Credential) -> Option<Vec<u8>> {
+        let mut name = Writer::new();
+        presented(credential).ok()?.iter().for_each(|identity| {
+            name.value(identity);
+        });
+        name.finish().ok()
     }
 }
 

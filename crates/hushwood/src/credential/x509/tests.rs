@@ -519,12 +519,16 @@ fn a_successor_names_the_same_whether_or_not_the_old_certificate_expired() {
     chain.leaf.0.not_after = date_time_ymd(2026, 1, 2);
     let expired = chain.claim();
     assert_eq!(judge(&validator, Some(expired.clone()), new.clone()), Verdict::Accept);
-    assert_eq!(judge(&validator, Some(new.clone()), expired), Verdict::Refuse);
+    assert_eq!(judge(&validator, Some(new.clone()), expired.clone()), Verdict::Refuse);
     chain.leaf.0.subject_alt_names.pop();
     let fewer_names = chain.claim();
     assert_eq!(judge(&validator, Some(fewer_names.clone()), new.clone()), Verdict::Refuse);
-    assert!(validator.is_same_user(&new.credential, &new.credential));
-    assert!(!validator.is_same_user(&new.credential, &fewer_names.credential));
+    let user = validator.user(&new.credential);
+    assert!(user.is_some());
+    // The expired certificate named the same.
+    assert_eq!(user, validator.user(&expired.credential));
+    assert_ne!(user, validator.user(&fewer_names.credential));
+    assert_eq!(validator.user(&Credential::basic("alice")), None);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn refused(world: &World, proposals: Vec<Proposal>) -> Error {
 fn init_one_remove_and_psks_are_accepted() {
     let world = World::new(3);
     let list = external(&world, vec![psk("a", 1), external_init(), remove(1), psk("b", 1)]).unwrap();
-    assert!(list.external_init().is_some() && list.path_required());
+    assert!(list.external_init().is_some() && list.path_required(&world.policy));
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_list_of_many_types_is_accepted_and_sorted() {
     assert_eq!(list.removes().collect::<Vec<_>>(), [leaf(2)]);
     assert_eq!(list.updates().map(|(leaf, _)| leaf).collect::<Vec<_>>(), [leaf(1)]);
     assert!(list.group_context_extensions().is_some() && list.custom().count() == 1);
-    assert!(list.path_required());
+    assert!(list.path_required(&world.policy));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_path_is_required_for_all_but_three_types() {
     let mut world = World::new(4);
     let (add, update) = (world.add("dora"), world.update(1));
     let update = world.sent(update, member(1));
-    let required = |world: &World, proposals| world.own(proposals).unwrap().path_required();
+    let required = |world: &World, proposals| world.own(proposals).unwrap().path_required(&world.policy);
     assert!(required(&world, vec![]));
     for proposal in [add.clone(), psk("a", 1), reinit()] {
         assert!(!required(&world, vec![proposal]));
@@ -219,7 +219,11 @@ fn a_path_is_required_for_all_but_three_types() {
     for proposal in [remove(1), gce(Extensions::new()), custom(KNOWN_PROPOSAL)] {
         assert!(required(&world, vec![add.clone(), proposal]));
     }
-    assert!(world.check(vec![update], member(0)).unwrap().path_required());
+    assert!(world.check(vec![update], member(0)).unwrap().path_required(&world.policy));
+    // The application may know better about its own types.
+    world.policy.path_optional_proposals = vec![KNOWN_PROPOSAL];
+    assert!(!required(&world, vec![add.clone(), custom(KNOWN_PROPOSAL)]));
+    assert!(required(&world, vec![remove(1), custom(KNOWN_PROPOSAL)]));
 }
 
 #[test]

@@ -152,6 +152,12 @@ fn a_reinit_to_a_lower_version_is_refused_and_to_an_unknown_suite_is_not() {
     assert_eq!(changed(|reinit| reinit.cipher_suite = hushwood_crypto::CipherSuiteId(0x0A0A)), Ok(()));
     let misplaced = changed(|reinit| reinit.extensions.set(ExtensionType::RATCHET_TREE, vec![]));
     assert_eq!(misplaced, Err(Violation::ExtensionMisplaced.into()));
+    for known in [ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS] {
+        let Proposal::ReInit(mut reinit) = reinit() else { unreachable!() };
+        reinit.extensions.set(known, vec![0, 0, 0, 0]);
+        let malformed = world.checks().check(&Proposal::ReInit(reinit), member(0));
+        assert!(matches!(malformed, Err(Error::Decode(_))), "{known:?}: {malformed:?}");
+    }
 }
 
 #[test]
