@@ -1,13 +1,15 @@
 //! What happened, in words and as JSON.
 
 use hushwood::group::{ApplicationMessage, EpochChange, Status};
-use hushwood::proposal::Proposal;
+use hushwood::proposal::{Proposal, ProposalType};
 use hushwood::schedule::Psk;
+use hushwood::tree::LeafIndex;
+use hushwood_crypto::HpkePublicKey;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::room::{Room, credential_name};
+use crate::room::{self, Room, credential_name};
 use crate::text;
 use crate::words::Number;
 
@@ -95,8 +97,31 @@ pub(crate) fn readable(plaintext: &[u8]) -> Option<&str> {
     std::str::from_utf8(plaintext).ok().filter(|text| !text.contains('\0'))
 }
 
+/// Whoever commits, before that: to see whether their keys have changed by it.
+#[derive(Debug)]
+pub(crate) struct Old(Option<(LeafIndex, HpkePublicKey)>);
+
+impl Old {
+    pub(crate) fn of(room: &Room, committer: Option<LeafIndex>) -> Result<Self, Failure> {
+        let Some(leaf) = committer else { return Ok(Self(None)) };
+        Ok(Self(room.group.member(leaf)?.map(|member| (leaf, member.leaf.encryption_key.clone()))))
+    }
+
+    /// The committer, if it has other keys now.
+    fn renewed(&self, room: &Room) -> Result<Option<LeafIndex>, Failure> {
+        let Some((leaf, key)) = &self.0 else { return Ok(None) };
+        let now = room.group.member(*leaf)?;
+        Ok(now.filter(|now| now.leaf.encryption_key != *key).map(|_| *leaf))
+    }
+}
+
+/// The names of those who were added, in their order.
+pub(crate) fn joiners(room: &Room, change: &EpochChange) -> Result<Vec<String>, Failure> {
+    change.added.iter().map(|leaf| room.who(*leaf)).collect()
+}
+
 /// What an epoch began with.
-pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, Failure> {
+pub(crate) fn epoch_change(room: &Room, change: &EpochChange, old: &Old) -> Result<Event, Failure> {
     let name = &room.name;
     let committer = match change.own {
         true => "you".to_owned(),
@@ -104,16 +129,24 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
     };
     let mut lines = vec![format!("{name}: epoch {} begun by {committer}", change.epoch)];
     let (mut added, mut removed, mut updated) = (Vec::new(), Vec::new(), Vec::new());
+    // RFC 9420 §12.4.3.2: who comes from outside may remove an older self, and nobody else.
+    let external = change.proposals.contains(&ProposalType::EXTERNAL_INIT);
+    if external {
+        let again = if change.removed.is_empty() { "" } else { " again, in place of an older self" };
+        lines.push(format!("  {committer} has joined from outside{again}"));
+    }
     for leaf in &change.added {
         lines.push(format!("  added {}", room.who(*leaf)?));
         added.push(room.member_json(*leaf)?);
     }
     for (leaf, credential) in &change.removed {
         let who = credential_name(credential);
-        lines.push(format!("  removed {who}"));
+        if !external {
+            lines.push(format!("  removed {who}"));
+        }
         removed.push(json!({ "leaf": leaf.number(), "name": who }));
     }
-    for leaf in &change.updated {
+    for leaf in change.updated.iter().chain(&old.renewed(room)?) {
         lines.push(format!("  new keys of {}", room.who(*leaf)?));
         updated.push(room.member_json(*leaf)?);
     }
@@ -122,11 +155,10 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
     }
     match &change.status {
         Status::Active => {}
-        Status::Reinitialised(reinit) => lines.push(format!(
-            "  the group has ended; a new one with {} follows: whoever starts it runs `hushwood reinit {} ...`",
-            reinit.cipher_suite,
-            name.word()
-        )),
+        Status::Reinitialised(reinit) => {
+            lines.push(format!("  the group has ended; a new one with {} follows:", reinit.cipher_suite));
+            lines.push(format!("  {}", room::successor_advice(&name.word(), reinit.cipher_suite)));
+        }
         Status::Removed => lines.push("  you have been removed".to_owned()),
     }
     let json = json!({
@@ -135,6 +167,7 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
         "epoch": change.epoch,
         "committer": { "leaf": change.committer.number(), "name": committer },
         "own": change.own,
+        "external": external,
         "added": added,
         "removed": removed,
         "updated": updated,

@@ -14,7 +14,7 @@ use hushwood_store::{OpenError, SqliteStore, Unlock};
 use crate::args::Global;
 use crate::failure::{self, Class, Failure};
 use crate::files;
-use crate::names::{self, GroupName};
+use crate::names::{self, Place};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::system::{self, OsRandom};
@@ -190,12 +190,13 @@ impl Home {
         }
     }
 
-    /// Writes a step that brings a new group into the store, and gives it a name.
+    /// Writes a step that brings a new group into the store, and gives it a name. What this home had of the
+    /// group before is erased with it.
     pub(crate) fn commit_named<T>(
         &mut self,
         step: Step<'_, T>,
         mut rows: Rows,
-        name: &GroupName,
+        place: &Place,
     ) -> Result<T, Failure> {
         let (mut writes, pending) = step.begin();
         // The group is the one instance that does not exist yet; its local name is random.
@@ -203,7 +204,12 @@ impl Home {
         let Some((instance, _)) = new else {
             return Err(Error::Bug("a step that makes a group names no new instance").into());
         };
-        names::put(&mut rows, name, instance)?;
+        if let Some(old) = &place.replaced {
+            old.name.iter().for_each(|name| names::erase(&mut rows, name));
+            writes.require(old.instance, self.store.version(old.instance)?);
+            writes.erase_instance(old.instance);
+        }
+        names::put(&mut rows, &place.name, instance)?;
         rows.add_to(&mut writes);
         self.persist(&writes, pending)
     }

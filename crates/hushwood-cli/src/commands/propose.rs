@@ -265,7 +265,7 @@ pub(crate) fn make(
     let mut session = Session::open(global, output)?;
     let Session { home, identity } = &mut session;
     let (outgoing, first_uses, what) = home.retrying(|home| {
-        let mut room = Room::open(home, name)?;
+        let mut room = Room::open_active(home, name)?;
         let proposal = proposal(home, &room)?;
         let (mut rows, now) = (home.begin()?, text::now());
         let judge = Judge::new(home);

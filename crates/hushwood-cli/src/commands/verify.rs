@@ -50,7 +50,11 @@ impl Verify {
 
     fn verify_epoch(&self, session: &Session, name: &GroupName) -> Result<Report, Failure> {
         let room = Room::open(&session.home, name)?;
-        let number = Number::of_epoch(identity::sha512()?, room.group.epoch_authenticator()?)?;
+        let authenticator = match (room.group.epoch_authenticator(), room.ended()) {
+            (Err(_), Some(ended)) => return Err(ended),
+            (authenticator, _) => authenticator?,
+        };
+        let number = Number::of_epoch(identity::sha512()?, authenticator)?;
         let report = Report::new().fact("group", name.as_str()).fact("epoch", room.group.epoch());
         let report = numbers(report.line(format!("{name}, epoch {}:", room.group.epoch())), &number);
         match &self.number {
