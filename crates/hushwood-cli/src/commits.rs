@@ -159,7 +159,7 @@ pub(crate) fn write_joiners_files(
             (1, _) | (_, None) => text::list(joiners),
             (_, Some(joiner)) => joiner.clone(),
         };
-        report = report.line(format!("wrote {place}, for {whose}: hushwood join FILE"));
+        report = report.line(format!("wrote {place}, for {whose} to join with"));
         places.push(json!(place));
     }
     if !places.is_empty() {

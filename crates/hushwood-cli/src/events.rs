@@ -1,5 +1,8 @@
 //! What happened, in words and as JSON.
 
+use std::collections::BTreeSet;
+
+use hushwood::extension::{Extension, Extensions};
 use hushwood::group::{ApplicationMessage, EpochChange, Status};
 use hushwood::proposal::{Proposal, ProposalType};
 use hushwood::schedule::Psk;
@@ -186,9 +189,28 @@ pub(crate) fn proposal(room: &Room, proposal: &Proposal) -> Result<String, Failu
         Proposal::Psk(psk) => format!("mix in {}", psk_name(&psk.psk.psk)),
         Proposal::ReInit(reinit) => format!("replace the group by a new one with {}", reinit.cipher_suite),
         Proposal::ExternalInit(_) => "join from outside".to_owned(),
-        Proposal::GroupContextExtensions(_) => "replace the group's extensions".to_owned(),
+        Proposal::GroupContextExtensions(new) => {
+            extension_changes(&room.group.context().extensions, &new.extensions)
+        }
         Proposal::Custom { proposal_type, .. } => format!("do something of type {proposal_type}"),
     })
+}
+
+/// What changes from one list of extensions to another.
+fn extension_changes(old: &Extensions, new: &Extensions) -> String {
+    let changed = |(one, other): (&Extensions, &Extensions)| {
+        let differs = |extension: &&Extension| other.get(extension.extension_type) != Some(*extension);
+        let types = one.iter().filter(differs).map(|extension| extension.extension_type);
+        types.collect::<BTreeSet<_>>()
+    };
+    let set = changed((new, old));
+    let gone = changed((old, new)).into_iter().filter(|old| !set.contains(old));
+    let set = set.iter().map(|set| format!("set {set}"));
+    let words: Vec<_> = set.chain(gone.map(|gone| format!("remove {gone}"))).collect();
+    match words.is_empty() {
+        true => "leave the group's extensions as they are".to_owned(),
+        false => format!("change the group's extensions ({})", words.join(", ")),
+    }
 }
 
 /// A pre-shared key's name, safe to show.

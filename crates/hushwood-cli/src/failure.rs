@@ -247,7 +247,17 @@ impl From<PersistError> for Failure {
             PersistError::Stale | PersistError::Busy => Class::Busy,
             _ => Class::Store,
         };
-        Self::new(class, format!("nothing was changed: {error}"))
+        let failure = Self::new(class, format!("nothing was changed: {error}"));
+        match error {
+            PersistError::Full => failure.advise("make room on the disk and try again"),
+            PersistError::Refused => {
+                failure.advise("see that the home can be written, and that the disk is not read-only")
+            }
+            PersistError::Unknown => failure
+                .say("the store failed while writing; perhaps the change was made, perhaps not")
+                .advise("see `hushwood group show`, `hushwood receive --pending` and `hushwood resend`"),
+            _ => failure,
+        }
     }
 }
 

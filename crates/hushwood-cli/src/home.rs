@@ -258,7 +258,7 @@ fn key(id: &str) -> RecordKey {
 
 fn folder(global: &Global) -> Result<PathBuf, Failure> {
     let default = || system::data_folder(|name| std::env::var_os(name)).map(|path| path.join("hushwood"));
-    global.home.clone().or_else(default).ok_or_else(|| {
+    global.home().or_else(default).ok_or_else(|| {
         Failure::refused("it is not known where your data belongs").advise("name a folder with `--home DIR`")
     })
 }
@@ -305,7 +305,13 @@ fn cannot_open(path: &Path, error: OpenError) -> Failure {
         OpenError::WrongKey => {
             failure.advise("see that it is the right home, and the passphrase or key file for it")
         }
+        OpenError::KeyTooShort => failure.advise("use a passphrase that is not empty, or a key file"),
         OpenError::NotAStore => failure.advise(failure::RESTORE),
+        OpenError::Refused => failure.advise(
+            "see that you own the folder and the files in it, that they can be written, and that the disk is not \
+             read-only",
+        ),
+        OpenError::Full => failure.advise("make room on the disk and try again; nothing is lost"),
         _ => failure,
     }
 }

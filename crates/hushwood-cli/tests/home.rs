@@ -119,6 +119,17 @@ fn a_key_comes_from_standard_input_as_well() {
 }
 
 #[test]
+fn variables_that_are_empty_are_as_if_they_were_not_there() {
+    let place = Place::new("empty");
+    let mut new = place.command(["identity", "new", "desk"]);
+    run(new.env("HUSHWOOD_HOME", "").env("HUSHWOOD_KEY_FILE", "").env("XDG_DATA_HOME", ""), b"").ok();
+    #[cfg(target_os = "linux")]
+    assert!(place.path(".local/share/hushwood/hushwood.db").exists());
+    let error = run(place.command(["identity", "show"]).env("HUSHWOOD_PASSPHRASE", ""), b"").fails(3);
+    assert!(error.contains("HUSHWOOD_PASSPHRASE is empty") && error.contains("what to do"), "{error}");
+}
+
+#[test]
 fn a_home_that_is_not_there_or_not_empty_is_refused() {
     let place = Place::new("nowhere");
     let error = place.run("--home a identity show").fails(1);

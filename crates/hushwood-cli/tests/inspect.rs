@@ -140,6 +140,8 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
     let error: serde_json::Value = serde_json::from_str(&place.run("--json group rename").fails(2)).unwrap();
     let message = error["error"]["message"].as_str().unwrap();
     assert!(message.contains("<NAME>") && message.contains("<NEW>"), "{message}");
+    let error: serde_json::Value = serde_json::from_str(&place.run("--json group").fails(2)).unwrap();
+    assert_eq!(error["error"]["message"], "a command or an argument is missing");
     let error: serde_json::Value = serde_json::from_str(&place.run("--json inspect x").fails(1)).unwrap();
     assert_eq!(error["error"]["class"], "io");
     assert!(error["error"]["advice"].is_string() && error["error"]["rows"].is_array());

@@ -120,7 +120,7 @@ struct Reinit {
 /// Propose other extensions of the group
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  hushwood propose context tea --external-sender bot.kp > p1\n  hushwood propose context tea --unset 5 > p1"
+    after_help = "Examples:\n  hushwood propose context tea --external-sender bot.kp > p1\n  hushwood propose context tea --unset external_senders > p1\n  hushwood propose context tea --set 0xf123=cafe > p1"
 )]
 struct Context {
     /// The group
@@ -128,7 +128,7 @@ struct Context {
     /// Let whoever made this key package propose from outside
     #[arg(long, value_name = "KEYPACKAGE")]
     external_sender: Vec<PathBuf>,
-    /// An extension: its type as a number, and its content in hexadecimal
+    /// An extension: its type as a number or a name, and its content in hexadecimal
     #[arg(long, value_name = "TYPE=HEX", value_parser = extension)]
     set: Vec<(ExtensionType, Vec<u8>)>,
     /// An extension's type to take away
@@ -298,11 +298,15 @@ pub(crate) fn make(
 }
 
 fn extension_type(text: &str) -> Result<ExtensionType, String> {
+    let known = [ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS];
+    if let Some(known) = known.into_iter().find(|known| known.to_string() == text) {
+        return Ok(known);
+    }
     let number = match text.strip_prefix("0x") {
         Some(digits) => u16::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    number.map(ExtensionType).map_err(|_| "a number such as 5 or 0xf001".to_owned())
+    number.map(ExtensionType).map_err(|_| "a number such as 5 or 0xf001, or `external_senders`".to_owned())
 }
 
 fn extension(text: &str) -> Result<(ExtensionType, Vec<u8>), String> {
