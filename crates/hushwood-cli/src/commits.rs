@@ -48,7 +48,8 @@ pub(crate) fn make(
         }
         folder.check(&files)?;
         check_waiting(&room, &folder.place(&name.file(epoch, "commit")))?;
-        let Plan { commit, checks } = plan(&room)?;
+        let Plan { mut commit, checks } = plan(&room)?;
+        commit.leaf = session.identity.leaf_update(&room.group)?;
         let answers = answers_for(home, &room, &commit)?;
         let mut rows = home.begin()?;
         let judge = Judge::new(home);

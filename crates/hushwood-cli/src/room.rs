@@ -9,6 +9,7 @@ use hushwood::tree::{LeafIndex, LeafNode};
 use hushwood_crypto::CipherSuiteId;
 use serde_json::{Value, json};
 
+use crate::certificates;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::names::{self, GroupName};
@@ -142,8 +143,12 @@ pub(crate) fn successor_advice(name: &str, suite: CipherSuiteId) -> String {
 /// Who a credential names, safe to show.
 pub(crate) fn credential_name(credential: &Credential) -> String {
     match credential {
-        Credential::Basic { identity } => text::name(identity),
-        Credential::X509 { .. } => "(X.509 certificate)".to_owned(),
+        Credential::Basic { identity } => match text::name(identity) {
+            // Nobody passes for somebody who has a certificate.
+            name if name.starts_with(certificates::PREFIX) => name.replacen(':', "<003A>", 1),
+            name => name,
+        },
+        Credential::X509 { .. } => certificates::name(credential),
         Credential::Custom { credential_type, .. } => format!("(credential of type {credential_type})"),
     }
 }
@@ -151,8 +156,9 @@ pub(crate) fn credential_name(credential: &Credential) -> String {
 /// True if a credential is the name, as it is or as it is shown.
 pub(crate) fn is_called(credential: &Credential, name: &str) -> bool {
     match credential {
-        Credential::Basic { identity } => identity == name.as_bytes() || text::name(identity) == name,
-        Credential::X509 { .. } | Credential::Custom { .. } => false,
+        Credential::Basic { identity } => identity == name.as_bytes() || credential_name(credential) == name,
+        Credential::X509 { .. } => certificates::is_called(credential, name),
+        Credential::Custom { .. } => false,
     }
 }
 

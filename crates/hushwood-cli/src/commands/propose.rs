@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use hushwood::error::Error;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
-use hushwood::group::{LeafUpdate, NewProposal};
+use hushwood::group::NewProposal;
 use hushwood::proposal::{Proposal, ReInit};
 use hushwood::schedule::{Psk, ResumptionPskUsage};
 use hushwood::version::ProtocolVersion;
@@ -17,6 +17,7 @@ use crate::commits;
 use crate::events;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::identity::Identity;
 use crate::names::GroupName;
 use crate::output::{Destination, Output, Report};
 use crate::pins::Judge;
@@ -144,8 +145,8 @@ impl Propose {
         match self.what {
             What::Add(command) => command.run(run),
             What::Update(Update { name, destination }) => {
-                make("propose update", run, &name, &destination, |_, _| {
-                    Ok(NewProposal::Update(LeafUpdate::default()))
+                make("propose update", run, &name, &destination, |home, room| {
+                    Ok(NewProposal::Update(Identity::load(home)?.leaf_update(&room.group)?))
                 })
             }
             What::Remove(Remove { name, member, destination }) => {
