@@ -177,11 +177,12 @@ pub(crate) fn write_joiners_files(
 /// The messages are where the transport finds them: the store need not keep them any longer.
 pub(crate) fn acknowledge(session: &mut Session, name: &GroupName, sent: &[Outgoing]) -> Result<(), Failure> {
     for outgoing in sent {
-        session.home.retrying(|home| {
+        let noted = session.home.retrying(|home| {
             let mut room = Room::open(home, name)?;
             let step = room.group.acknowledge(&outgoing.id)?;
             home.commit(step)
-        })?;
+        });
+        session.tidied(noted, "`hushwood resend` would write the message again")?;
     }
     Ok(())
 }

@@ -81,7 +81,10 @@ pub(crate) fn application(room: &Room, message: &ApplicationMessage) -> Event {
             .collect(),
         None => vec![format!("{sender}{late}: ({} that are no text)", text::size(plaintext.len()))],
     };
-    let lines = if lines.is_empty() { vec![format!("{sender}{late}:")] } else { lines };
+    let mut lines = if lines.is_empty() { vec![format!("{sender}{late}:")] } else { lines };
+    if let Some(aad) = readable(&message.authenticated_data).filter(|aad| !aad.is_empty()) {
+        lines.push(format!("  (beside it, for all to read: {})", text::printable(aad)));
+    }
     let json = json!({
         "type": "application",
         "group": room.name.as_str(),

@@ -10,7 +10,8 @@ use unicode_normalization::UnicodeNormalization;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
-use crate::system::OsRandom;
+use crate::output::Output;
+use crate::system::{self, OsRandom};
 use crate::text;
 
 const VARIABLE: &str = "HUSHWOOD_PASSPHRASE";
@@ -20,6 +21,13 @@ const NEW_VARIABLE: &str = "HUSHWOOD_NEW_PASSPHRASE";
 /// What opens a home that exists.
 pub(crate) fn existing(global: &Global) -> Result<Unlock, Failure> {
     if let Some(path) = global.key_file() {
+        if path.is_file() && system::open_to_others(&path).unwrap_or(false) {
+            let output = Output { json: global.json };
+            output.remark(format!(
+                "others may use {0}: chmod 600 {0}",
+                text::shell_word(&path.display().to_string())
+            ));
+        }
         return key_file(&path);
     }
     match from_environment(VARIABLE)? {

@@ -230,6 +230,9 @@ fn json_says_the_same_in_a_stable_form() {
     assert_eq!(event["type"], "application");
     assert_eq!((&event["group"], &event["text"]), (&"tea".into(), &"hello".into()));
     assert_eq!((&event["epoch"], &event["sender"]["name"]), (&1.into(), &"desk".into()));
+    let sent = place.run_with("--home desk send tea --aad subject", b"hello").ok();
+    let heard = place.run_with("--home phone receive", &sent).ok_text();
+    assert_eq!(heard, "desk: hello\n  (beside it, for all to read: subject)\n");
     let run = place.run_with("--home phone --json receive", &message);
     let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
     assert_eq!((&error["ok"], &error["error"]["class"]), (&false.into(), &"not-now".into()));

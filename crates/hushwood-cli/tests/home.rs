@@ -106,7 +106,10 @@ fn a_key_file_is_made_and_opens() {
     // A transfer has changed the end of the line.
     let key = place.read("a.key");
     place.write("b.key", &[&key[..64], b"\r\n"].concat());
-    place.run("--home a --key-file b.key identity show").ok();
+    let shown = place.run("--home a --key-file b.key identity show");
+    #[cfg(unix)]
+    assert!(shown.stderr.contains("chmod 600 b.key"), "{}", shown.stderr);
+    shown.ok();
 }
 
 #[test]

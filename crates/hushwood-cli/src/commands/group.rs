@@ -130,7 +130,7 @@ impl GroupCommand {
 impl Create {
     fn run(self, session: &mut Session) -> Result<Report, Failure> {
         let suite = session::suite(self.suite.0)?;
-        let Session { home, identity } = session;
+        let Session { home, identity, .. } = session;
         let name = &self.name;
         let group = home.retrying(|home| {
             let rows = home.begin()?;

@@ -146,7 +146,7 @@ impl Renew {
 
 impl Show {
     fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
-        let Session { home, identity } = Session::open(global, output)?;
+        let Session { home, identity, .. } = Session::open(global, output)?;
         show("identity show", &home.path, &identity, self.all, output)
     }
 }

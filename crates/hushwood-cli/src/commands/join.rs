@@ -120,7 +120,7 @@ impl Join {
     ) -> Result<Report, Failure> {
         let suite = session::suite(info.group_context.cipher_suite)?;
         let ended = info.group_context.epoch;
-        let Session { home, identity } = session;
+        let Session { home, identity, .. } = session;
         let signer = identity.signer(suite)?;
         let psks: Vec<_> = self
             .psk

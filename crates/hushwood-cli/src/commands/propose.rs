@@ -264,7 +264,7 @@ pub(crate) fn make(
 ) -> Result<u8, Failure> {
     destination.check(output)?;
     let mut session = Session::open(global, output)?;
-    let Session { home, identity } = &mut session;
+    let Session { home, identity, .. } = &mut session;
     let (outgoing, first_uses, what) = home.retrying(|home| {
         let mut room = Room::open_active(home, name)?;
         let proposal = proposal(home, &room)?;

@@ -231,21 +231,23 @@ impl Delivery<'_> {
 }
 
 fn acknowledge(session: &mut Session, name: &GroupName, id: &MessageId) -> Result<(), Failure> {
-    session.home.retrying(|home| {
+    let noted = session.home.retrying(|home| {
         let mut room = Room::open(home, name)?;
         let step = room.group.acknowledge(id)?;
         home.commit(step)
-    })
+    });
+    session.tidied(noted, "`hushwood receive --pending` would show the message again")
 }
 
 /// Erases what is kept of past epochs for late messages, where it is too old.
 fn expire(session: &mut Session) -> Result<(), Failure> {
     for (name, _) in names::all(&session.home)? {
-        session.home.retrying(|home| {
+        let expired = session.home.retrying(|home| {
             let mut room = Room::open(home, &name)?;
             let step = room.group.expire(text::now())?;
             home.tidy(step)
-        })?;
+        });
+        session.tidied(expired, "old keys are erased when there is room")?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ impl Send {
         self.destination.check(output)?;
         let plaintext = Secret::new(files::read(self.file.as_deref())?);
         let mut session = Session::open(global, output)?;
-        let Session { home, identity } = &mut session;
+        let Session { home, identity, .. } = &mut session;
         let progress = Progress::start(output, "encrypting");
         let (outgoing, epoch) = home.retrying(|home| {
             let mut room = Room::open_active(home, &self.name)?;

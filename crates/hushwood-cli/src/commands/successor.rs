@@ -84,7 +84,7 @@ impl SuccessorArgs {
         let mut session = Session::open(global, output)?;
         self.folder.check(&[self.new.file(0, "welcome")])?;
         let progress = Progress::start(output, "starting the new group");
-        let Session { home, identity } = &mut session;
+        let Session { home, identity, .. } = &mut session;
         let (change, first_uses) = home.retrying(|home| {
             let mut rows = home.begin()?;
             names::check_free(home, &self.new)?;
