@@ -331,7 +331,9 @@ fn not_now_advice(not_now: NotNow) -> Option<&'static str> {
         NotNow::GenerationTooFar => "receive the earlier messages of that sender first",
         NotNow::KeyUsed => "nothing: it was read before, or is older than what is kept",
         NotNow::ProposalMissing => "receive the proposals it refers to, then receive it again",
-        NotNow::ProposalPending => "commit the proposals first: `hushwood commit`",
+        NotNow::ProposalPending => {
+            "commit the proposals first: `hushwood commit`; your own update or removal only somebody else can commit"
+        }
         NotNow::PskMissing => "add the key with `hushwood psk add`, then try again",
         NotNow::TreeMissing => "ask for the tree and give it with `--tree FILE`",
         NotNow::OwnMessage => "nothing: it was sent from here",
