@@ -490,7 +490,7 @@ impl Member for HushwoodMember {
         let successor = self.successor(key_packages, suite, tree_in_welcome)?;
         let step = self
             .group()?
-            .reinit(&self.provider, successor, &signer, now(), &mut random())
+            .reinit((&self.provider, &self.store), successor, &signer, now(), &mut random())
             .map_err(failed("reinit"))?;
         let (group, change) = step.commit(&mut self.store).map_err(failed("reinit"))?;
         self.signer = signer;

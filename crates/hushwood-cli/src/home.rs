@@ -208,6 +208,12 @@ impl Home {
             old.name.iter().for_each(|name| names::erase(&mut rows, name));
             writes.require(old.instance, self.store.version(old.instance)?);
             writes.erase_instance(old.instance);
+            // Nothing of it is left to be found.
+            writes.erase(RecordKey::new(
+                InstanceId::CLIENT,
+                RecordKind::Superseded,
+                *old.instance.as_bytes(),
+            ));
         }
         names::put(&mut rows, &place.name, instance)?;
         rows.add_to(&mut writes);

@@ -144,6 +144,14 @@ fn all_files_are_for_their_owner_only() {
     let mut store = folder.open();
     put(&mut store, node("a"), "elm");
     assert_eq!(modes(), [0o600; 3]);
+
+    // One that was there before the store, empty.
+    let folder = Folder::new();
+    std::fs::write(folder.store(), b"").unwrap();
+    std::fs::set_permissions(folder.store(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    folder.create();
+    let mode = std::fs::metadata(folder.store()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use hushwood_crypto::Random;
 
 use crate::error::Error;
-use crate::extension::{Extension, ExtensionType};
+use crate::extension::{Extension, ExtensionType, Extensions};
 
 /// A random one of the values reserved for GREASE in every registry.
 ///
@@ -35,6 +35,11 @@ pub(crate) fn extension(random: &mut dyn Random) -> Result<Extension, Error> {
     let [length] = random.array()?;
     let extension_data = random.bytes(usize::from(length % 16))?;
     Ok(Extension { extension_type, extension_data })
+}
+
+/// Extensions of ours without GREASE.
+pub(crate) fn without(extensions: &Extensions) -> Extensions {
+    extensions.iter().filter(|extension| !is_grease(extension.extension_type.0)).cloned().collect()
 }
 
 #[cfg(test)]

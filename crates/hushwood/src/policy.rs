@@ -15,9 +15,11 @@ pub struct Policy {
     pub decode: DecodeLimits,
     /// Most members a group may have. Default 131,072.
     pub max_members: u32,
-    /// Most proposals of one epoch that are kept (I-5). Default 16,384.
+    /// Most proposals of one epoch that are kept (I-5). Default 16,384. Together they may be as long as
+    /// `decode.max_bytes`.
     pub max_pending_proposals: usize,
-    /// Most proposals of one sender in one epoch that are kept (I-5). Default 4,096.
+    /// Most proposals of one sender in one epoch that are kept (I-5). Default 4,096. Together they may be a
+    /// quarter as long as `decode.max_bytes`.
     pub max_pending_proposals_of_sender: usize,
     /// Most proposals one commit may cover. Default 131,072.
     pub max_commit_proposals: usize,

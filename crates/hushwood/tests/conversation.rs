@@ -5,7 +5,8 @@
 use hushwood::commit::Answers;
 use hushwood::credential::Credential;
 use hushwood::crypto::CipherSuiteId;
-use hushwood::error::{Error, NotNow};
+use hushwood::error::{Error, NotNow, Violation};
+use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal, Status};
 use hushwood::schedule::Psk;
 use test_support::actor::{Actor, Outcome, assert_agree};
@@ -274,6 +275,109 @@ fn a_welcome_is_for_one_use() {
     bob.join(&change.welcomes[0].message, None).unwrap();
     let again = bob.join(&change.welcomes[0].message, None).unwrap_err();
     assert_eq!(again, Error::NotNow(NotNow::NoKeyPackage));
+}
+
+/// RFC 9420 §11, C221, C222.
+#[test]
+fn a_group_begins_with_its_creator_alone_under_a_random_id() {
+    for suite in suites() {
+        let (mut alice, mut bob) = (actor("alice", suite), actor("bob", suite));
+        let length = alice.suite.kdf().length();
+        let (first, second) = (alice.create().context().clone(), bob.create().context().clone());
+        for context in [&first, &second] {
+            assert_eq!((context.epoch, context.group_id.len()), (0, length));
+            assert!(context.confirmed_transcript_hash.is_empty() && context.extensions.iter().len() == 0);
+        }
+        assert_ne!(first.group_id, second.group_id);
+        assert_eq!((alice.group().member_count(), alice.group().tree().leaf_count()), (1, 1));
+        assert_ne!(alice.group().epoch_authenticator(), bob.group().epoch_authenticator());
+    }
+}
+
+/// RFC 9420 §6, C062.
+#[test]
+fn handshakes_are_encrypted_unless_the_policy_says_otherwise() {
+    use hushwood::codec::Decode;
+    use hushwood::framing::MlsMessage;
+
+    let (mut alice, ..) = three(CipherSuiteId(1));
+    let proposal = alice.propose(NewProposal::Update(LeafUpdate::default())).unwrap();
+    let (_, commit) = alice.commit(CommitPlan::default()).unwrap();
+    for message in [proposal, commit] {
+        assert!(matches!(MlsMessage::from_bytes(&message), Ok(MlsMessage::PrivateMessage(_))));
+    }
+}
+
+/// RFC 9420 §5.3.3, C055: it names nobody, so that two members may have one.
+#[test]
+fn two_members_may_have_the_same_application_id() {
+    let (mut alice, mut bob, mut carol) = three(CipherSuiteId(1));
+    let mut extensions = Extensions::new();
+    extensions.set(ExtensionType::APPLICATION_ID, b"\x05phone".to_vec());
+    let leaf = || LeafUpdate { extensions: Some(extensions.clone()), ..LeafUpdate::default() };
+    let (id, commit) = alice.commit(CommitPlan { leaf: leaf(), ..CommitPlan::default() }).unwrap();
+    bob.receive(&commit).unwrap();
+    carol.receive(&commit).unwrap();
+    alice.apply(&id).unwrap();
+    let update = bob.propose(NewProposal::Update(leaf())).unwrap();
+    alice.receive(&update).unwrap();
+    carol.receive(&update).unwrap();
+    let (id, commit) = carol.commit(CommitPlan::default()).unwrap();
+    alice.receive(&commit).unwrap();
+    bob.receive(&commit).unwrap();
+    carol.apply(&id).unwrap();
+    assert_agree(&[&alice, &bob, &carol]);
+    for member in [&alice, &bob] {
+        let leaf = carol.group().member(member.leaf()).unwrap().unwrap().leaf;
+        let there = leaf.extensions.get(ExtensionType::APPLICATION_ID).unwrap();
+        assert_eq!(there.extension_data, b"\x05phone");
+    }
+}
+
+/// RFC 9420 §6.1, §8.5, §8.7, C079, C177, C179: members who followed different commits see it, and don't understand each
+/// other.
+#[test]
+fn members_on_two_sides_of_a_fork_share_nothing() {
+    for encrypt_handshakes in [true, false] {
+        let suite = CipherSuiteId(1);
+        let [mut alice, mut bob] = ["alice", "bob"].map(|name| actor(name, suite));
+        alice.policy.encrypt_handshakes = encrypt_handshakes;
+        bob.policy.encrypt_handshakes = encrypt_handshakes;
+        alice.create();
+        let key_package = bob.key_package();
+        let (_, change) = alice.invite(&[key_package]).unwrap();
+        bob.join(&change.welcomes[0].message, None).unwrap();
+        let seen = |actor: &Actor| {
+            let group = actor.group();
+            let exported = group.export("label", b"context", 32).unwrap().expose().to_vec();
+            (group.epoch(), group.epoch_authenticator().unwrap().to_vec(), exported)
+        };
+        let before = seen(&alice);
+        assert_eq!(before, seen(&bob));
+        let [(ours, _), (theirs, _)] =
+            [&mut alice, &mut bob].map(|a| a.commit(CommitPlan::default()).unwrap());
+        alice.apply(&ours).unwrap();
+        bob.apply(&theirs).unwrap();
+        let (left, right) = (seen(&alice), seen(&bob));
+        assert_eq!(left.0, right.0);
+        for (one, other) in [(&left, &right), (&before, &left), (&before, &right)] {
+            assert_ne!(one.1, other.1);
+            assert_ne!(one.2, other.2);
+        }
+        let data = alice.send(b"data").unwrap();
+        let update = alice.propose(NewProposal::Update(LeafUpdate::default())).unwrap();
+        let (_, commit) = alice.commit(CommitPlan::default()).unwrap();
+        let rows = bob.rows();
+        assert_eq!(bob.receive(&data).unwrap_err(), Violation::SenderDoesNotOpen.into());
+        for message in [update, commit] {
+            let refused = match encrypt_handshakes {
+                true => Violation::SenderDoesNotOpen,
+                false => Violation::MembershipTag,
+            };
+            assert_eq!(bob.receive(&message).unwrap_err(), refused.into());
+        }
+        assert_eq!(bob.rows(), rows);
+    }
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use hushwood::codec::Encode;
 use hushwood::commit::Answers;
+use hushwood::credential::Credential;
 use hushwood::crypto::CipherSuiteId;
+use hushwood::crypto::SignaturePublicKey;
 use hushwood::error::{ApiMisuse, Error, Row, Violation};
-use hushwood::extension::Extensions;
+use hushwood::extension::{ExtensionType, Extensions, ExternalSender, RequiredCapabilities};
 use hushwood::group::{CommitPlan, Cover, Group, NewGroup, NewProposal};
 use hushwood::proposal::ReInit;
 use hushwood::tree::{LeafIndex, Supported};
@@ -133,4 +136,52 @@ fn a_commit_leaves_out_what_the_application_excludes() {
     carol.join(&change.welcomes[0].message, None).unwrap();
     assert!(dave.join(&change.welcomes[0].message, None).is_err());
     assert_agree(&[&alice, &bob, &carol]);
+}
+
+/// C225, C256, C375: nobody could join such a group, so it is not made.
+#[test]
+fn a_group_that_its_own_creator_would_not_join_is_not_created() {
+    let mut alice = actor("alice");
+    let mut create = |change: &dyn Fn(&mut NewGroup)| {
+        let mut settings = NewGroup::new(alice.suite, alice.credential(), Supported::new(&alice.provider));
+        change(&mut settings);
+        Group::create(settings, &alice.signer, NOW, &mut alice.random).map(drop)
+    };
+    assert_eq!(create(&|_| ()), Ok(()));
+    let refused = |created: Result<(), Error>, error: Error, row: &'static str| {
+        assert!(error.requirements().contains(&Row(row)));
+        assert_eq!(created, Err(error));
+    };
+
+    let lacking = ApiMisuse::CapabilitiesInsufficient.into();
+    let unsupported = create(&|new| new.extensions.set(ExtensionType(0xF00D), vec![]));
+    refused(unsupported, Error::clone(&lacking), "C225");
+    let required = RequiredCapabilities {
+        extension_types: vec![ExtensionType(0xF00D)],
+        ..RequiredCapabilities::default()
+    };
+    let required = required.to_bytes().unwrap();
+    let unsupported =
+        create(&|new| new.extensions.set(ExtensionType::REQUIRED_CAPABILITIES, required.clone()));
+    refused(unsupported, Error::clone(&lacking), "C225");
+    // C023: whatever is said to be supported.
+    let reserved = create(&|new| {
+        new.supported.extensions.push(ExtensionType(0));
+        new.extensions.set(ExtensionType(0), vec![]);
+    });
+    refused(reserved, lacking, "C225");
+
+    let misplaced = create(&|new| new.extensions.set(ExtensionType::EXTERNAL_PUB, vec![]));
+    refused(misplaced, Error::WouldViolate(Violation::ExtensionMisplaced), "C375");
+    let sender = ExternalSender {
+        signature_key: SignaturePublicKey(vec![1; 31]),
+        credential: Credential::basic("server"),
+    };
+    let senders = vec![sender].to_bytes().unwrap();
+    let no_key = create(&|new| new.extensions.set(ExtensionType::EXTERNAL_SENDERS, senders.clone()));
+    refused(no_key, Error::WouldViolate(Violation::SignaturePublicKey), "C256");
+    let malformed = create(&|new| new.extensions.set(ExtensionType::EXTERNAL_SENDERS, vec![1]));
+    assert!(matches!(malformed, Err(Error::Decode(_))), "{malformed:?}");
+    let lifetime = create(&|new| new.policy.lifetime = new.policy.max_lifetime + 1);
+    refused(lifetime, Error::WouldViolate(Violation::LeafLifetimeRange), "C110");
 }

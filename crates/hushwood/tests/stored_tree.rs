@@ -113,3 +113,28 @@ fn a_row_of_the_tree_that_was_changed_is_corrupt() {
         put(&mut bob.store, value);
     }
 }
+
+/// The number of members is not part of the hashes that prove a row.
+#[test]
+fn a_row_with_more_members_than_its_subtree_has_room_for_is_corrupt() {
+    let (_, mut bob) = group(8);
+    let instance = bob.group().instance();
+    for members in [9_u32, 1 << 20, u32::MAX] {
+        let key = RecordKey::new(instance, RecordKind::TreeSummary, Vec::new());
+        let summary = bob.store.get(&key).unwrap().unwrap();
+        // Version, number of leaves, counts, and then the number of members in the root's record.
+        let mut changed = summary.expose().to_vec();
+        let counts = usize::from(changed[5] & 0x3f) << 8 | usize::from(changed[6]);
+        let place = 7 + counts;
+        assert_eq!(changed[place..place + 4], 8_u32.to_be_bytes());
+        changed[place..place + 4].copy_from_slice(&members.to_be_bytes());
+        let mut writes = WriteSet::new();
+        writes.put(key.clone(), Secret::new(changed));
+        bob.store.persist(&writes).unwrap();
+        let error = Group::open(&bob.store, &PROVIDER, instance).unwrap_err();
+        assert_eq!(error, StoreReadError::Corrupt.into());
+        let mut writes = WriteSet::new();
+        writes.put(key, summary);
+        bob.store.persist(&writes).unwrap();
+    }
+}

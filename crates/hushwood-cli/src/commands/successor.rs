@@ -111,7 +111,9 @@ impl SuccessorArgs {
             let signer = identity.signer(suite)?;
             let step = match kind {
                 Kind::Branch => room.group.branch(successor, signer, now, &mut OsRandom)?,
-                Kind::Reinit => room.group.reinit(PROVIDER, successor, signer, now, &mut OsRandom)?,
+                Kind::Reinit => {
+                    room.group.reinit((PROVIDER, &home.store), successor, signer, now, &mut OsRandom)?
+                }
             };
             let (_, change) = home.commit_named(step, rows, &Place::new(self.new.clone()))?;
             Ok((change, first_uses))

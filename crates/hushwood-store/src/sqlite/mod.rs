@@ -48,9 +48,9 @@ use seal::Sealer;
 ///
 /// **Sealed.** Who reads the file without the key sees how many records there are, how long each is, in
 /// how many groups of one kind they stand, and how often each instance has changed: no names, no content.
-/// Who writes to the file can destroy it, but neither alter a record nor move it. An old copy of the whole
-/// file put in place of the new is not noticed here: compare [`generation`](Self::generation) with a
-/// number that is kept elsewhere.
+/// Who writes to the file can destroy it, but neither make a record nor move one. That a record is gone, or is
+/// one that stood in its place before, is not noticed here. Nor is an old copy of the whole file put in place of
+/// the new: compare [`generation`](Self::generation) with a number that is kept elsewhere.
 ///
 /// **Erased.** What is erased or replaced is overwritten in the file, and what may hold secrets was sealed
 /// under a key of its own, which is overwritten too. But both stay in the log beside the file until that is
@@ -107,6 +107,8 @@ impl SqliteStore {
             Ok(false) | Err(OpenError::NotAStore) => return Err(OpenError::Exists),
             Err(error) => return Err(error),
         }
+        // Nor is it known who left it: if it is somebody else's, this fails.
+        file::restrict(path)?;
         schema::configure(&connection)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         if !schema::is_empty(&connection)? {

@@ -40,6 +40,10 @@ pub(crate) fn process_public(
     list: &ProposalList,
     checks: &ProposalChecks<'_>,
 ) -> Result<PublicTransition, Error> {
+    // RFC 9420 §8.1, C163: no epoch comes after the last one, so nobody may commit in it.
+    if state.context.epoch == u64::MAX {
+        return Err(Violation::EpochOverflow.into());
+    }
     let mut applied = list.apply(checks)?;
     // RFC 9420 §12.4, C296, C297, C352: the path may be omitted only for a list that allows it.
     if commit.path.is_none() && list.path_required() {

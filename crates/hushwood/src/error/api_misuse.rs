@@ -27,6 +27,7 @@ error_class! {
         SuiteNotBest ["C220"] "all members support a suite that is preferred to the chosen one",
         TooLong ["C007" "C091" "C404"] "a message or a field would be longer than the limits allow",
         TooMuchEncrypted ["C405"] "this epoch has encrypted as much as its AEAD allows: commit first",
+        TypeNotPrivate ["C023" "C391"] "a credential or proposal of the application's own is of a type that is not for private use",
         UnknownPsk ["C308" "C328"] "no pre-shared key is known under this id",
         UpdateByValue ["C262"] "a committer renews its keys by the commit's path, not by an update",
         VerdictMissing ["C046" "C047" "C048" "C049" "C050" "C051"] "a credential was left without a verdict",

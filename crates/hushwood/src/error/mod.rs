@@ -260,6 +260,10 @@ macro_rules! error_class {
         }
 
         impl $name {
+            /// Every variant.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$( Self::$variant ),*];
+
             /// The rows of the requirements list that this breaks.
             #[must_use]
             pub fn requirements(self) -> &'static [$crate::error::Row] {
@@ -277,3 +281,80 @@ macro_rules! error_class {
     };
 }
 pub(crate) use error_class;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The rows of RFC 9420 §2 to §11.2 that a received thing can break: kind N in the requirements list.
+    const RECEIVED: [&[u16]; 9] = [
+        // Encoding.
+        &[1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 29],
+        // Cryptographic objects, credentials.
+        &[32, 33, 34, 35, 36, 37, 38, 39, 42, 43, 44, 45, 47, 48, 49, 50, 51, 52],
+        // Framing.
+        &[
+            60, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 78, 79, 80, 81, 82, 83, 84, 89, 90,
+            94, 95, 96, 97,
+        ],
+        // The ratchet tree and its leaves.
+        &[
+            100, 101, 105, 106, 107, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119, 120, 122, 123, 124,
+            125, 126,
+        ],
+        &[127, 128, 132, 133, 134, 135, 137, 138, 139, 140, 142, 148, 149, 150, 151],
+        // The key schedule.
+        &[162, 163, 169, 171, 172, 173, 175],
+        // The secret tree.
+        &[189, 190, 191],
+        // KeyPackages.
+        &[200, 202, 203, 204, 205, 206, 210, 211, 212, 213],
+        // Group creation and its successors.
+        &[223, 224, 226, 227],
+    ];
+
+    #[test]
+    fn every_duty_that_a_received_thing_can_break_is_named_by_an_error() {
+        let not_now = [
+            NotNow::EpochPast,
+            NotNow::GenerationTooFar,
+            NotNow::KeyUsed,
+            NotNow::ProposalMissing,
+            NotNow::PskMissing,
+            NotNow::OtherGroup,
+            NotNow::Limit,
+        ];
+        let decode = [
+            DecodeErrorKind::EndOfInput,
+            DecodeErrorKind::LengthPrefixReserved,
+            DecodeErrorKind::LengthNotMinimal,
+            DecodeErrorKind::PresenceOctet,
+            DecodeErrorKind::TrailingBytes,
+            DecodeErrorKind::UnknownDiscriminant(0),
+            DecodeErrorKind::TooManyElements,
+            DecodeErrorKind::TooLarge,
+            DecodeErrorKind::TooDeep,
+            DecodeErrorKind::Duplicate,
+            DecodeErrorKind::Unsorted,
+        ];
+        let named = Violation::ALL.iter().map(|violation| violation.requirements());
+        let named = named.chain(Unsupported::ALL.iter().map(|unsupported| unsupported.requirements()));
+        let named = named.chain(not_now.iter().map(|not_now| not_now.requirements()));
+        let named: BTreeSet<Row> = named.chain(decode.map(decode_rows)).flatten().copied().collect();
+        for row in RECEIVED.into_iter().flatten().map(|number| format!("C{number:03}")) {
+            assert!(named.iter().any(|named| named.0 == row), "{row}");
+        }
+    }
+
+    #[test]
+    fn duties_of_our_own_are_named_where_a_caller_asks_to_break_them() {
+        let named: BTreeSet<Row> =
+            ApiMisuse::ALL.iter().flat_map(|misuse| misuse.requirements()).copied().collect();
+        for row in [7, 23, 91, 102, 104, 121, 160, 163, 173, 176, 183, 201, 215, 220, 225] {
+            let row = format!("C{row:03}");
+            assert!(named.iter().any(|named| named.0 == row), "{row}");
+        }
+    }
+}

@@ -13,20 +13,19 @@ use crate::framing::{Content, Sender};
 use crate::group::advance::Arrival;
 use crate::group::change::Change;
 use crate::group::receive::ReceivedCommit;
-use crate::group::staged::EpochChange;
+use crate::group::staged::{EpochChange, Moment};
 use crate::group::{Group, Member, Status};
 use crate::policy::Timestamp;
 use crate::proposal::{CommittedProposal, ProposalList, ReInit};
 use crate::schedule::Psk;
 use crate::secret_tree::SecretTree;
-use crate::transition::{InstanceId, Step};
+use crate::transition::Step;
 use crate::tree::{KeyPair, LeafIndex};
 
 /// A commit that is valid, with the epoch it leads to. Look at what it does; then accept it, or drop it.
 #[derive(Debug)]
 pub struct StagedCommit {
-    instance: InstanceId,
-    epoch: u64,
+    at: Moment,
     public: PublicState,
     /// None if the commit removes this client.
     member: Option<Member>,
@@ -119,7 +118,7 @@ impl Group {
     ) -> Result<StagedCommit, Error> {
         self.check_usable()?;
         // The group may have moved since the commit was received.
-        if !self.is_at(received.instance, received.epoch) {
+        if !self.is_at(&received.at) {
             return Err(NotNow::Stale.into());
         }
         let Content::Commit(commit) = &received.message.content().content else {
@@ -161,16 +160,7 @@ impl Group {
             let state = MemberState { private, secrets };
             (public, Some(Member { state, secret_tree }))
         };
-        Ok(StagedCommit {
-            instance: self.instance,
-            epoch: self.epoch(),
-            public,
-            member,
-            change,
-            checks: credential_checks,
-            updated,
-            psks,
-        })
+        Ok(StagedCommit { at: self.here(), public, member, change, checks: credential_checks, updated, psks })
     }
 
     /// Accepts a staged commit: the epoch it leads to begins.
@@ -185,7 +175,7 @@ impl Group {
         now: Timestamp,
     ) -> Result<Step<'_, EpochChange>, Error> {
         self.check_usable()?;
-        if !self.is_at(staged.instance, staged.epoch) {
+        if !self.is_at(&staged.at) {
             return Err(NotNow::Stale.into());
         }
         verdicts.confirm(&staged.checks)?;

@@ -146,7 +146,8 @@ impl Group {
 
     /// Keeps the resumption PSK of the epoch that ends, and drops the oldest (RFC 9420 §8.6, C178).
     fn draft_resumption_psks(&self, draft: &mut Draft) -> Result<(), Error> {
-        for epoch in self.surplus_resumption_psks() {
+        // One place is for that of the epoch that ends.
+        for epoch in self.surplus_resumption_psks(1) {
             draft.erase(RecordKind::ResumptionPsk, epoch.to_be_bytes());
         }
         if let Some(member) = self.member.as_ref().filter(|_| self.policy.max_resumption_psks > 0) {
@@ -159,8 +160,9 @@ impl Group {
         Ok(())
     }
 
-    fn surplus_resumption_psks(&self) -> Vec<u64> {
-        let keep = self.policy.max_resumption_psks.saturating_sub(1);
+    /// The oldest ones, of which there are too many when `new` come.
+    fn surplus_resumption_psks(&self, new: usize) -> Vec<u64> {
+        let keep = self.policy.max_resumption_psks.saturating_sub(new);
         let surplus = self.resumption_psks.len().saturating_sub(keep);
         self.resumption_psks.keys().take(surplus).copied().collect()
     }
@@ -192,7 +194,7 @@ impl Group {
         let old_public = std::mem::replace(&mut self.public, public);
         let old_member = std::mem::replace(&mut self.member, member);
         self.past.members.extend(retirement.past_members);
-        for epoch in self.surplus_resumption_psks() {
+        for epoch in self.surplus_resumption_psks(1) {
             self.resumption_psks.remove(&epoch);
         }
         if let Some(Member { state, mut secret_tree }) = old_member {
@@ -228,7 +230,8 @@ impl Group {
         self.past.members.retain(|(_, last), _| *last >= oldest);
     }
 
-    /// Erases past epochs that are older than the policy allows, between commits (C188, C193).
+    /// Erases past epochs that are older than the policy allows, and what there is more of than it allows, between
+    /// commits (C178, C188, C193).
     ///
     /// # Errors
     /// [`NotNow::Reopen`](crate::error::NotNow::Reopen).
@@ -238,7 +241,11 @@ impl Group {
         let epochs = self.past.expired(self.policy.max_past_epochs, oldest);
         let mut draft = Draft::new(self);
         self.draft_forgetting(&mut draft, &epochs)?;
-        draft.changes.push(Change::Forgotten(epochs));
+        let psks = self.surplus_resumption_psks(0);
+        for epoch in &psks {
+            draft.erase(RecordKind::ResumptionPsk, epoch.to_be_bytes());
+        }
+        draft.changes.push(Change::Forgotten { epochs, psks });
         Ok(self.step(draft, ()))
     }
 }

@@ -32,7 +32,11 @@ pub(super) enum Change {
     Epoch(Box<(PublicState, Option<Member>, Status)>, Box<Retirement>),
     /// The next epoch, from a staged commit of our own.
     Applied(CommitId, Box<Retirement>),
-    Forgotten(Vec<u64>),
+    /// Past epochs, and resumption keys of others.
+    Forgotten {
+        epochs: Vec<u64>,
+        psks: Vec<u64>,
+    },
 }
 
 /// A change being put together. Each method adds the writes and the change in memory that belong to
@@ -88,6 +92,10 @@ impl Draft {
         proposal: CachedProposal,
         policy: &Policy,
     ) -> Result<(), Error> {
+        // One that waits already keeps its place.
+        if cache.get(proposal.reference()).is_some() {
+            return Ok(());
+        }
         // Memory must be able to take what is written.
         cache.check_room(&proposal, policy)?;
         let record = ProposalRecord { position: cache.next_position(), proposal: proposal.clone() };
@@ -204,7 +212,10 @@ impl Group {
                 }
                 None => self.poisoned = true,
             },
-            Change::Forgotten(epochs) => self.forget_past(&epochs),
+            Change::Forgotten { epochs, psks } => {
+                self.forget_past(&epochs);
+                self.resumption_psks.retain(|epoch, _| !psks.contains(epoch));
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::framing::{
     Authenticated, Content, ContentType, MlsMessage, PrivateMessage, PublicMessage, SealingKeys, Sender,
     WireFormat,
 };
-use crate::grease::is_grease;
+use crate::grease;
 use crate::group::advance::Arrival;
 use crate::group::application::Outgoing;
 use crate::group::change::{Change, Draft};
@@ -396,16 +396,8 @@ impl LeafUpdate<'_> {
         Some(LeafContent {
             credential: self.credential.clone().unwrap_or_else(|| old.credential.clone()),
             supported: self.supported.clone().unwrap_or_else(|| Supported::of(&old.capabilities)),
-            extensions: self.extensions.clone().unwrap_or_else(|| without_grease(&old.extensions)),
+            // Without the GREASE of the old leaf (RFC 9420 §13.5, C390): the new one gets its own.
+            extensions: self.extensions.clone().unwrap_or_else(|| grease::without(&old.extensions)),
         })
     }
-}
-
-/// What a leaf of our own says in its extensions. The new leaf gets GREASE of its own (RFC 9420 §13.5, C390).
-fn without_grease(extensions: &Extensions) -> Extensions {
-    let mut kept = extensions.clone();
-    for extension in extensions.iter().filter(|extension| is_grease(extension.extension_type.0)) {
-        kept.remove(extension.extension_type);
-    }
-    kept
 }

@@ -4,8 +4,9 @@ use hushwood_crypto::{CipherSuite, Random, Signer};
 
 use crate::commit::state::{MemberState, PublicState};
 use crate::credential::Credential;
-use crate::error::{Error, Unsupported};
+use crate::error::{ApiMisuse, Error, Unsupported};
 use crate::extension::Extensions;
+use crate::extension::support::check_group_context;
 use crate::group::new_state::NewState;
 use crate::group::{Group, Member};
 use crate::policy::{Policy, Timestamp};
@@ -58,8 +59,10 @@ impl Group {
     /// Creates a group of one: epoch 0, with ourselves at leaf 0 (RFC 9420 §11, C222).
     ///
     /// # Errors
-    /// [`ApiMisuse::CapabilitiesInsufficient`](crate::error::ApiMisuse::CapabilitiesInsufficient) if we do
-    /// not support what the group asks for (C225); [`Error::Signer`], [`Error::Crypto`].
+    /// [`ApiMisuse::CapabilitiesInsufficient`] if we do not support what the group asks for (C225);
+    /// [`Unsupported::CipherSuite`] if we do not list its suite; [`Error::WouldViolate`] with what those
+    /// who join would find in its extensions or in our leaf; [`Error::Decode`] for the content of an
+    /// extension that is malformed; [`Error::Signer`], [`Error::Crypto`].
     pub fn create(
         settings: NewGroup,
         signer: &dyn Signer,
@@ -96,17 +99,20 @@ pub(super) fn new_state(
     let leaf = UnsignedLeafNode::new(&content, leaf_keys.public.clone(), source, &settings.policy, random)?;
     let leaf = leaf.sign(signer, (&group_id, own_leaf))?;
 
-    let parameters = GroupParameters::new(ProtocolVersion::MLS10, suite.id(), &settings.extensions)?;
     if !content.supported.suites.contains(&suite.id()) {
         return Err(Unsupported::CipherSuite.into());
     }
+    // C256, C375: what those who join would refuse in the context is not put there.
+    check_group_context(&settings.extensions, suite).map_err(Error::of_our_own)?;
+    let parameters = GroupParameters::new(ProtocolVersion::MLS10, suite.id(), &settings.extensions)?;
     // C225: the creator itself satisfies what it asks of the others.
-    content.supported.check_group(&parameters)?;
-    let tree = RatchetTree::new(suite, leaf)?;
-    let checks = LeafChecks { suite, policy: &settings.policy, now, sending: true };
-    if let Some(leaf) = tree.leaf(own_leaf)? {
-        checks.alone(&leaf, LeafPlace::Tree(&group_id, own_leaf))?;
+    if content.supported.check_group(&parameters).is_err() || parameters.check(&leaf.capabilities).is_err() {
+        return Err(ApiMisuse::CapabilitiesInsufficient.into());
     }
+    let checks = LeafChecks { suite, policy: &settings.policy, now, sending: true };
+    let place = LeafPlace::Tree(&group_id, own_leaf);
+    checks.alone(&leaf, place).map_err(|violation| Error::from(violation).of_our_own())?;
+    let tree = RatchetTree::new(suite, leaf)?;
 
     let context = GroupContext {
         version: ProtocolVersion::MLS10,

@@ -16,7 +16,7 @@ use crate::framing::{MlsMessage, PublicMessage, Sender, WireFormat};
 use crate::group::application::Outgoing;
 use crate::group::join::check_unique_group_id;
 use crate::group::message_id::MessageId;
-use crate::group::new_state::NewState;
+use crate::group::new_state::{NewState, supersede};
 use crate::group::record::record;
 use crate::group::{Group, Member, MemberView, encode};
 use crate::policy::{Policy, Timestamp};
@@ -25,7 +25,7 @@ use crate::proposal::{
 };
 use crate::schedule::{GroupContext, InitSecret, PreSharedKeyId, Psk, interim_transcript_hash};
 use crate::secret_tree::SecretTree;
-use crate::transition::{RecordKey, RecordKind, Records, Step};
+use crate::transition::{InstanceId, RecordKey, RecordKind, Records, Step};
 use crate::tree::{LeafContent, LeafIndex, NewLeaf, Supported};
 use crate::welcome::verification::{Circumstances, VerifiedGroup, verify};
 
@@ -200,7 +200,8 @@ impl StagedExternalJoin {
     }
 
     /// Joins: the group is stored in the epoch that our commit begins, and the commit is given, to be sent.
-    /// If the members take another commit for this epoch, forget the group and join again.
+    /// If the members take another commit for this epoch, forget the group and join again. The state that is
+    /// replaced stays, among those that are [`superseded`](Group::superseded).
     ///
     /// # Errors
     /// [`NotNow::GroupExists`] if we are in a group of this id (C322) and do not replace ourselves;
@@ -212,10 +213,14 @@ impl StagedExternalJoin {
         random: &mut dyn Random,
     ) -> Result<Step<'static, (Group, Outgoing)>, Error> {
         verdicts.confirm(&self.checks)?;
+        let clients = store.version(InstanceId::CLIENT)?;
         if !self.resync {
             check_unique_group_id(store, &self.state.public.context().group_id)?;
         }
         let (mut group, mut writes) = self.state.into_group(random)?;
+        // Nobody else comes to a group of this id meanwhile.
+        writes.require(InstanceId::CLIENT, clients);
+        supersede(store, &mut writes, group.group_id())?;
         let id = MessageId::of(group.suite(), &self.message);
         let outbox = record(self.message.len(), |writer| {
             writer.opaque(&self.message);

@@ -1,6 +1,7 @@
 //! RFC 9420 §12.4.3.1: joining by a Welcome, in rounds: open it, bring what it asks for, look at the
 //! group, accept.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use hushwood_codec::Decode;
@@ -11,12 +12,12 @@ use crate::credential::{Credential, CredentialCheck, Verdicts};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::framing::MlsMessage;
 use crate::group::client::{key_package, key_package_key};
-use crate::group::new_state::NewState;
+use crate::group::new_state::{NewState, supersede};
 use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{GroupContext, Psk, ResumptionPskUsage};
 use crate::secret_tree::SecretTree;
-use crate::transition::{Records, Step, WriteSet};
+use crate::transition::{InstanceId, RecordKind, Records, Step, WriteSet};
 use crate::tree::LeafIndex;
 use crate::welcome::Parent;
 use crate::welcome::join::{JoinedGroup, OpenedSecrets};
@@ -55,7 +56,17 @@ impl OpenedWelcome {
             return Err(NotNow::NoKeyPackage.into());
         };
         let suite = provider.suite(welcome.cipher_suite).ok_or(Unsupported::CipherSuite)?;
-        let secrets = OpenedSecrets::open(welcome, suite, |reference| key_package(store, reference))?;
+        // A Welcome may have a million entries: the store is asked once which are ours.
+        let ours = store.list(InstanceId::CLIENT, RecordKind::KeyPackage)?;
+        let ours: BTreeSet<Vec<u8>> = ours.into_iter().map(|(reference, _)| reference).collect();
+        let secrets = OpenedSecrets::open(welcome, suite, |reference| match ours.contains(&reference.0) {
+            true => key_package(store, reference),
+            false => Ok(None),
+        })?;
+        // C009: they are those of one commit.
+        if secrets.psks().len() > policy.max_commit_proposals {
+            return Err(NotNow::Limit.into());
+        }
         let psks = secrets.psks().cloned().collect();
         let reference = secrets.key_package().key_package().reference(suite)?;
         Ok(Self { secrets, psks, reference, policy: policy.clone() })
@@ -136,8 +147,9 @@ impl StagedJoin {
     /// Joins: the group is stored, and the KeyPackage's private keys are erased, in one step.
     ///
     /// # Errors
-    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`Violation::CredentialRefused`]
-    /// if a verdict refuses; [`Error::Crypto`].
+    /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`NotNow::NoKeyPackage`] if the
+    /// KeyPackage has been used meanwhile; [`Violation::CredentialRefused`] if a verdict refuses;
+    /// [`Error::Crypto`]. The step is stale if another one of this client's groups has been joined meanwhile.
     pub fn accept(
         self,
         verdicts: &Verdicts,
@@ -146,16 +158,25 @@ impl StagedJoin {
     ) -> Result<Step<'static, Group>, Error> {
         verdicts.confirm(&self.joined.checks)?;
         let JoinedGroup { public, member, encryption, own_leaf, .. } = self.joined;
+        let clients = store.version(InstanceId::CLIENT)?;
         check_unique_group_id(store, &public.context().group_id)?;
+        // RFC 9420 §10, §16.8, C209: it may have been used since the Welcome was opened. To join with it again
+        // would be to use message keys again.
+        if !self.last_resort && key_package(store, &self.reference)?.is_none() {
+            return Err(NotNow::NoKeyPackage.into());
+        }
         let secret_tree = SecretTree::new(public.suite(), public.tree().leaf_count(), encryption)?;
         let member = Member { state: member, secret_tree };
         let state = NewState { policy: self.policy, public, own_leaf, member };
         let (group, new) = state.into_group(random)?;
         let mut writes = WriteSet::new();
+        // Of two that take one Welcome at the same time, only one joins.
+        writes.require(InstanceId::CLIENT, clients);
         // RFC 9420 §16.8, C209, C346: a KeyPackage is used once, unless it is one of last resort.
         if !self.last_resort {
             writes.erase(key_package_key(&self.reference));
         }
+        supersede(store, &mut writes, group.group_id())?;
         writes.append(new);
         Ok(Step::new(writes, None, group))
     }
@@ -180,7 +201,7 @@ pub(super) fn check_unique_group_id(store: &dyn Records, group_id: &[u8]) -> Res
 fn check_parent(claimed: &Parent, parent: &Group, joined: &JoinedGroup) -> Result<(), Error> {
     let context = joined.public.context();
     let credentials = |members: &mut dyn Iterator<Item = Result<MemberView, Error>>| {
-        members.map(|member| Ok(member?.leaf.credential.clone())).collect::<Result<Vec<Credential>, Error>>()
+        members.map(|member| Ok(member?.leaf.credential)).collect::<Result<HashSet<Credential>, Error>>()
     };
     let old = credentials(&mut parent.members())?;
     let members = joined.public.tree().members();

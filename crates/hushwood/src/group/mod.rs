@@ -252,7 +252,7 @@ impl Group {
     /// group, and for nobody else.
     ///
     /// # Errors
-    /// [`NotNow::GroupEnded`] if this client was removed.
+    /// [`NotNow::GroupEnded`] if this client was removed; [`NotNow::Reopen`].
     pub fn epoch_authenticator(&self) -> Result<&[u8], Error> {
         Ok(self.active_member()?.state.secrets.authenticator.secret().expose())
     }
@@ -263,7 +263,7 @@ impl Group {
     /// label that nobody else uses.
     ///
     /// # Errors
-    /// [`ApiMisuse::ExportTooLong`]; [`NotNow::GroupEnded`] if this client was removed.
+    /// [`ApiMisuse::ExportTooLong`]; [`NotNow::GroupEnded`] if this client was removed; [`NotNow::Reopen`].
     pub fn export(&self, label: &str, context: &[u8], length: usize) -> Result<Secret, Error> {
         self.active_member()?.state.secrets.exporter.export(self.suite(), label, context, length)
     }
@@ -282,7 +282,8 @@ impl Group {
     /// A GroupInfo of this epoch as an MLSMessage (RFC 9420 §12.4.3), signed by us.
     ///
     /// # Errors
-    /// [`Error::Signer`], [`Error::Crypto`], [`ApiMisuse::TooLong`], [`NotNow::GroupEnded`].
+    /// [`Error::Signer`], [`Error::Crypto`], [`ApiMisuse::TooLong`], [`NotNow::GroupEnded`],
+    /// [`NotNow::Reopen`].
     pub fn group_info(
         &self,
         options: GroupInfoOptions,
@@ -316,11 +317,15 @@ impl Group {
     /// # Errors
     /// [`NotNow::Reopen`].
     pub fn forget(self, store: &dyn crate::transition::Records) -> Result<Step<'static, ()>, Error> {
+        let clients = store.version(InstanceId::CLIENT)?;
         let current = Self::instance_of(store, self.group_id())?;
         let mut writes = crate::transition::WriteSet::new();
         writes.require(self.instance, self.version());
         writes.erase_instance(self.instance);
+        writes.erase(new_state::superseded_key(self.instance));
         if current == Some(self.instance) {
+            // What replaces this group meanwhile is not to be forgotten with it.
+            writes.require(InstanceId::CLIENT, clients);
             writes.erase(RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, self.group_id()));
         }
         Ok(Step::new(writes, None, ()))
@@ -332,6 +337,7 @@ impl Group {
 
     /// The secrets of the current epoch.
     fn active_member(&self) -> Result<&Member, Error> {
+        self.check_usable()?;
         self.member.as_ref().ok_or(NotNow::GroupEnded.into())
     }
 

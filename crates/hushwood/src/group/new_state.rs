@@ -17,7 +17,7 @@ use crate::group::staged::{EpochChange, OwnCommit};
 use crate::group::{Group, Member, Status};
 use crate::policy::Policy;
 use crate::proposal::{ProposalCache, Purpose};
-use crate::transition::{InstanceId, RecordKey, RecordKind, WriteSet};
+use crate::transition::{InstanceId, RecordKey, RecordKind, Records, WriteSet};
 use crate::tree::LeafIndex;
 
 /// A state to be written for the first time.
@@ -66,6 +66,20 @@ impl NewState {
         group.version.store(1, Ordering::Relaxed);
         Ok((group, writes))
     }
+}
+
+/// Notes that the state which has been current for a group is about to be replaced: its secrets do not go by
+/// themselves, and nobody would find it any more.
+pub(super) fn supersede(store: &dyn Records, writes: &mut WriteSet, group_id: &[u8]) -> Result<(), Error> {
+    if let Some(old) = Group::instance_of(store, group_id)? {
+        writes.put(superseded_key(old), public_record(&group_id.to_vec())?);
+    }
+    Ok(())
+}
+
+/// The row that says so.
+pub(super) fn superseded_key(instance: InstanceId) -> RecordKey {
+    RecordKey::new(InstanceId::CLIENT, RecordKind::Superseded, *instance.as_bytes())
 }
 
 impl Group {

@@ -73,6 +73,23 @@ impl Group {
         rows.into_iter().map(group).collect()
     }
 
+    /// States of groups that others have replaced, with the groups' ids: this client was removed and came back,
+    /// joined again after its state was lost, or reinitialised a group under its id.
+    ///
+    /// They can be opened to read what comes late. Their secrets stay in the store until
+    /// [`forget`](Self::forget).
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn superseded(store: &dyn Records) -> Result<Vec<(Vec<u8>, InstanceId)>, Error> {
+        let rows = store.list(InstanceId::CLIENT, RecordKind::Superseded)?;
+        let group = |(id, value): (Vec<u8>, Secret)| {
+            let instance = <[u8; 16]>::from_bytes(&id).map_err(|_| StoreReadError::Corrupt)?;
+            Ok((read_value::<Vec<u8>>(&value)?, InstanceId::new(instance)))
+        };
+        rows.into_iter().map(group).collect()
+    }
+
     fn read(
         store: &dyn Records,
         provider: &CryptoProvider,
@@ -108,7 +125,7 @@ impl Group {
             None => None,
         };
         let past = rows.past(suite, secret_tree_rows)?;
-        let proposals = rows.proposals(&policy)?;
+        let proposals = rows.proposals()?;
         let mut opened = Self {
             instance,
             version,
@@ -196,7 +213,7 @@ impl Rows<'_> {
         Ok(past)
     }
 
-    fn proposals(&self, policy: &Policy) -> Result<ProposalCache, Error> {
+    fn proposals(&self) -> Result<ProposalCache, Error> {
         let mut rows = Vec::new();
         for (_, value) in self.store.list(self.instance, RecordKind::Proposal)? {
             rows.push(read_value::<ProposalRecord>(&value)?);
@@ -204,7 +221,7 @@ impl Rows<'_> {
         rows.sort_by_key(|record| record.position);
         let mut cache = ProposalCache::new();
         for record in rows {
-            cache.insert(record.proposal, policy)?;
+            cache.restore(record.proposal);
         }
         Ok(cache)
     }

@@ -19,6 +19,7 @@ use crate::group::application::ApplicationMessage;
 use crate::group::change::Draft;
 use crate::group::message_id::{CommitId, MessageId};
 use crate::group::past::PastEpoch;
+use crate::group::staged::Moment;
 use crate::group::{Group, Status};
 use crate::policy::Timestamp;
 use crate::proposal::{CachedProposal, Proposal};
@@ -52,8 +53,7 @@ pub struct ReceivedMessage {
 /// A proposal whose sender is known and that is valid by itself. Nothing has changed yet.
 #[derive(Debug)]
 pub struct ReceivedProposal {
-    instance: InstanceId,
-    epoch: u64,
+    at: Moment,
     key: Option<HandshakeKey>,
     cached: CachedProposal,
     checks: Vec<CredentialCheck>,
@@ -62,8 +62,7 @@ pub struct ReceivedProposal {
 /// A commit whose sender is known. Nothing has changed yet.
 #[derive(Debug)]
 pub struct ReceivedCommit {
-    pub(super) instance: InstanceId,
-    pub(super) epoch: u64,
+    pub(super) at: Moment,
     pub(super) message: Authenticated,
     psks: Vec<Psk>,
 }
@@ -243,7 +242,7 @@ impl Group {
         verdicts: &Verdicts,
     ) -> Result<Step<'_, HashReference>, Error> {
         self.check_usable()?;
-        if received.instance != self.instance || received.epoch != self.epoch() {
+        if !self.is_at(&received.at) {
             return Err(NotNow::Stale.into());
         }
         verdicts.confirm(&received.checks)?;
@@ -378,8 +377,7 @@ impl Group {
                 let checks = self.checks(now, false);
                 let cached = CachedProposal::check(&message, &checks)?;
                 let credentials = checks.credential_checks(cached.proposal(), sender)?;
-                let (instance, epoch) = (self.instance, self.epoch());
-                let received = ReceivedProposal { instance, epoch, key, cached, checks: credentials };
+                let received = ReceivedProposal { at: self.here(), key, cached, checks: credentials };
                 Ok(Received::Proposal(received))
             }
             Content::Commit(commit) => {
@@ -387,8 +385,7 @@ impl Group {
                     return Err(NotNow::GroupEnded.into());
                 }
                 let psks = self.psks_needed(commit);
-                let (instance, epoch) = (self.instance, self.epoch());
-                Ok(Received::Commit(ReceivedCommit { instance, epoch, message, psks }))
+                Ok(Received::Commit(ReceivedCommit { at: self.here(), message, psks }))
             }
         }
     }
@@ -445,3 +442,6 @@ impl<'g> EpochKeys<'g> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,14 @@ impl EpochChange {
     }
 }
 
+/// A state of one group on this client: no other state has the same name.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    instance: InstanceId,
+    /// The interim transcript hash, which depends on every commit so far.
+    transcript_hash: Vec<u8>,
+}
+
 /// A commit of our own, with the epoch it leads to.
 pub(super) struct OwnCommit {
     /// What it committed, to be done again when it is read back.
@@ -240,8 +248,15 @@ impl Group {
         }
     }
 
-    /// A staged commit must have been staged here.
-    pub(super) fn is_at(&self, instance: InstanceId, epoch: u64) -> bool {
-        self.instance == instance && self.epoch() == epoch
+    /// The state that we are in.
+    pub(super) fn here(&self) -> Moment {
+        let transcript_hash = self.public.interim_transcript_hash.clone();
+        Moment { instance: self.instance, transcript_hash }
+    }
+
+    /// What was staged must have been staged here. The number of the epoch would not do: where a commit was never
+    /// written and the group took another one instead, there are two epochs of one number.
+    pub(super) fn is_at(&self, moment: &Moment) -> bool {
+        self.instance == moment.instance && self.public.interim_transcript_hash == moment.transcript_hash
     }
 }

@@ -1,5 +1,7 @@
 //! RFC 9420 §11.2, §11.3: groups that grow out of others.
 
+use std::collections::HashSet;
+
 use hushwood_crypto::{CipherSuite, CryptoProvider, Random, Signer};
 
 use crate::commit::Answers;
@@ -8,6 +10,8 @@ use crate::error::{ApiMisuse, Error, Unsupported};
 use crate::extension::Extensions;
 use crate::group::commit::{CommitPlan, Cover};
 use crate::group::create::{NewGroup, new_state};
+use crate::group::join::check_unique_group_id;
+use crate::group::new_state::supersede;
 use crate::group::propose::NewProposal;
 use crate::group::staged::EpochChange;
 use crate::group::{Group, Status};
@@ -15,7 +19,7 @@ use crate::key_package::ValidKeyPackage;
 use crate::policy::{Policy, Timestamp};
 use crate::proposal::Purpose;
 use crate::schedule::{Psk, ResumptionPskUsage};
-use crate::transition::Step;
+use crate::transition::{InstanceId, Records, Step, WriteSet};
 use crate::tree::Supported;
 
 /// A group to grow out of another one.
@@ -69,28 +73,27 @@ impl Group {
     ) -> Result<Step<'static, (Self, EpochChange)>, Error> {
         let usage = ResumptionPskUsage::Branch;
         // C233: everybody in a subgroup is a member of the group.
-        for key_package in &settings.key_packages {
-            let credential = &key_package.key_package().leaf_node.credential;
-            let mut member = false;
-            for other in self.members() {
-                member |= other?.leaf.credential == *credential;
-            }
-            if !member {
-                return Err(ApiMisuse::BranchFromOther.into());
-            }
+        let members = self.members().map(|member| Ok(member?.leaf.credential));
+        let members = members.collect::<Result<HashSet<Credential>, Error>>()?;
+        let mut invited =
+            settings.key_packages.iter().map(|package| &package.key_package().leaf_node.credential);
+        if !invited.all(|credential| members.contains(credential)) {
+            return Err(ApiMisuse::BranchFromOther.into());
         }
-        self.grow((self.suite(), usage), settings, signer, now, random)
+        let (group, change, writes) = self.grow((self.suite(), usage), settings, signer, now, random)?;
+        Ok(Step::new(writes, None, (group, change)))
     }
 
     /// Creates the group that replaces this one, after a commit has covered a ReInit (RFC 9420 §11.2).
     /// Any member may do it (C230). Gives the new group in its epoch 1, and the Welcomes.
     ///
     /// # Errors
-    /// [`ApiMisuse::NotReinitialised`] if this group goes on; what [`Group::create`] and
+    /// [`ApiMisuse::NotReinitialised`] if this group goes on;
+    /// [`NotNow::GroupExists`](crate::error::NotNow::GroupExists) if we are in a group of the new id; what [`Group::create`] and
     /// [`Group::commit`] give.
     pub fn reinit(
         &self,
-        provider: &CryptoProvider,
+        (provider, store): (&CryptoProvider, &dyn Records),
         settings: Successor,
         signer: &dyn Signer,
         now: Timestamp,
@@ -100,13 +103,20 @@ impl Group {
             return Err(ApiMisuse::NotReinitialised.into());
         };
         let suite = provider.suite(reinit.cipher_suite).ok_or(Unsupported::CipherSuite)?;
+        // RFC 9420 §12.4.3, C322: who proposed it may have named another group that we are in.
+        let clients = store.version(InstanceId::CLIENT)?;
+        check_unique_group_id(store, &reinit.group_id)?;
         // C226, C304: what the ReInit says.
         let settings = Successor {
             group_id: Some(reinit.group_id.clone()),
             extensions: reinit.extensions.clone(),
             ..settings
         };
-        self.grow((suite, ResumptionPskUsage::Reinit), settings, signer, now, random)
+        let (group, change, mut writes) =
+            self.grow((suite, ResumptionPskUsage::Reinit), settings, signer, now, random)?;
+        writes.require(InstanceId::CLIENT, clients);
+        supersede(store, &mut writes, group.group_id())?;
+        Ok(Step::new(writes, None, (group, change)))
     }
 
     /// A group of one, and its first commit, which adds the others and proves that we were in this group
@@ -118,7 +128,8 @@ impl Group {
         signer: &dyn Signer,
         now: Timestamp,
         random: &mut dyn Random,
-    ) -> Result<Step<'static, (Self, EpochChange)>, Error> {
+    ) -> Result<(Self, EpochChange, WriteSet), Error> {
+        self.check_usable()?;
         let psk = Psk::Resumption { usage, psk_group_id: self.group_id().to_vec(), psk_epoch: self.epoch() };
         let key = self.own_resumption_psk(&psk).ok_or(crate::error::NotNow::GroupEnded)?;
         let mut answers = Answers::none();
@@ -146,7 +157,6 @@ impl Group {
         };
         let plan = CommitPlan { proposals, cover: Cover::None, ..CommitPlan::default() };
         let own = first.own_commit(&plan, &answers, signer, now, random)?;
-        let (group, change, writes) = own.into_first_epoch(first.policy().clone(), random)?;
-        Ok(Step::new(writes, None, (group, change)))
+        own.into_first_epoch(first.policy().clone(), random)
     }
 }

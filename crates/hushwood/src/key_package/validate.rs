@@ -284,6 +284,23 @@ mod tests {
     }
 
     #[test]
+    fn a_group_extension_in_a_key_package_is_refused() {
+        for value in 1..=5 {
+            let misplaced = changed(|key_package| key_package.extensions.set(ExtensionType(value), vec![]));
+            assert_eq!(misplaced, Err(Violation::ExtensionMisplaced.into()));
+        }
+    }
+
+    #[test]
+    fn a_key_package_of_another_suite_than_it_is_validated_for_is_refused() {
+        for value in [0, 2, 0x0A0A] {
+            let suite = hushwood_crypto::CipherSuiteId(value);
+            let other = changed(|key_package| key_package.cipher_suite = suite);
+            assert_eq!(other, Err(Unsupported::CipherSuite.into()));
+        }
+    }
+
+    #[test]
     fn a_leaf_from_an_update_is_refused() {
         let source = changed(|key_package| key_package.leaf_node.leaf_node_source = LeafNodeSource::Update);
         assert_eq!(source, Err(Violation::LeafSource.into()));
@@ -293,6 +310,14 @@ mod tests {
     fn a_leaf_with_a_bad_signature_is_refused() {
         let bad = changed(|key_package| key_package.leaf_node.signature[0] ^= 1);
         assert_eq!(bad, Err(Violation::LeafSignature.into()));
+    }
+
+    #[test]
+    fn a_leaf_whose_signature_key_is_none_is_refused() {
+        for length in [0, 31, 33] {
+            let bad = changed(|key_package| key_package.leaf_node.signature_key.0.resize(length, 1));
+            assert_eq!(bad, Err(Violation::SignaturePublicKey.into()));
+        }
     }
 
     #[test]
@@ -372,6 +397,24 @@ mod tests {
         other_suite.supported.suites.clear();
         let other_suite = KeyPackageBuilder::new(SUITE, other_suite);
         assert_eq!(error(other_suite), ApiMisuse::CapabilitiesInsufficient.into());
+        // C023: not of the reserved type, whatever the application says it supports.
+        let mut reserved = content();
+        reserved.supported.extensions.push(ExtensionType(0));
+        let in_key_package =
+            KeyPackageBuilder::new(SUITE, reserved.clone()).extension(ExtensionType(0), vec![]);
+        assert_eq!(error(in_key_package), ApiMisuse::CapabilitiesInsufficient.into());
+        reserved.extensions.set(ExtensionType(0), vec![]);
+        let in_leaf = KeyPackageBuilder::new(SUITE, reserved);
+        assert_eq!(error(in_leaf), ApiMisuse::CapabilitiesInsufficient.into());
+        // C391: nor of a type that only we would know how to read.
+        for value in [0, 5, 0xEFFF] {
+            let credential_type = CredentialType(value);
+            let mut custom = content();
+            custom.supported.credentials.push(credential_type);
+            custom.credential = Credential::Custom { credential_type, data: vec![] };
+            let custom = KeyPackageBuilder::new(SUITE, custom);
+            assert_eq!(error(custom), ApiMisuse::TypeNotPrivate.into());
+        }
     }
 
     #[test]

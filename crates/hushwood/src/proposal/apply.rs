@@ -79,7 +79,6 @@ impl ProposalList {
             removed.push((leaf_index, old));
         }
 
-        let mut added = Vec::new();
         for (position, (sender, add)) in self.adds().enumerate() {
             let leaf = &add.key_package.leaf_node;
             // RFC 9420 §11.1, §13.4, C224, C279, C384: the same for new members.
@@ -89,8 +88,8 @@ impl ProposalList {
                 Sender::Member(_) | Sender::External(_) | Sender::NewMemberCommit => Subject::Added(position),
             };
             credential_checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
-            added.push(tree.add(leaf.clone())?);
         }
+        let added = tree.add_all(self.adds().map(|(_, add)| &add.key_package.leaf_node))?;
         // PSKs, ExternalInit and ReInit do not touch the tree.
         Ok(Applied { tree, extensions, parameters, updated, removed, added, credential_checks })
     }

@@ -22,6 +22,8 @@ pub struct CachedProposal {
     reference: HashReference,
     sender: Sender,
     proposal: Arc<Proposal>,
+    /// Of its encoding.
+    length: usize,
 }
 
 impl CachedProposal {
@@ -44,7 +46,8 @@ impl CachedProposal {
         };
         checks.check(proposal, content.sender)?;
         let reference = message.proposal_ref(checks.tree.suite())?;
-        Ok(Self { reference, sender: content.sender, proposal: Arc::new(proposal.clone()) })
+        let length = proposal.to_bytes()?.len();
+        Ok(Self { reference, sender: content.sender, proposal: Arc::new(proposal.clone()), length })
     }
 
     /// As if it had been checked.
@@ -52,7 +55,8 @@ impl CachedProposal {
     pub(super) fn unchecked(committed: CommittedProposal) -> Self {
         let reference = committed.reference().cloned().unwrap();
         let proposal = Arc::new(committed.proposal().clone());
-        Self { reference, sender: committed.sender(), proposal }
+        let length = proposal.to_bytes().unwrap().len();
+        Self { reference, sender: committed.sender(), proposal, length }
     }
 
     /// Its `ProposalRef`, by which commits name it.
@@ -89,11 +93,11 @@ impl Encode for CachedProposal {
 
 impl Decode for CachedProposal {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            reference: HashReference::decode(reader.field("CachedProposal.reference"))?,
-            sender: Sender::decode(reader.field("CachedProposal.sender"))?,
-            proposal: Arc::new(Proposal::decode(reader)?),
-        })
+        let reference = HashReference::decode(reader.field("CachedProposal.reference"))?;
+        let sender = Sender::decode(reader.field("CachedProposal.sender"))?;
+        let start = reader.position();
+        let proposal = Arc::new(Proposal::decode(reader)?);
+        Ok(Self { reference, sender, proposal, length: reader.consumed_since(start).len() })
     }
 }
 
@@ -105,9 +109,28 @@ pub struct ProposalCache {
     /// By arrival.
     proposals: BTreeMap<u64, CachedProposal>,
     arrivals: BTreeMap<HashReference, u64>,
-    /// How many there are of each sender.
-    by_sender: BTreeMap<SenderKey, usize>,
+    by_sender: BTreeMap<SenderKey, Size>,
+    all: Size,
     next: u64,
+}
+
+/// How many proposals, and how long they are together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    number: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn with(self, proposal: &CachedProposal) -> Self {
+        let number = self.number.saturating_add(1);
+        Self { number, bytes: self.bytes.saturating_add(proposal.length) }
+    }
+
+    fn without(self, proposal: &CachedProposal) -> Self {
+        let number = self.number.saturating_sub(1);
+        Self { number, bytes: self.bytes.saturating_sub(proposal.length) }
+    }
 }
 
 impl ProposalCache {
@@ -126,11 +149,18 @@ impl ProposalCache {
             return Ok(false);
         }
         self.check_room(&proposal, policy)?;
-        *self.by_sender.entry(sender_key(proposal.sender)).or_default() += 1;
+        self.restore(proposal);
+        Ok(true)
+    }
+
+    /// Keeps a proposal that has been kept before, under a policy that may have had room for more.
+    pub(crate) fn restore(&mut self, proposal: CachedProposal) {
+        let of_sender = self.by_sender.entry(sender_key(proposal.sender)).or_default();
+        *of_sender = of_sender.with(&proposal);
+        self.all = self.all.with(&proposal);
         self.arrivals.insert(proposal.reference.clone(), self.next);
         self.proposals.insert(self.next, proposal);
         self.next += 1;
-        Ok(true)
     }
 
     /// Whether [`insert`](Self::insert) would keep a proposal.
@@ -139,8 +169,12 @@ impl ProposalCache {
     /// As [`insert`](Self::insert).
     pub fn check_room(&self, proposal: &CachedProposal, policy: &Policy) -> Result<(), Error> {
         let of_sender = self.by_sender.get(&sender_key(proposal.sender)).copied().unwrap_or_default();
-        let full = self.proposals.len() >= policy.max_pending_proposals
-            || of_sender >= policy.max_pending_proposals_of_sender;
+        let (of_sender, all) = (of_sender.with(proposal), self.all.with(proposal));
+        // I-5, C009: as many as the policy allows, and no longer than one message might be.
+        let full = all.number > policy.max_pending_proposals
+            || of_sender.number > policy.max_pending_proposals_of_sender
+            || all.bytes > policy.decode.max_bytes
+            || of_sender.bytes > policy.decode.max_bytes / SHARE;
         match full && !self.arrivals.contains_key(&proposal.reference) {
             true => Err(NotNow::Limit.into()),
             false => Ok(()),
@@ -159,8 +193,9 @@ impl ProposalCache {
         let arrival = self.arrivals.remove(reference)?;
         let proposal = self.proposals.remove(&arrival)?;
         if let Some(of_sender) = self.by_sender.get_mut(&sender_key(proposal.sender)) {
-            *of_sender = of_sender.saturating_sub(1);
+            *of_sender = of_sender.without(&proposal);
         }
+        self.all = self.all.without(&proposal);
         Some(proposal)
     }
 
@@ -229,6 +264,9 @@ impl ProposalCache {
         proposals.into_iter().map(resolve).collect()
     }
 }
+
+/// One sender may fill a quarter of the bytes.
+const SHARE: usize = 4;
 
 /// New members have no name before they are authenticated: they share one allowance.
 type SenderKey = (u8, u32);

@@ -249,7 +249,8 @@ impl Chooser<'_> {
                 continue;
             }
             let leaf = add.key_package.leaf_node.clone();
-            let add = |tree: &mut RatchetTree, leaf| tree.add(leaf).map(drop);
+            // Whether it fits is seen without the parents above it.
+            let add = |tree: &mut RatchetTree, leaf: LeafNode| tree.place(&leaf).map(drop);
             if let Some(reason) = try_leaf(&mut tree, leaf, &parameters, add)? {
                 candidate.drop(reason);
             }
@@ -323,7 +324,7 @@ impl Chooser<'_> {
     fn add_own(&self, tree: &mut RatchetTree) -> Result<(), Error> {
         for own in &self.own {
             if let Proposal::Add(add) = own.proposal() {
-                tree.add(add.key_package.leaf_node.clone())?;
+                tree.place(&add.key_package.leaf_node)?;
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use crate::policy::ExternalCommits;
 use crate::proposal::{
     Add, ExternalInit, GroupContextExtensions, Proposal, ProposalChecks, ProposalType, ReInit, Update,
 };
-use crate::schedule::PreSharedKeyId;
+use crate::schedule::{MAX_PSKS, PreSharedKeyId};
 use crate::tree::LeafIndex;
 
 /// A proposal that a commit covers.
@@ -201,6 +201,10 @@ impl ProposalList {
     }
 
     fn check_psks(&self) -> Result<(), Violation> {
+        // RFC 9420 §8.4, C173: `PSKLabel.count` is a uint16.
+        if self.psks().nth(MAX_PSKS).is_some() {
+            return Err(Violation::PskTooMany);
+        }
         // RFC 9420 §12.2, C270: no PreSharedKeyID twice. With another nonce it is another one.
         let mut ids = std::collections::HashSet::new();
         match self.psks().all(|id| ids.insert(id)) {

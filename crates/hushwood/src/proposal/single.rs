@@ -7,7 +7,8 @@
 
 use hushwood_crypto::CipherSuite;
 
-use crate::error::{Error, Violation};
+use crate::credential::PRIVATE_USE_FIRST;
+use crate::error::{ApiMisuse, Error, Violation};
 use crate::extension::support::{ExtensionPlace, check_group_context, check_placement};
 use crate::framing::Sender;
 use crate::key_package::KeyPackageChecks;
@@ -50,7 +51,7 @@ impl ProposalChecks<'_> {
     ///
     /// # Errors
     /// The [`Violation`] that names the broken rule; [`Error::Decode`] if the content of a known
-    /// extension is malformed.
+    /// extension is malformed; [`ApiMisuse::TypeNotPrivate`] for a custom proposal of our own.
     pub fn check(&self, proposal: &Proposal, sender: Sender) -> Result<(), Error> {
         self.check_content(proposal, sender)?;
         match (proposal, sender) {
@@ -86,6 +87,10 @@ impl ProposalChecks<'_> {
             Proposal::ExternalInit(_) => Ok(()),
             // RFC 9420 §12.1.7, §12.1.8.1, C256, C375: what it puts into the context belongs there.
             Proposal::GroupContextExtensions(new) => check_group_context(&new.extensions, self.tree.suite()),
+            // RFC 9420 §17, C023, C391: the decoder gives no other types; we don't make them either.
+            Proposal::Custom { proposal_type, .. } if proposal_type.0 < PRIVATE_USE_FIRST => {
+                Err(ApiMisuse::TypeNotPrivate.into())
+            }
             // Who supports the type is a question to the list: C275.
             Proposal::Custom { .. } => Ok(()),
         }

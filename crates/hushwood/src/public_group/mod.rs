@@ -120,10 +120,13 @@ impl PublicGroup {
     ///
     /// # Errors
     /// [`Violation::CredentialRefused`] if a verdict refuses;
-    /// [`ApiMisuse::VerdictMissing`](crate::error::ApiMisuse::VerdictMissing).
+    /// [`ApiMisuse::VerdictMissing`](crate::error::ApiMisuse::VerdictMissing); [`Error::StoreRead`] for a view of
+    /// a stored group, which is read as a whole.
     pub fn new(view: GroupView, verdicts: &Verdicts) -> Result<Self, Error> {
-        let (public, policy, checks) = view.into_parts();
+        let (mut public, policy, checks) = view.into_parts();
         verdicts.confirm(&checks)?;
+        // The member's group goes on without the observer, and its store with it.
+        public.tree = public.tree.into_memory()?;
         Ok(Self { public, policy, status: Status::Active, proposals: ProposalCache::new() })
     }
 

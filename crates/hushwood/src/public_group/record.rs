@@ -67,7 +67,7 @@ impl PublicGroup {
         let public = PublicState::new(context, tree, confirmation_tag, interim_transcript_hash)?;
         let mut proposals = ProposalCache::new();
         for proposal in record.proposals {
-            proposals.insert(proposal, &record.policy)?;
+            proposals.restore(proposal);
         }
         Ok(Self { public, policy: record.policy, status: record.status.into(), proposals })
     }

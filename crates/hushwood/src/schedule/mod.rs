@@ -14,6 +14,7 @@ mod welcome_key;
 pub use epoch::EpochSecrets;
 pub use group_context::GroupContext;
 pub use pre_shared_key::{PreSharedKeyId, Psk, ResumptionPskUsage};
+pub(crate) use psk_secret::MAX_PSKS;
 pub use transcript_hash::{confirmed_transcript_hash, interim_transcript_hash};
 pub use types::{
     CommitSecret, ConfirmationKey, EncryptionSecret, EpochAuthenticator, EpochSecret, ExporterSecret,

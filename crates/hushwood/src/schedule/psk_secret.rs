@@ -7,6 +7,9 @@ use crate::error::{ApiMisuse, Error};
 use crate::schedule::pre_shared_key::PreSharedKeyId;
 use crate::schedule::types::PskSecret;
 
+/// The most pre-shared keys that go into one secret: `PSKLabel.index` and `PSKLabel.count` are uint16.
+pub(crate) const MAX_PSKS: usize = 65_535;
+
 impl PskSecret {
     /// The secret of a commit without pre-shared keys (C174).
     #[must_use]

@@ -82,6 +82,8 @@ record_kinds! {
     ExternalPsk = 3,
     /// Of the client or a group: rows of the application, in its own format.
     Application = 4,
+    /// Of the client, by instance: a state of a group that another one has replaced, and the group's id.
+    Superseded = 5,
     /// Of a group, one: its suite, own leaf, and what it has come to.
     Group = 16,
     /// Of a group, one: the policy it runs under.

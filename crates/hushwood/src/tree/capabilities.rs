@@ -54,7 +54,7 @@ impl Supported {
     /// True for an extension type that this client knows; the default types always are.
     #[must_use]
     pub fn supports_extension(&self, extension_type: ExtensionType) -> bool {
-        extension_type.is_default() || self.extensions.contains(&extension_type)
+        self.capabilities().supports_extension(extension_type)
     }
 
     /// What a leaf of our own says that we support, without the GREASE that was put into it (C390).
@@ -72,25 +72,25 @@ impl Supported {
     /// True for a proposal type that this client knows; the default types always are.
     #[must_use]
     pub fn supports_proposal(&self, proposal_type: ProposalType) -> bool {
-        proposal_type.is_default() || self.proposals.contains(&proposal_type)
+        self.capabilities().supports_proposal(proposal_type)
     }
 
     /// True for a credential type that this client can judge.
     #[must_use]
     pub fn supports_credential(&self, credential_type: CredentialType) -> bool {
-        self.credentials.contains(&credential_type)
+        self.capabilities().supports_credential(credential_type)
     }
 
     /// The capabilities to put in a leaf: all that is supported (C104), without default types (C102),
-    /// without GREASE.
+    /// without GREASE, and without the reserved 0, which stands for nothing (RFC 9420 §17, C023).
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         Capabilities {
             versions: vec![ProtocolVersion::MLS10],
-            cipher_suites: distinct(&self.suites, |_| false),
-            extensions: distinct(&self.extensions, |value| value.is_default()),
-            proposals: distinct(&self.proposals, |value| value.is_default()),
-            credentials: distinct(&self.credentials, |_| false),
+            cipher_suites: distinct(&self.suites, |value| value.0 == RESERVED),
+            extensions: distinct(&self.extensions, |value| value.is_default() || value.0 == RESERVED),
+            proposals: distinct(&self.proposals, |value| value.is_default() || value.0 == RESERVED),
+            credentials: distinct(&self.credentials, |value| value.0 == RESERVED),
         }
     }
 
@@ -138,16 +138,17 @@ impl Supported {
         if !self.suites.contains(&group.cipher_suite) {
             return Err(Unsupported::CipherSuite);
         }
+        let own = self.capabilities();
         // RFC 9420 §13.4, C321, C363, C385: a client joins only if it supports every extension of the
-        // group context.
-        if !lists_all(&self.extensions, &group.extension_types) {
+        // group context. §17, C023: nobody supports one of the reserved type 0.
+        if !lists_all(&own.extensions, &group.extension_types) {
             return Err(Unsupported::GroupExtension);
         }
         // RFC 9420 §11.1, C347, C363: and every required capability.
         let required = &group.required;
-        let supported = lists_all(&self.extensions, &required.extension_types)
-            && lists_all(&self.proposals, &required.proposal_types)
-            && lists_all(&self.credentials, &required.credential_types);
+        let supported = lists_all(&own.extensions, &required.extension_types)
+            && lists_all(&own.proposals, &required.proposal_types)
+            && lists_all(&own.credentials, &required.credential_types);
         if !supported {
             return Err(Unsupported::RequiredCapability);
         }
@@ -332,6 +333,9 @@ impl RatchetTree {
     }
 }
 
+/// The value 0 of every registry (RFC 9420 §17).
+const RESERVED: u16 = 0;
+
 /// The non-default types of these extensions. Each is there once: doubles are refused by the decoder.
 fn non_default_types(extensions: &Extensions) -> Vec<ExtensionType> {
     extensions.iter().map(|extension| extension.extension_type).filter(|value| !value.is_default()).collect()
@@ -398,6 +402,33 @@ mod tests {
         assert_eq!(capabilities.proposals, [P]);
         assert_eq!(capabilities.versions, [ProtocolVersion::MLS10]);
         assert!(!capabilities.lists_default());
+    }
+
+    #[test]
+    fn the_reserved_value_is_neither_listed_nor_supported() {
+        let reserved = Supported {
+            suites: vec![CipherSuiteId(0), SUITE],
+            extensions: vec![ExtensionType(0), A],
+            proposals: vec![ProposalType(0), P],
+            credentials: vec![CredentialType(0), CredentialType::BASIC],
+        };
+        assert_eq!(reserved.capabilities(), supported().capabilities());
+        assert!(!reserved.supports_extension(ExtensionType(0)) && reserved.supports_extension(A));
+        assert!(!reserved.supports_proposal(ProposalType(0)) && reserved.supports_proposal(P));
+        assert!(!reserved.supports_credential(CredentialType(0)));
+        // C023: a group that uses it is not joined, whatever the application says it supports.
+        let group = parameters(&RequiredCapabilities::default(), &[ExtensionType(0)]);
+        assert_eq!(reserved.check_group(&group), Err(Unsupported::GroupExtension));
+        for kind in 0..3 {
+            let mut required = RequiredCapabilities::default();
+            match kind {
+                0 => required.extension_types.push(ExtensionType(0)),
+                1 => required.proposal_types.push(ProposalType(0)),
+                _ => required.credential_types.push(CredentialType(0)),
+            }
+            let group = parameters(&required, &[]);
+            assert_eq!(reserved.check_group(&group), Err(Unsupported::RequiredCapability));
+        }
     }
 
     #[test]

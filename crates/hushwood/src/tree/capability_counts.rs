@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hushwood_codec::{Decode, DecodeError, DecodeLimits, Element, Encode, Reader, Writer};
+use hushwood_codec::{Decode, DecodeError, Element, Encode, Reader, Writer};
 
 use crate::credential::CredentialType;
 use crate::error::{Error, StoreReadError};
 use crate::extension::ExtensionType;
 use crate::proposal::ProposalType;
 use crate::tree::LeafNode;
+use crate::tree::packed::OWN_BYTES;
 
 /// Numbers of members, by type. Shared between clones of a tree; copied when changed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,7 +67,7 @@ impl CapabilityCounts {
             Ok(counts)
         }
         let read = || {
-            let mut reader = Reader::new(bytes, DecodeLimits::default())?;
+            let mut reader = Reader::new(bytes, OWN_BYTES)?;
             let counts = Counts {
                 members: u32::decode(&mut reader)?,
                 credentials_used: list(&mut reader)?,

@@ -4,11 +4,13 @@
 //! updated member knew is blanked on its way to the root, so that nobody encrypts to it again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::{ApiMisuse, Error, NotNow, Violation};
 use crate::tree::index::MAX_LEAVES;
 use crate::tree::packed::{PackedLeaf, PackedParent};
 use crate::tree::subtree::{EditParent, Subtree};
+use crate::tree::tree_hash::split_at_parent;
 use crate::tree::{LeafIndex, LeafNode, NodeIndex, ParentNode, RatchetTree};
 
 impl RatchetTree {
@@ -18,18 +20,31 @@ impl RatchetTree {
     /// # Errors
     /// [`NotNow::Limit`] if the tree can't be extended any more.
     pub fn add(&mut self, leaf: LeafNode) -> Result<LeafIndex, Error> {
+        let index = self.place(&leaf)?;
+        add_unmerged(&mut self.root, &[index])?;
+        Ok(index)
+    }
+
+    /// Applies many Adds, in their order: as [`add`](Self::add) for each, with each parent's list of unmerged
+    /// leaves written once. One by one, the lists of the nodes above all of them would grow by the square.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); the tree is then of no more use.
+    pub fn add_all<'l>(
+        &mut self,
+        leaves: impl IntoIterator<Item = &'l LeafNode>,
+    ) -> Result<Vec<LeafIndex>, Error> {
+        let added = leaves.into_iter().map(|leaf| self.place(leaf)).collect::<Result<Vec<_>, Error>>()?;
+        // The leftmost blank place is always further to the right than the one before it.
+        add_unmerged(&mut self.root, &added)?;
+        Ok(added)
+    }
+
+    /// Puts a leaf at its place and nothing else: for an Add, or to see whether the leaf fits.
+    pub(crate) fn place(&mut self, leaf: &LeafNode) -> Result<LeafIndex, Error> {
         let index = self.next_free_leaf()?;
         self.extend_to(index)?;
-        self.replace_leaf(index, Some(&leaf), &mut |_, node| {
-            // C243: the new leaf is unmerged at every non-blank parent above it.
-            if let Some(node) = node {
-                let mut unmerged = node.unmerged_leaves()?;
-                let place = unmerged.partition_point(|other| *other < index);
-                unmerged.insert(place, index);
-                *node = node.with_unmerged_leaves(unmerged)?;
-            }
-            Ok(())
-        })?;
+        self.replace_leaf(index, Some(leaf), &mut |_, _| Ok(()))?;
         Ok(index)
     }
 
@@ -144,6 +159,33 @@ impl RatchetTree {
     }
 }
 
+/// Lists new leaves, which have been placed and are in increasing order, at the parents above them. Recursion
+/// is as deep as the tree is high.
+fn add_unmerged(subtree: &mut Subtree, new: &[LeafIndex]) -> Result<(), Error> {
+    let Subtree::Parent(shared) = subtree else { return Ok(()) };
+    if new.is_empty() {
+        return Ok(());
+    }
+    // Placing the leaves has forgotten the hash, and nobody shares the node any more.
+    let parent = Arc::make_mut(shared);
+    // RFC 9420 §12.1.1, C243: a new leaf is unmerged at every non-blank parent above it.
+    if let Some(node) = &mut parent.node {
+        *node = match new {
+            [leaf] => node.with_unmerged_leaf(*leaf)?,
+            _ => {
+                let mut unmerged = node.unmerged_leaves()?;
+                unmerged.extend(new);
+                unmerged.sort_unstable();
+                node.with_unmerged_leaves(unmerged)?
+            }
+        };
+    }
+    let (new_left, new_right) = split_at_parent(new, parent.at);
+    let (left, right) = parent.below.here()?;
+    add_unmerged(left, new_left)?;
+    add_unmerged(right, new_right)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,5 +244,51 @@ mod tests {
         assert_eq!(tree.check_unique_keys(), Err(Violation::EncryptionKeyReused.into()));
         tree.update(LeafIndex::new(1), second).unwrap();
         assert_eq!(tree.check_unique_keys(), Ok(()));
+    }
+
+    #[test]
+    fn many_leaves_are_added_as_one_by_one() {
+        use crate::tree::world::{World, nodes};
+
+        for (members, removed) in [(1_u32, &[][..]), (5, &[1, 3]), (8, &[0, 6]), (11, &[2, 5, 7, 8])] {
+            for committer in [None, Some(4)] {
+                let mut world = World::of(2, usize::try_from(members).unwrap());
+                if let Some(committer) = committer.filter(|leaf| *leaf < members) {
+                    let removed: Vec<_> = removed.iter().copied().map(LeafIndex::new).collect();
+                    world.commit(LeafIndex::new(committer), 0, &[], &removed);
+                }
+                for count in [0, 1, 2, 7, 20] {
+                    let leaves: Vec<_> = (0..count).map(|number| leaf_node(1000 + number)).collect();
+                    let (mut one_by_one, mut together) = (world.tree.clone(), world.tree.clone());
+                    let single: Vec<_> =
+                        leaves.iter().map(|leaf| one_by_one.add(leaf.clone()).unwrap()).collect();
+                    assert_eq!(together.add_all(&leaves), Ok(single));
+                    assert_eq!(nodes(&together), nodes(&one_by_one));
+                    assert_eq!(together.tree_hash(), one_by_one.tree_hash());
+                }
+            }
+        }
+    }
+
+    /// C100, C243: also where a leaf to the right was added before, as in a tree that was joined.
+    #[test]
+    fn lists_of_unmerged_leaves_stay_in_order() {
+        use crate::tree::Node;
+
+        let parent = |number, unmerged: &[u32]| {
+            Some(Node::Parent(ParentNode {
+                encryption_key: leaf_node(number).encryption_key,
+                parent_hash: vec![],
+                unmerged_leaves: unmerged.iter().copied().map(LeafIndex::new).collect(),
+            }))
+        };
+        let leaf = |number| Some(Node::Leaf(leaf_node(number)));
+        let nodes = vec![leaf(0), None, None, parent(10, &[3]), leaf(2), parent(11, &[3]), leaf(3)];
+        let mut tree = RatchetTree::from_nodes(SUITE, nodes, 8).unwrap();
+        assert_eq!(tree.add(leaf_node(20)), Ok(LeafIndex::new(1)));
+        let root = tree.parent(tree.root()).unwrap().unwrap();
+        assert_eq!(root.unmerged_leaves, [1, 3].map(LeafIndex::new));
+        let other = tree.parent(NodeIndex::new(5).unwrap()).unwrap().unwrap();
+        assert_eq!(other.unmerged_leaves, [LeafIndex::new(3)]);
     }
 }

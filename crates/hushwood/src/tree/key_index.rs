@@ -48,6 +48,11 @@ impl KeyIndex {
         Self { stored: Some(source), ..Self::new() }
     }
 
+    /// True if it asks a store for keys that it does not hold.
+    pub(crate) fn is_over_store(&self) -> bool {
+        self.stored.is_some()
+    }
+
     /// Puts a key in. `tree` is the tree with the key in it.
     pub(crate) fn insert_encryption(
         &mut self,

@@ -2,8 +2,8 @@
 
 use hushwood_crypto::{HpkePublicKey, Random, SignaturePublicKey, Signer};
 
-use crate::credential::Credential;
 use crate::credential::x509::check_binding;
+use crate::credential::{Credential, PRIVATE_USE_FIRST};
 use crate::error::{ApiMisuse, Error};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::extension::{ExtensionType, Extensions};
@@ -33,7 +33,7 @@ impl UnsignedLeafNode {
     ///
     /// # Errors
     /// [`ApiMisuse::CapabilitiesInsufficient`] if the content uses what it does not support;
-    /// [`ApiMisuse::ExtensionMisplaced`]; [`Error::Crypto`] if the randomness fails.
+    /// [`ApiMisuse::ExtensionMisplaced`], [`ApiMisuse::TypeNotPrivate`]; [`Error::Crypto`] if the randomness fails.
     pub fn new(
         content: &LeafContent,
         encryption_key: HpkePublicKey,
@@ -41,6 +41,12 @@ impl UnsignedLeafNode {
         policy: &Policy,
         random: &mut dyn Random,
     ) -> Result<Self, Error> {
+        // RFC 9420 §17, C023, C391: nobody could read a credential of another type.
+        if let Credential::Custom { credential_type, .. } = &content.credential
+            && credential_type.0 < PRIVATE_USE_FIRST
+        {
+            return Err(ApiMisuse::TypeNotPrivate.into());
+        }
         // RFC 9420 §7.2, C106, C107: what the leaf uses, its capabilities list.
         let mut capabilities = content.supported.capabilities();
         if check_placement(&content.extensions, ExtensionPlace::LeafNode).is_err() {

@@ -4,7 +4,7 @@
 //! memory of the fields by themselves, hashed and sent on without encoding it again, and parsed when
 //! somebody looks at it.
 
-use hushwood_codec::{Decode, Encode, Reader};
+use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, Writer};
 use hushwood_crypto::HpkePublicKey;
 
 use crate::error::Error;
@@ -26,7 +26,7 @@ impl PackedLeaf {
     }
 
     pub(crate) fn unpack(&self) -> Result<LeafNode, Error> {
-        LeafNode::from_bytes(&self.0).map_err(|_| DAMAGED)
+        LeafNode::from_bytes_with(&self.0, OWN_BYTES).map_err(|_| DAMAGED)
     }
 
     pub(crate) fn encryption_key(&self) -> Result<&[u8], Error> {
@@ -51,7 +51,7 @@ impl PackedParent {
     }
 
     pub(crate) fn unpack(&self) -> Result<ParentNode, Error> {
-        ParentNode::from_bytes(&self.0).map_err(|_| DAMAGED)
+        ParentNode::from_bytes_with(&self.0, OWN_BYTES).map_err(|_| DAMAGED)
     }
 
     /// The fields, without copies.
@@ -63,6 +63,20 @@ impl PackedParent {
 
     pub(crate) fn unmerged_leaves(&self) -> Result<Vec<LeafIndex>, Error> {
         Ok(self.view()?.unmerged_leaves())
+    }
+
+    /// The same node with one unmerged leaf more. A commit may add as many members as there is room for, each of
+    /// which is inserted into a list of them all: so the list is not parsed.
+    pub(crate) fn with_unmerged_leaf(&self, leaf: LeafIndex) -> Result<Self, Error> {
+        let ParentView { encryption_key, parent_hash, unmerged_leaves } = self.view()?;
+        let leaf = leaf.number().to_be_bytes();
+        let (numbers, _) = unmerged_leaves.as_chunks();
+        // Big-endian numbers are in the order of their bytes.
+        let (before, after) = numbers.split_at(numbers.partition_point(|number| *number < leaf));
+        let unmerged_leaves = [before.as_flattened(), &leaf, after.as_flattened()].concat();
+        let mut writer = Writer::with_capacity(self.0.len().saturating_add(8));
+        writer.opaque(encryption_key).opaque(parent_hash).opaque(&unmerged_leaves);
+        Ok(Self(writer.finish()?.into_boxed_slice()))
     }
 
     /// The same node with another list of unmerged leaves.
@@ -92,7 +106,60 @@ impl ParentView<'_> {
 }
 
 fn reader(bytes: &[u8]) -> Result<Reader<'_>, Error> {
-    Reader::new(bytes, hushwood_codec::DecodeLimits::default()).map_err(|_| DAMAGED)
+    Reader::new(bytes, OWN_BYTES).map_err(|_| DAMAGED)
 }
 
+/// What came as part of a message is read again by itself: the limits of the message are not those of its parts,
+/// and whatever they let in must be readable for ever.
+pub(crate) const OWN_BYTES: DecodeLimits =
+    DecodeLimits { max_bytes: usize::MAX, max_elements: usize::MAX, max_depth: u8::MAX };
+
 const DAMAGED: Error = Error::Bug("a node of the tree is not as it was encoded");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::{Certificate, Credential};
+    use crate::tree::oracle::leaf_node;
+    use crate::tree::records::{NodeRecord, StoredNode};
+    use crate::tree::{LeafIndex, Node, RatchetTree};
+
+    #[test]
+    fn an_unmerged_leaf_is_inserted_where_it_belongs() {
+        let node = |leaves: &[u32]| ParentNode {
+            encryption_key: HpkePublicKey(vec![1; 32]),
+            parent_hash: vec![2; 32],
+            unmerged_leaves: leaves.iter().copied().map(LeafIndex::new).collect(),
+        };
+        let leaves = [0, 7, 255, 256, 1 << 23];
+        for (place, leaf) in leaves.into_iter().enumerate() {
+            let mut others = leaves.to_vec();
+            others.remove(place);
+            let packed = PackedParent::new(&node(&others)).unwrap();
+            let with = packed.with_unmerged_leaf(LeafIndex::new(leaf)).unwrap();
+            assert_eq!(with.unpack(), Ok(node(&leaves)));
+            assert_eq!(with.bytes(), node(&leaves).to_bytes().unwrap());
+        }
+        // Where the length prefix grows.
+        let many: Vec<u32> = (0..16).chain(17..5000).collect();
+        let with = PackedParent::new(&node(&many)).unwrap().with_unmerged_leaf(LeafIndex::new(16)).unwrap();
+        assert_eq!(with.unpack(), Ok(node(&(0..5000).collect::<Vec<_>>())));
+    }
+
+    /// A message of many megabytes may have a part in which one byte of it takes 24 in memory.
+    #[test]
+    fn a_leaf_that_was_let_in_as_part_of_a_long_message_is_read_again_by_itself() {
+        let mut leaf = leaf_node(1);
+        let certificates = vec![Certificate { cert_data: Vec::new() }; 100_000];
+        leaf.credential = Credential::X509 { certificates };
+        assert!(LeafNode::from_bytes(&leaf.to_bytes().unwrap()).is_err());
+
+        let mut tree = RatchetTree::new(crate::testing::SUITE, leaf_node(0)).unwrap();
+        tree.add(leaf.clone()).unwrap();
+        assert_eq!(tree.leaf(LeafIndex::new(1)), Ok(Some(leaf.clone())));
+        let node = Some(Node::Leaf(leaf.clone())).to_bytes().unwrap();
+        let record = NodeRecord { members: 1, node, hashes: Vec::new() };
+        assert!(matches!(record.node(), Ok(StoredNode::Leaf(read)) if read == leaf));
+        tree.remove(LeafIndex::new(1)).unwrap();
+    }
+}

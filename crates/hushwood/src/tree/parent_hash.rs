@@ -162,3 +162,39 @@ fn descendant(subtree: &Subtree, unmerged: &[LeafIndex]) -> Result<Descendant, E
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::tree::world::World;
+
+    /// C147: two parents ask for one subtree as it was at different times.
+    #[test]
+    fn a_subtree_has_another_original_hash_for_each_parent_above_it() {
+        let mut world = World::of(3, 9);
+        let leaf = LeafIndex::new;
+        // Of leaves 5 to 7 nobody is left; then leaf 0 sets the node over leaves 0 to 7, and the root.
+        for gone in [5, 6, 7] {
+            world.tree.remove(leaf(gone)).unwrap();
+        }
+        let set_by = |world: &mut World, sender| {
+            let tree = world.tree.clone();
+            world.tree = world.send(leaf(sender), tree, BTreeSet::new()).tree;
+        };
+        let add = |world: &mut World| {
+            let (joiner, ..) = crate::tree::world::client(&mut world.dice);
+            world.tree.add(joiner).unwrap()
+        };
+        set_by(&mut world, 0);
+        assert_eq!(add(&mut world), leaf(5));
+        // The root is set again, from the other side: leaf 5 is merged there.
+        set_by(&mut world, 8);
+        assert_eq!(add(&mut world), leaf(6));
+        let unmerged =
+            |node| world.tree.parent(NodeIndex::new(node).unwrap()).unwrap().unwrap().unmerged_leaves;
+        assert_eq!((unmerged(7), unmerged(15)), (vec![leaf(5), leaf(6)], vec![leaf(6)]));
+        assert_eq!(world.tree.verify_parent_hashes(), Ok(()));
+    }
+}

@@ -10,6 +10,7 @@ use hushwood_codec::{Decode, Encode, Writer, wire_struct};
 use hushwood_crypto::Digest;
 
 use crate::error::{Error, StoreReadError};
+use crate::tree::packed::OWN_BYTES;
 use crate::tree::subtree::Subtree;
 use crate::tree::{LeafNode, Node, NodeIndex, ParentNode, RatchetTree};
 
@@ -40,7 +41,7 @@ pub(crate) enum StoredNode {
 
 impl NodeRecord {
     pub(crate) fn node(&self) -> Result<StoredNode, Error> {
-        let node = Option::<Node>::from_bytes(&self.node).ok();
+        let node = Option::<Node>::from_bytes_with(&self.node, OWN_BYTES).ok();
         let children = || {
             let (left, right) = self.hashes.split_at(self.hashes.len() / 2);
             Some((Digest::new(left)?, Digest::new(right)?))

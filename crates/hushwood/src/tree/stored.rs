@@ -78,6 +78,18 @@ impl RatchetTree {
         Ok(Self { suite, root, keys: KeyIndex::over(source), capabilities })
     }
 
+    /// The same tree without its store: everything is read, and every key is in the index. For whoever goes on
+    /// by itself: the store follows its group, and so does what it says of keys.
+    pub(crate) fn into_memory(mut self) -> Result<Self, Error> {
+        if self.keys.is_over_store() {
+            self.load()?;
+            let mut keys = KeyIndex::new();
+            index_below(&self.root, &self.root, &mut keys)?;
+            self.keys = keys;
+        }
+        Ok(self)
+    }
+
     /// Reads at once whatever is still in the store, for those who will go everywhere.
     pub(crate) fn load(&self) -> Result<(), Error> {
         let mut records = None;
@@ -101,6 +113,26 @@ fn load_below(subtree: &Subtree, records: &mut Option<BTreeMap<NodeIndex, NodeRe
     let (left, right) = parent.children()?;
     load_below(left, records)?;
     load_below(right, records)
+}
+
+/// Recursion is as deep as the tree is high.
+fn index_below(subtree: &Subtree, tree: &Subtree, keys: &mut KeyIndex) -> Result<(), Error> {
+    match subtree {
+        Subtree::Blank(..) => Ok(()),
+        Subtree::Leaf(leaf) => {
+            let node = leaf.node.unpack()?;
+            keys.insert_encryption(&node.encryption_key, leaf.at, tree)?;
+            keys.insert_signature(&node.signature_key, leaf.index, tree)
+        }
+        Subtree::Parent(parent) => {
+            if let Some(node) = &parent.node {
+                keys.insert_encryption(&node.view()?.encryption_key(), parent.at, tree)?;
+            }
+            let (left, right) = parent.children()?;
+            index_below(left, tree, keys)?;
+            index_below(right, tree, keys)
+        }
+    }
 }
 
 /// Two subtrees that are read when they are first asked for.
@@ -152,6 +184,10 @@ impl Stored {
     /// computed from what else is in it.
     fn subtree(&self, at: NodeIndex, record: &NodeRecord) -> Result<(Subtree, Digest), Error> {
         let corrupt = || Error::from(StoreReadError::Corrupt);
+        // The hash does not cover this number, and what is added to it must not overflow.
+        if record.members > 1 << at.level() {
+            return Err(corrupt());
+        }
         match (record.node()?, at.leaf()) {
             (StoredNode::Leaf(leaf), Some(index)) => {
                 let leaf = PackedLeaf::new(&leaf)?;

@@ -225,7 +225,7 @@ impl Parent {
 
 impl Below {
     /// Both children, to be changed. They must have been read.
-    fn here(&mut self) -> Result<(&mut Subtree, &mut Subtree), Error> {
+    pub(crate) fn here(&mut self) -> Result<(&mut Subtree, &mut Subtree), Error> {
         if let Self::Stored(stored) = self {
             let (left, right) = stored.take().ok_or(Error::Bug("a path is changed before it is read"))?;
             *self = Self::Here(left, right);

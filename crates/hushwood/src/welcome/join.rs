@@ -12,7 +12,8 @@ use crate::error::{Error, NotNow, Violation};
 use crate::key_package::KeyPackagePrivate;
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{
-    EncryptionSecret, JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, interim_transcript_hash,
+    EncryptionSecret, JoinerSecret, MAX_PSKS, PreSharedKeyId, Psk, ResumptionPskUsage,
+    interim_transcript_hash,
 };
 use crate::tree::{KeyPair, LeafIndex, LeafNodeSource, PathSecret, PrivateTree, Supported};
 use crate::welcome::types::GroupSecrets;
@@ -57,7 +58,7 @@ impl OpenedSecrets {
     ///
     /// # Errors
     /// [`NotNow::NoKeyPackage`]; [`Violation::WelcomeDoesNotOpen`], [`Violation::KeyPackageSuite`],
-    /// [`Violation::PskUsage`], [`Violation::PskNonce`].
+    /// [`Violation::PskUsage`], [`Violation::PskNonce`], [`Violation::PskTooMany`].
     pub(crate) fn open(
         welcome: Welcome,
         suite: &'static dyn CipherSuite,
@@ -88,7 +89,7 @@ impl OpenedSecrets {
     }
 
     /// The pre-shared keys that it takes to go on.
-    pub(crate) fn psks(&self) -> impl Iterator<Item = &Psk> {
+    pub(crate) fn psks(&self) -> impl ExactSizeIterator<Item = &Psk> {
         self.secrets.psks.iter().map(|id| &id.psk)
     }
 
@@ -167,6 +168,10 @@ impl OpenedSecrets {
 
 /// RFC 9420 §8.4, §12.4.3.1: what can be said of the pre-shared keys before they are looked up.
 fn check_psks(suite: &dyn CipherSuite, psks: &[PreSharedKeyId]) -> Result<(), Violation> {
+    // RFC 9420 §8.4, C173: no more than a uint16 counts.
+    if psks.len() > MAX_PSKS {
+        return Err(Violation::PskTooMany);
+    }
     // C171: nonces are as long as the KDF's output.
     if psks.iter().any(|id| id.psk_nonce.len() != suite.kdf().length()) {
         return Err(Violation::PskNonce);

@@ -70,6 +70,12 @@ pub(crate) fn verify(
     let signature = &group_info.signature;
     verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
         .map_err(|_| Violation::GroupInfoSignature)?;
+    // RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
+    if let Some(external_pub) = group_info.extensions.external_pub()?
+        && suite.kem().check_public_key(&external_pub).is_err()
+    {
+        return Err(Violation::HpkePublicKey.into());
+    }
 
     // C101: every parent has a key of the suite. C148, C334: every parent is parent-hash valid.
     tree.verify_parent_keys()?;

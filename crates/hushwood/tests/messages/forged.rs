@@ -3,7 +3,8 @@
 use hushwood::codec::{Encode, Writer};
 use hushwood::error::{Error, NotNow, Unsupported, Violation};
 use hushwood::framing::{
-    Content, ContentType, MessageKey, PrivateMessage, Sender, SenderData, WireFormat, sender_data_key,
+    Authenticated, Content, ContentType, FramedContent, MessageKey, PrivateMessage, Sender, SenderData,
+    WireFormat, sender_data_key,
 };
 use hushwood::secret_tree::SecretTree;
 use hushwood_crypto::Secret;
@@ -64,16 +65,20 @@ impl World {
 
     /// The encoded content and auth data of a message that this member signed.
     fn plaintext(&self, member: usize, format: WireFormat, content: Content) -> Vec<u8> {
-        let signed = self.sign_as_member(member, format, content).into_inner();
-        let mut writer = Writer::new();
-        match &signed.content.content {
-            Content::Application(data) => writer.opaque(data),
-            Content::Proposal(proposal) => writer.value(proposal),
-            Content::Commit(commit) => writer.value(commit),
-        };
-        writer.value(&signed.auth);
-        writer.finish().unwrap()
+        plaintext_of(self.sign_as_member(member, format, content))
     }
+}
+
+fn plaintext_of(signed: Authenticated) -> Vec<u8> {
+    let signed = signed.into_inner();
+    let mut writer = Writer::new();
+    match &signed.content.content {
+        Content::Application(data) => writer.opaque(data),
+        Content::Proposal(proposal) => writer.value(proposal),
+        Content::Commit(commit) => writer.value(commit),
+    };
+    writer.value(&signed.auth);
+    writer.finish().unwrap()
 }
 
 #[test]
@@ -188,6 +193,27 @@ fn a_signature_for_public_messages_is_not_one_for_private_messages() {
     let message = world.forge(&tree, &forgery);
     let refused = world.receive_private(&mut tree, message);
     assert_eq!(refused.err(), Some(Violation::MessageSignature.into()));
+}
+
+/// C089, C090: what stands outside is part of what is signed inside.
+#[test]
+fn a_content_signed_for_another_frame_is_refused() {
+    let world = World::new(any_suite());
+    let tree = world.tree();
+    let changes: [fn(&mut FramedContent); 4] = [
+        |_| (),
+        |content| content.authenticated_data = b"seen by others".to_vec(),
+        |content| content.group_id = b"groups".to_vec(),
+        |content| content.epoch += 1,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut content = world.content(Sender::Member(leaf(1)), remove(2));
+        change(&mut content);
+        let plaintext = plaintext_of(world.sign(1, WireFormat::PRIVATE_MESSAGE, content));
+        let forgery = Forgery { sender: 1, generation: 0, content_type: ContentType::Proposal, plaintext };
+        let refused = world.look_at_private(&tree, world.forge(&tree, &forgery)).err();
+        assert_eq!(refused, (number > 0).then_some(Violation::MessageSignature.into()));
+    }
 }
 
 #[test]

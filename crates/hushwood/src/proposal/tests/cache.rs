@@ -97,3 +97,25 @@ fn proposals_survive_storage() {
         assert_eq!(CachedProposal::from_bytes(&bytes), Ok(cached));
     }
 }
+
+#[test]
+fn no_sender_and_not_all_together_fill_more_than_a_message_could_hold() {
+    let mut world = World::new(5);
+    let length = psk("a", 0).to_bytes().unwrap().len();
+    world.policy.decode.max_bytes = 9 * length;
+    let mut cache = ProposalCache::new();
+    // A quarter of nine is two.
+    for number in 0..4 {
+        for nonce in 0..2 {
+            cache.insert(cached(&world, psk("a", nonce), number), &world.policy).unwrap();
+        }
+        let third = cached(&world, psk("a", 2), number);
+        assert_eq!(cache.insert(third, &world.policy), Err(NotNow::Limit.into()));
+    }
+    cache.insert(cached(&world, psk("a", 0), 4), &world.policy).unwrap();
+    assert_eq!(cache.insert(cached(&world, psk("a", 1), 4), &world.policy), Err(NotNow::Limit.into()));
+    // What goes makes room again.
+    let first = cached(&world, psk("a", 0), 0);
+    assert_eq!(cache.remove(first.reference()), Some(first));
+    assert_eq!(cache.insert(cached(&world, psk("a", 1), 4), &world.policy), Ok(true));
+}

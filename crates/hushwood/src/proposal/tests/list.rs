@@ -231,3 +231,18 @@ fn an_add_from_a_validated_key_package_is_not_verified_again() {
     let add = CommittedProposal::add(valid, member(0));
     assert!(world.check(vec![add], member(0)).is_ok());
 }
+
+#[test]
+fn more_psks_than_a_uint16_counts_are_refused() {
+    let world = World::new(2);
+    let psks = |number: u32| {
+        let psk = |number: u32| {
+            let mut psk = psk_id("shared", 0);
+            psk.psk_nonce[..4].copy_from_slice(&number.to_be_bytes());
+            Proposal::Psk(PreSharedKey { psk })
+        };
+        (0..number).map(psk).collect::<Vec<_>>()
+    };
+    assert!(world.own(psks(65_535)).is_ok());
+    assert_eq!(world.own(psks(65_536)).unwrap_err(), Violation::PskTooMany.into());
+}

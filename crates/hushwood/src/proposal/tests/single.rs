@@ -227,3 +227,16 @@ fn a_new_member_may_propose_its_own_addition_and_nothing_else_where_the_policy_l
     let error = refused(&world, &add, Sender::NewMemberProposal);
     assert_eq!(error, Violation::PolicyRefused.into());
 }
+
+#[test]
+fn a_custom_proposal_is_of_a_type_for_private_use() {
+    let mut world = World::new(2);
+    world.sending = true;
+    for value in [0, 1, 7, 8, 0x0A0A, 0xEFFF] {
+        let refused = world.checks().check(&custom(ProposalType(value)), member(0));
+        assert_eq!(refused, Err(crate::error::ApiMisuse::TypeNotPrivate.into()));
+    }
+    for value in [0xF000, 0xFFFF] {
+        assert_eq!(world.checks().check(&custom(ProposalType(value)), member(0)), Ok(()));
+    }
+}
