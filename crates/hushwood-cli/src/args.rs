@@ -36,15 +36,37 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 wrong passphrase or lo
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
-    /// The folder that holds the state
-    #[arg(long, global = true, value_name = "DIR", env = "HUSHWOOD_HOME", hide_env_values = true)]
-    pub(crate) home: Option<PathBuf>,
-    /// A file with the key of the home, instead of a passphrase (from HUSHWOOD_PASSPHRASE, else asked for)
-    #[arg(long, global = true, value_name = "FILE", env = "HUSHWOOD_KEY_FILE", hide_env_values = true)]
-    pub(crate) key_file: Option<PathBuf>,
+    /// The folder that holds the state [env: HUSHWOOD_HOME] [default: where your data is kept, as in
+    /// ~/.local/share/hushwood]
+    #[arg(long, global = true, value_name = "DIR", help_heading = HEADING)]
+    home: Option<PathBuf>,
+    /// A file with the key of the home, `-` for standard input [env: HUSHWOOD_KEY_FILE] [default: a passphrase,
+    /// from HUSHWOOD_PASSPHRASE or asked for]
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    key_file: Option<PathBuf>,
     /// Print one JSON object; failures too, on standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub(crate) json: bool,
+}
+
+const HEADING: &str = "Options of every command";
+
+impl Global {
+    /// The folder that was named.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.home.clone().or_else(|| from_environment("HUSHWOOD_HOME"))
+    }
+
+    /// The key file that was named. A passphrase in the environment is less than a key file there: whoever sets
+    /// both means the file.
+    pub(crate) fn key_file(&self) -> Option<PathBuf> {
+        self.key_file.clone().or_else(|| from_environment("HUSHWOOD_KEY_FILE"))
+    }
+}
+
+/// An empty variable is none, as in shells.
+fn from_environment(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Commits of our own: made, written to a file, and applied when the transport has taken them.
 
+use std::path::Path;
+
 use hushwood::commit::Answers;
 use hushwood::credential::CredentialCheck;
 use hushwood::error::Error;
@@ -9,7 +11,7 @@ use hushwood::proposal::Proposal;
 use hushwood::schedule::Psk;
 use serde_json::{Value, json};
 
-use crate::events;
+use crate::events::{self, Old};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::names::GroupName;
@@ -37,7 +39,7 @@ pub(crate) fn make(
     plan: impl Fn(&Room) -> Result<Plan, Failure>,
 ) -> Result<Report, Failure> {
     let staged = session.home.retrying(|home| {
-        let mut room = Room::open(home, name)?;
+        let mut room = Room::open_active(home, name)?;
         let epoch = room.group.epoch();
         let alone = room.group.member_count() == 1;
         let mut files = vec![name.file(epoch, "commit")];
@@ -45,7 +47,9 @@ pub(crate) fn make(
             files.push(name.file(epoch, "welcome"));
         }
         folder.check(&files)?;
-        let Plan { commit, checks } = plan(&room)?;
+        check_waiting(&room, &folder.place(&name.file(epoch, "commit")))?;
+        let Plan { mut commit, checks } = plan(&room)?;
+        commit.leaf = session.identity.leaf_update(&room.group)?;
         let answers = answers_for(home, &room, &commit)?;
         let mut rows = home.begin()?;
         let judge = Judge::new(home);
@@ -54,17 +58,25 @@ pub(crate) fn make(
         let signer = session.identity.signer(room.group.suite())?;
         let step = room.group.commit(commit, &answers, signer, text::now(), &mut OsRandom)?;
         let CommitStaged { id, outgoing, .. } = home.commit_with(step, rows)?;
-        Ok(Staged { id, outgoing, epoch, alone, first_uses: events::first_uses(&first_uses) })
+        let others = room.group.staged_commits().count().saturating_sub(1);
+        Ok(Staged { id, outgoing, epoch, alone, others, first_uses: events::first_uses(&first_uses) })
     })?;
     let written = folder.write(&name.file(staged.epoch, "commit"), &staged.outgoing.message);
     let place = written.map_err(|failure| failure.kept(name))?;
     acknowledge(session, name, &[staged.outgoing])?;
     let place = place.display().to_string();
+    let note = if staged.alone { " (nobody else has to receive it)" } else { "" };
     let mut report =
-        staged.first_uses.add_to(Report::new()).line(format!("wrote {place}")).fact("commit", place);
+        staged.first_uses.add_to(Report::new()).line(format!("wrote {place}{note}")).fact("commit", place);
     report = report.fact("group", name.as_str()).fact("commit_id", staged.id.to_string());
     if staged.alone {
         return apply(session, name, folder, staged.id, report);
+    }
+    if staged.others > 0 {
+        report = report.line(format!(
+            "{} for this epoch already: only one can be accepted",
+            text::count(staged.others, "commit of yours waits", "commits of yours wait")
+        ));
     }
     Ok(report
         .fact("applied", false)
@@ -73,12 +85,34 @@ pub(crate) fn make(
         .line(format!("if it took another instead:      hushwood discard {}", name.word())))
 }
 
+/// Refuses to overwrite the file of a commit that waits: it may be on its way to the others, and accepting
+/// one that they do not get leads this home away from them.
+fn check_waiting(room: &Room, place: &Path) -> Result<(), Failure> {
+    if !place.is_file() {
+        return Ok(());
+    }
+    let Ok(message) = crate::files::read_object(Some(place)) else { return Ok(()) };
+    let id = message_id(room, &message)?;
+    match room.group.staged_commits().any(|waiting| *waiting == id) {
+        false => Ok(()),
+        true => {
+            Err(Failure::refused(format!("{} is a commit of yours that waits", place.display())).advise(format!(
+                "`hushwood accept {0}` if the transport has taken it, else `hushwood discard {0}`; or choose another \
+                 folder with `--out`",
+                room.name.word()
+            )))
+        }
+    }
+}
+
 /// What was made in one attempt.
 struct Staged {
     id: CommitId,
     outgoing: Outgoing,
     epoch: u64,
     alone: bool,
+    /// Commits of ours that waited before.
+    others: usize,
     first_uses: events::FirstUses,
 }
 
@@ -90,17 +124,19 @@ pub(crate) fn apply(
     id: CommitId,
     report: Report,
 ) -> Result<Report, Failure> {
-    let (ended, change, event) = session.home.retrying(|home| {
+    let (ended, change, (event, joiners)) = session.home.retrying(|home| {
         let mut room = Room::open(home, name)?;
         let ended = room.group.epoch();
         folder.check(&[])?;
+        let old = Old::of(&room, Some(room.group.own_leaf()))?;
         let step = room.group.apply(&id, text::now())?;
         let change = home.commit(step)?;
-        let event = events::epoch_change(&room, &change)?;
-        Ok((ended, change, event))
+        let event = events::epoch_change(&room, &change, &old)?;
+        let joiners = events::joiners(&room, &change)?;
+        Ok((ended, change, (event, joiners)))
     })?;
     let report = event.add_to(report).fact("applied", true).fact("epoch", change.epoch);
-    write_joiners_files(session, (name, ended), folder, &change, report)
+    write_joiners_files(session, (name, ended), folder, (&change, &joiners), report)
 }
 
 /// Writes what those who join need: Welcomes, and the tree if it is not in them.
@@ -108,7 +144,7 @@ pub(crate) fn write_joiners_files(
     session: &mut Session,
     (name, ended): (&GroupName, u64),
     folder: &Folder,
-    change: &EpochChange,
+    (change, joiners): (&EpochChange, &[String]),
     mut report: Report,
 ) -> Result<Report, Failure> {
     let mut places: Vec<Value> = Vec::new();
@@ -119,7 +155,12 @@ pub(crate) fn write_joiners_files(
         };
         let written = folder.write(&file, &welcome.message).map_err(|failure| failure.kept(name))?;
         let place = written.display().to_string();
-        report = report.line(format!("wrote {place}"));
+        // One for each comes in the order of those who are added.
+        let whose = match (change.welcomes.len(), joiners.get(number)) {
+            (1, _) | (_, None) => text::list(joiners),
+            (_, Some(joiner)) => joiner.clone(),
+        };
+        report = report.line(format!("wrote {place}, for {whose} to join with"));
         places.push(json!(place));
     }
     if !places.is_empty() {
@@ -138,11 +179,12 @@ pub(crate) fn write_joiners_files(
 /// The messages are where the transport finds them: the store need not keep them any longer.
 pub(crate) fn acknowledge(session: &mut Session, name: &GroupName, sent: &[Outgoing]) -> Result<(), Failure> {
     for outgoing in sent {
-        session.home.retrying(|home| {
+        let noted = session.home.retrying(|home| {
             let mut room = Room::open(home, name)?;
             let step = room.group.acknowledge(&outgoing.id)?;
             home.commit(step)
-        })?;
+        });
+        session.tidied(noted, "`hushwood resend` would write the message again")?;
     }
     Ok(())
 }
@@ -163,10 +205,15 @@ fn answers_for(home: &Home, room: &Room, plan: &CommitPlan<'_>) -> Result<Answer
     Ok(Answers::from_store(&home.store, &psks)?)
 }
 
-/// The staged commit that was meant: the only one, or that of a file.
-pub(crate) fn staged(room: &Room, file: Option<&std::path::Path>) -> Result<CommitId, Failure> {
+/// The staged commit that was meant: the only one, or that of a file, or that of an id.
+pub(crate) fn staged(room: &Room, file: Option<&Path>) -> Result<CommitId, Failure> {
     let waiting: Vec<_> = room.group.staged_commits().copied().collect();
     if let Some(path) = file {
+        // The file may be gone: `group show` tells the ids.
+        let called = |id: &&CommitId| path == Path::new(&id.to_string());
+        if let Some(id) = waiting.iter().find(called) {
+            return Ok(*id);
+        }
         let message = crate::files::read_object(Some(path))?;
         let id = message_id(room, &message)?;
         return match waiting.contains(&id) {
@@ -178,7 +225,10 @@ pub(crate) fn staged(room: &Room, file: Option<&std::path::Path>) -> Result<Comm
         [] => Err(none(room)),
         [id] => Ok(*id),
         _ => Err(Failure::refused(format!("{} commits of yours wait in `{}`", waiting.len(), room.name))
-            .advise("name the file of the one that is meant")),
+            .advise(format!(
+                "name the file of the one that is meant, or its id: {}",
+                waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            ))),
     }
 }
 

@@ -1,13 +1,18 @@
 //! What happened, in words and as JSON.
 
+use std::collections::BTreeSet;
+
+use hushwood::extension::{Extension, Extensions};
 use hushwood::group::{ApplicationMessage, EpochChange, Status};
-use hushwood::proposal::Proposal;
+use hushwood::proposal::{Proposal, ProposalType};
 use hushwood::schedule::Psk;
+use hushwood::tree::LeafIndex;
+use hushwood_crypto::HpkePublicKey;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::Report;
-use crate::room::{Room, credential_name};
+use crate::room::{self, Room, credential_name};
 use crate::text;
 use crate::words::Number;
 
@@ -76,7 +81,10 @@ pub(crate) fn application(room: &Room, message: &ApplicationMessage) -> Event {
             .collect(),
         None => vec![format!("{sender}{late}: ({} that are no text)", text::size(plaintext.len()))],
     };
-    let lines = if lines.is_empty() { vec![format!("{sender}{late}:")] } else { lines };
+    let mut lines = if lines.is_empty() { vec![format!("{sender}{late}:")] } else { lines };
+    if let Some(aad) = readable(&message.authenticated_data).filter(|aad| !aad.is_empty()) {
+        lines.push(format!("  (beside it, for all to read: {})", text::printable(aad)));
+    }
     let json = json!({
         "type": "application",
         "group": room.name.as_str(),
@@ -95,8 +103,31 @@ pub(crate) fn readable(plaintext: &[u8]) -> Option<&str> {
     std::str::from_utf8(plaintext).ok().filter(|text| !text.contains('\0'))
 }
 
+/// Whoever commits, before that: to see whether their keys have changed by it.
+#[derive(Debug)]
+pub(crate) struct Old(Option<(LeafIndex, HpkePublicKey)>);
+
+impl Old {
+    pub(crate) fn of(room: &Room, committer: Option<LeafIndex>) -> Result<Self, Failure> {
+        let Some(leaf) = committer else { return Ok(Self(None)) };
+        Ok(Self(room.group.member(leaf)?.map(|member| (leaf, member.leaf.encryption_key.clone()))))
+    }
+
+    /// The committer, if it has other keys now.
+    fn renewed(&self, room: &Room) -> Result<Option<LeafIndex>, Failure> {
+        let Some((leaf, key)) = &self.0 else { return Ok(None) };
+        let now = room.group.member(*leaf)?;
+        Ok(now.filter(|now| now.leaf.encryption_key != *key).map(|_| *leaf))
+    }
+}
+
+/// The names of those who were added, in their order.
+pub(crate) fn joiners(room: &Room, change: &EpochChange) -> Result<Vec<String>, Failure> {
+    change.added.iter().map(|leaf| room.who(*leaf)).collect()
+}
+
 /// What an epoch began with.
-pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, Failure> {
+pub(crate) fn epoch_change(room: &Room, change: &EpochChange, old: &Old) -> Result<Event, Failure> {
     let name = &room.name;
     let committer = match change.own {
         true => "you".to_owned(),
@@ -104,16 +135,24 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
     };
     let mut lines = vec![format!("{name}: epoch {} begun by {committer}", change.epoch)];
     let (mut added, mut removed, mut updated) = (Vec::new(), Vec::new(), Vec::new());
+    // RFC 9420 §12.4.3.2: who comes from outside may remove an older self, and nobody else.
+    let external = change.proposals.contains(&ProposalType::EXTERNAL_INIT);
+    if external {
+        let again = if change.removed.is_empty() { "" } else { " again, in place of an older self" };
+        lines.push(format!("  {committer} has joined from outside{again}"));
+    }
     for leaf in &change.added {
         lines.push(format!("  added {}", room.who(*leaf)?));
         added.push(room.member_json(*leaf)?);
     }
     for (leaf, credential) in &change.removed {
         let who = credential_name(credential);
-        lines.push(format!("  removed {who}"));
+        if !external {
+            lines.push(format!("  removed {who}"));
+        }
         removed.push(json!({ "leaf": leaf.number(), "name": who }));
     }
-    for leaf in &change.updated {
+    for leaf in change.updated.iter().chain(&old.renewed(room)?) {
         lines.push(format!("  new keys of {}", room.who(*leaf)?));
         updated.push(room.member_json(*leaf)?);
     }
@@ -122,11 +161,10 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
     }
     match &change.status {
         Status::Active => {}
-        Status::Reinitialised(reinit) => lines.push(format!(
-            "  the group has ended; a new one with {} follows: whoever starts it runs `hushwood reinit {} ...`",
-            reinit.cipher_suite,
-            name.word()
-        )),
+        Status::Reinitialised(reinit) => {
+            lines.push(format!("  the group has ended; a new one with {} follows:", reinit.cipher_suite));
+            lines.push(format!("  {}", room::successor_advice(&name.word(), reinit.cipher_suite)));
+        }
         Status::Removed => lines.push("  you have been removed".to_owned()),
     }
     let json = json!({
@@ -135,6 +173,7 @@ pub(crate) fn epoch_change(room: &Room, change: &EpochChange) -> Result<Event, F
         "epoch": change.epoch,
         "committer": { "leaf": change.committer.number(), "name": committer },
         "own": change.own,
+        "external": external,
         "added": added,
         "removed": removed,
         "updated": updated,
@@ -153,9 +192,28 @@ pub(crate) fn proposal(room: &Room, proposal: &Proposal) -> Result<String, Failu
         Proposal::Psk(psk) => format!("mix in {}", psk_name(&psk.psk.psk)),
         Proposal::ReInit(reinit) => format!("replace the group by a new one with {}", reinit.cipher_suite),
         Proposal::ExternalInit(_) => "join from outside".to_owned(),
-        Proposal::GroupContextExtensions(_) => "replace the group's extensions".to_owned(),
+        Proposal::GroupContextExtensions(new) => {
+            extension_changes(&room.group.context().extensions, &new.extensions)
+        }
         Proposal::Custom { proposal_type, .. } => format!("do something of type {proposal_type}"),
     })
+}
+
+/// What changes from one list of extensions to another.
+fn extension_changes(old: &Extensions, new: &Extensions) -> String {
+    let changed = |(one, other): (&Extensions, &Extensions)| {
+        let differs = |extension: &&Extension| other.get(extension.extension_type) != Some(*extension);
+        let types = one.iter().filter(differs).map(|extension| extension.extension_type);
+        types.collect::<BTreeSet<_>>()
+    };
+    let set = changed((new, old));
+    let gone = changed((old, new)).into_iter().filter(|old| !set.contains(old));
+    let set = set.iter().map(|set| format!("set {set}"));
+    let words: Vec<_> = set.chain(gone.map(|gone| format!("remove {gone}"))).collect();
+    match words.is_empty() {
+        true => "leave the group's extensions as they are".to_owned(),
+        false => format!("change the group's extensions ({})", words.join(", ")),
+    }
 }
 
 /// A pre-shared key's name, safe to show.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError};
+use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError, Violation};
 use hushwood::transition::{CommitError, PersistError};
 use serde_json::{Value, json};
 
@@ -96,6 +96,8 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::StorageFull => self.advise("make room on the disk and try again"),
             io::ErrorKind::NotFound => self.advise("see that the name is right"),
+            io::ErrorKind::IsADirectory => self.advise("name a file"),
+            io::ErrorKind::NotADirectory => self.advise("see that the folder is one"),
             io::ErrorKind::PermissionDenied => self.advise("see who may read and write there"),
             io::ErrorKind::ReadOnlyFilesystem => self.advise("choose a place that can be written"),
             _ => self,
@@ -106,6 +108,13 @@ impl Failure {
     #[must_use]
     pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
+        self
+    }
+
+    /// Says it in better words.
+    #[must_use]
+    pub(crate) fn say(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
         self
     }
 
@@ -238,7 +247,17 @@ impl From<PersistError> for Failure {
             PersistError::Stale | PersistError::Busy => Class::Busy,
             _ => Class::Store,
         };
-        Self::new(class, format!("nothing was changed: {error}"))
+        let failure = Self::new(class, format!("nothing was changed: {error}"));
+        match error {
+            PersistError::Full => failure.advise("make room on the disk and try again"),
+            PersistError::Refused => {
+                failure.advise("see that the home can be written, and that the disk is not read-only")
+            }
+            PersistError::Unknown => failure
+                .say("the store failed while writing; perhaps the change was made, perhaps not")
+                .advise("see `hushwood group show`, `hushwood receive --pending` and `hushwood resend`"),
+            _ => failure,
+        }
     }
 }
 
@@ -264,6 +283,11 @@ fn advice_on(error: &Error) -> Option<&'static str> {
         }
         Error::NotNow(not_now) => return not_now_advice(*not_now),
         Error::ApiMisuse(misuse) => return misuse_advice(*misuse),
+        Error::WouldViolate(Violation::KeyPackageSuite | Violation::CapabilitiesLackGroup) => {
+            "ask for a key package of the group's suite: `hushwood group show` names it, \
+             `hushwood key-package --suite SUITE` makes it"
+        }
+        Error::WouldViolate(Violation::LeafLifetime) => "ask for a fresh key package: `hushwood key-package`",
         Error::WouldViolate(_) => {
             "see who is in the group with `hushwood group members`, and ask for something else"
         }
@@ -307,14 +331,18 @@ fn not_now_advice(not_now: NotNow) -> Option<&'static str> {
         NotNow::GenerationTooFar => "receive the earlier messages of that sender first",
         NotNow::KeyUsed => "nothing: it was read before, or is older than what is kept",
         NotNow::ProposalMissing => "receive the proposals it refers to, then receive it again",
-        NotNow::ProposalPending => "commit the proposals first: `hushwood commit`",
+        NotNow::ProposalPending => {
+            "commit the proposals first: `hushwood commit`; your own update or removal only somebody else can commit"
+        }
         NotNow::PskMissing => "add the key with `hushwood psk add`, then try again",
         NotNow::TreeMissing => "ask for the tree and give it with `--tree FILE`",
         NotNow::OwnMessage => "nothing: it was sent from here",
         NotNow::ParentMissing => "join with the home that is a member of the old group",
         NotNow::OwnUpdateLost => "join again with a fresh group info: `hushwood join GROUPINFO --resync`",
         NotNow::Limit => "it is beyond what this home takes; ask the sender for less",
-        NotNow::NoKeyPackage => "see that this is the home whose key package was invited",
+        NotNow::NoKeyPackage => {
+            "nothing, if you have joined by it; else see that this is the home whose key package was invited"
+        }
         NotNow::GroupExists => {
             "see `hushwood group list`; erase the old one with `hushwood group forget` if it is lost"
         }

@@ -14,7 +14,7 @@ use hushwood_store::{OpenError, SqliteStore, Unlock};
 use crate::args::Global;
 use crate::failure::{self, Class, Failure};
 use crate::files;
-use crate::names::{self, GroupName};
+use crate::names::{self, Place};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::system::{self, OsRandom};
@@ -190,12 +190,13 @@ impl Home {
         }
     }
 
-    /// Writes a step that brings a new group into the store, and gives it a name.
+    /// Writes a step that brings a new group into the store, and gives it a name. What this home had of the
+    /// group before is erased with it.
     pub(crate) fn commit_named<T>(
         &mut self,
         step: Step<'_, T>,
         mut rows: Rows,
-        name: &GroupName,
+        place: &Place,
     ) -> Result<T, Failure> {
         let (mut writes, pending) = step.begin();
         // The group is the one instance that does not exist yet; its local name is random.
@@ -203,7 +204,18 @@ impl Home {
         let Some((instance, _)) = new else {
             return Err(Error::Bug("a step that makes a group names no new instance").into());
         };
-        names::put(&mut rows, name, instance)?;
+        if let Some(old) = &place.replaced {
+            old.name.iter().for_each(|name| names::erase(&mut rows, name));
+            writes.require(old.instance, self.store.version(old.instance)?);
+            writes.erase_instance(old.instance);
+            // Nothing of it is left to be found.
+            writes.erase(RecordKey::new(
+                InstanceId::CLIENT,
+                RecordKind::Superseded,
+                *old.instance.as_bytes(),
+            ));
+        }
+        names::put(&mut rows, &place.name, instance)?;
         rows.add_to(&mut writes);
         self.persist(&writes, pending)
     }
@@ -252,7 +264,7 @@ fn key(id: &str) -> RecordKey {
 
 fn folder(global: &Global) -> Result<PathBuf, Failure> {
     let default = || system::data_folder(|name| std::env::var_os(name)).map(|path| path.join("hushwood"));
-    global.home.clone().or_else(default).ok_or_else(|| {
+    global.home().or_else(default).ok_or_else(|| {
         Failure::refused("it is not known where your data belongs").advise("name a folder with `--home DIR`")
     })
 }
@@ -299,7 +311,13 @@ fn cannot_open(path: &Path, error: OpenError) -> Failure {
         OpenError::WrongKey => {
             failure.advise("see that it is the right home, and the passphrase or key file for it")
         }
+        OpenError::KeyTooShort => failure.advise("use a passphrase that is not empty, or a key file"),
         OpenError::NotAStore => failure.advise(failure::RESTORE),
+        OpenError::Refused => failure.advise(
+            "see that you own the folder and the files in it, that they can be written, and that the disk is not \
+             read-only",
+        ),
+        OpenError::Full => failure.advise("make room on the disk and try again; nothing is lost"),
         _ => failure,
     }
 }

@@ -1,7 +1,9 @@
 //! Who this home is: a name, and a key for each signature scheme that groups may use.
 
-use hushwood::credential::{Claim, Credential};
+use hushwood::credential::x509::{self, X509Error};
+use hushwood::credential::{Certificate, Claim, Credential, CredentialType};
 use hushwood::error::{Error, StoreReadError};
+use hushwood::group::{Group, LeafUpdate};
 use hushwood::tree::{LeafContent, Supported};
 use hushwood_codec::{Decode, DecodeLimits, Reader, Writer};
 use hushwood_crypto::{
@@ -11,18 +13,21 @@ use hushwood_crypto::{
 
 use crate::failure::Failure;
 use crate::home::{Home, Rows};
+use crate::room;
 use crate::system::{OsRandom, PROVIDER};
-use crate::text;
 use crate::words::Number;
 
 /// The client of this home.
 pub(crate) struct Identity {
-    name: Vec<u8>,
+    credential: Credential,
     keys: Vec<(CipherSuiteId, SoftwareSigner)>,
 }
 
 const ROW: &str = "identity";
-const VERSION: u8 = 1;
+/// A name.
+const BASIC: u8 = 1;
+/// A chain of certificates.
+const X509: u8 = 2;
 
 impl Identity {
     /// A new identity with fresh keys.
@@ -33,7 +38,13 @@ impl Identity {
             keys.push((suite.id(), key));
         }
         keys.sort_by_key(|(id, _)| *id);
-        Ok(Self { name: name.as_bytes().to_vec(), keys })
+        Ok(Self { credential: Credential::basic(name), keys })
+    }
+
+    /// An identity that somebody else has certified: the chain, the key of its first certificate, and the first
+    /// suite that signs with it.
+    pub(crate) fn certified(certificates: Vec<Certificate>, key: (CipherSuiteId, SoftwareSigner)) -> Self {
+        Self { credential: Credential::X509 { certificates }, keys: vec![key] }
     }
 
     /// The identity of this home.
@@ -48,9 +59,16 @@ impl Identity {
     /// Adds the identity to what is written.
     pub(crate) fn put(&self, rows: &mut Rows) -> Result<(), Failure> {
         let keys: usize = self.keys.iter().map(|(_, key)| key.private_key().0.len() + 8).sum();
+        let mut who = Writer::new();
+        match &self.credential {
+            Credential::Basic { identity } => who.raw(&[BASIC]).opaque(identity),
+            Credential::X509 { certificates } => who.raw(&[X509]).value(certificates),
+            Credential::Custom { .. } => return Err(Error::Bug("an identity of a custom type").into()),
+        };
+        let who = who.finish().map_err(Error::from)?;
         // Long enough not to grow, which would leave keys behind.
-        let mut writer = Writer::with_capacity(keys + self.name.len() + 64);
-        writer.raw(&[VERSION]).opaque(&self.name);
+        let mut writer = Writer::with_capacity(keys + who.len() + 64);
+        writer.raw(&who);
         for (suite, key) in &self.keys {
             writer.value(suite).value(&key.private_key().0);
         }
@@ -60,39 +78,84 @@ impl Identity {
 
     fn decode(row: &Secret) -> Option<Self> {
         let mut reader = Reader::new(row.expose(), DecodeLimits::default()).ok()?;
-        if u8::decode(&mut reader).ok()? != VERSION {
-            return None;
-        }
-        let name = Vec::decode(&mut reader).ok()?;
+        let credential = match u8::decode(&mut reader).ok()? {
+            BASIC => Credential::basic(Vec::<u8>::decode(&mut reader).ok()?),
+            X509 => Credential::X509 { certificates: Vec::decode(&mut reader).ok()? },
+            _ => return None,
+        };
         let mut keys = Vec::new();
         while reader.remaining() > 0 {
             let suite = CipherSuiteId::decode(&mut reader).ok()?;
             let private = SignaturePrivateKey(Secret::copy_of(reader.opaque().ok()?));
             keys.push((suite, SoftwareSigner::new(PROVIDER.suite(suite)?, private).ok()?));
         }
-        Some(Self { name, keys })
+        Some(Self { credential, keys })
     }
 
     /// Its name, safe to show.
     pub(crate) fn name(&self) -> String {
-        text::name(&self.name)
+        room::credential_name(&self.credential)
     }
 
     pub(crate) fn credential(&self) -> Credential {
-        Credential::basic(self.name.clone())
+        self.credential.clone()
     }
 
     /// What its leaves say of it.
     pub(crate) fn leaf_content(&self) -> LeafContent {
-        let supported = Supported::new(PROVIDER);
+        let mut supported = Supported::new(PROVIDER);
+        // Others may have certificates, whatever this home has: each member says what it can judge.
+        supported.credentials.push(CredentialType::X509);
         LeafContent { credential: self.credential(), supported, extensions: Default::default() }
+    }
+
+    /// What is new in its leaf of a group: the credential, if it was renewed since.
+    pub(crate) fn leaf_update(&self, group: &Group) -> Result<LeafUpdate<'static>, Failure> {
+        let own = group.member(group.own_leaf())?;
+        let renewed = own.is_some_and(|own| own.leaf.credential != self.credential);
+        Ok(LeafUpdate { credential: renewed.then(|| self.credential()), ..LeafUpdate::default() })
     }
 
     /// What signs in groups of this suite.
     pub(crate) fn signer(&self, suite: &dyn CipherSuite) -> Result<&SoftwareSigner, Failure> {
         let scheme = scheme(suite.id());
         let found = self.keys.iter().find(|(id, _)| *id == scheme);
-        found.map(|(_, key)| key).ok_or_else(|| Error::from(CryptoError::PrivateKey).into())
+        found.map(|(_, key)| key).ok_or_else(|| {
+            let fits =
+                |other: &&&dyn CipherSuite| self.keys.iter().any(|(id, _)| *id == self::scheme(other.id()));
+            let fitting =
+                PROVIDER.suites.iter().filter(fits).map(|suite| format!("--suite {}", suite.id().0));
+            let message = format!("the certificate's key does not sign in groups with {}", suite.id());
+            Failure::refused(message).advise(format!(
+                "choose a suite that it fits (where there is a choice): {}",
+                fitting.collect::<Vec<_>>().join(" or ")
+            ))
+        })
+    }
+
+    /// The same with a newer chain for its key, which names the same.
+    pub(crate) fn renewed(self, certificates: Vec<Certificate>) -> Result<Self, Failure> {
+        let credential = Credential::X509 { certificates: certificates.clone() };
+        let (old, new) = match (x509::presented(&self.credential), x509::presented(&credential)) {
+            (Ok(old), Ok(new)) => (old, new),
+            (Err(X509Error::OtherType), _) => {
+                return Err(Failure::refused("this home has a name and no certificate")
+                    .advise("for a certificate, make a new home: `hushwood identity new --certificate`"));
+            }
+            (_, Err(error)) | (Err(error), _) => return Err(Failure::refused(error.to_string())),
+        };
+        let same_key =
+            self.keys.iter().all(|(_, key)| x509::check_binding(&certificates, key.public_key()).is_ok());
+        if old != new || !same_key {
+            return Err(Failure::refused("this certificate is for another key or names somebody else")
+                .advise("have the old key and names certified again, or make a new home with the new ones"));
+        }
+        Ok(Self { credential, ..self })
+    }
+
+    /// True for what this home shows of itself.
+    pub(crate) fn is(&self, claim: &Claim) -> bool {
+        self.claims().any(|own| own == *claim)
     }
 
     /// What it shows, once for each key.
@@ -146,7 +209,7 @@ mod tests {
         let identity = Identity::generate("desk").unwrap();
         assert_eq!(identity.keys.len(), 5);
         let mut writer = Writer::new();
-        writer.raw(&[VERSION]).opaque(&identity.name);
+        writer.raw(&[BASIC]).opaque(b"desk");
         for (suite, key) in &identity.keys {
             writer.value(suite).value(&key.private_key().0);
         }

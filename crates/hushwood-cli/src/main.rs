@@ -3,7 +3,9 @@
 //! One command, one process: state lives in a home folder, messages are files or pipes. What the
 //! commands do is in `commands`, one file each; what they say in `output`, what goes wrong in `failure`.
 
+mod anchors;
 mod args;
+mod certificates;
 mod commands;
 mod commits;
 mod events;
@@ -64,7 +66,11 @@ fn refuse_usage(error: &clap::Error) -> ExitCode {
             // What is wrong may take several lines; usage and tips come after an empty one.
             let lines: Vec<_> = rendered.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
             let sentence = lines.join(" ");
-            let sentence = sentence.trim_start_matches("error: ");
+            let sentence = match error.kind() {
+                // Then the help is what is shown to people.
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command or an argument is missing",
+                _ => sentence.trim_start_matches("error: "),
+            };
             let failure = Failure::usage(sentence).advise("see `hushwood --help`");
             Output { json }.fail(&failure);
             ExitCode::from(EXIT_USAGE)

@@ -107,12 +107,33 @@ pub(crate) fn of(home: &Home, instance: InstanceId) -> Result<Option<GroupName>,
     Ok(all(home)?.into_iter().find(|(_, named)| *named == instance).map(|(name, _)| name))
 }
 
+/// What a new group is to be called, and what it takes the place of.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) name: GroupName,
+    pub(crate) replaced: Option<Replaced>,
+}
+
+/// The state of a group that a newer one replaces.
+#[derive(Clone, Debug)]
+pub(crate) struct Replaced {
+    pub(crate) name: Option<GroupName>,
+    pub(crate) instance: InstanceId,
+}
+
+impl Place {
+    /// The place of a group of which this home has nothing yet.
+    pub(crate) fn new(name: GroupName) -> Self {
+        Self { name, replaced: None }
+    }
+}
+
 /// Refuses a name that is taken.
 pub(crate) fn check_free(home: &Home, name: &GroupName) -> Result<(), Failure> {
     match lookup(home, name)? {
         None => Ok(()),
         Some(_) => Err(Failure::refused(format!("there is a group `{name}` here already"))
-            .advise("choose another name, with `--name NAME` where you join")),
+            .advise("choose another name (where you join, with `--name NAME`)")),
     }
 }
 

@@ -4,18 +4,21 @@
 //! each. The first use of a name is reported; another number for a known name is refused, until
 //! somebody who has compared it accepts it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
+use hushwood::credential::x509::{self, X509Error, X509Validator};
 use hushwood::credential::{
     self, Claim, Credential, CredentialCheck, CredentialValidator, Subject, Verdict, Verdicts,
 };
 use hushwood::error::{Error, StoreReadError};
+use hushwood::policy::Timestamp;
 use hushwood_codec::{Decode, Encode, wire_struct};
 use hushwood_crypto::Secret;
 
+use crate::anchors;
 use crate::failure::{Class, Failure};
 use crate::home::{Home, Rows};
-use crate::identity;
+use crate::identity::{self, Identity};
 use crate::room::credential_name;
 use crate::text;
 use crate::words::Number;
@@ -76,6 +79,8 @@ fn row_id(identity: &[u8]) -> String {
 pub(crate) enum Trust {
     /// A person compared the number.
     Verified,
+    /// A certificate says so that somebody issued whom this home trusts.
+    Certified,
     /// It is the one that was seen first.
     FirstSeen,
     /// It is not the one that was seen first.
@@ -88,6 +93,7 @@ impl Trust {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Verified => "verified",
+            Self::Certified => "certified",
             Self::FirstSeen => "first seen",
             Self::Changed => "changed",
             Self::Unknown => "unknown",
@@ -97,7 +103,16 @@ impl Trust {
 
 /// How well this key is known for this credential.
 pub(crate) fn trust(home: &Home, claim: &Claim) -> Result<Trust, Failure> {
-    let Credential::Basic { identity } = &claim.credential else { return Ok(Trust::Unknown) };
+    let identity = match &claim.credential {
+        Credential::Basic { identity } => identity,
+        Credential::X509 { .. } => {
+            return Ok(match anchors::validator(home)?.validate(claim, text::now()) {
+                Ok(_) => Trust::Certified,
+                Err(_) => Trust::Unknown,
+            });
+        }
+        Credential::Custom { .. } => return Ok(Trust::Unknown),
+    };
     let pins = Pins::of(home, identity)?;
     let number = identity::number(&claim.credential, &claim.signature_key)?;
     Ok(match pins.find(&number) {
@@ -151,6 +166,8 @@ fn key_length(claim: &Claim) -> u16 {
 /// Judges credentials by what is pinned.
 pub(crate) struct Judge<'h> {
     home: &'h Home,
+    /// What judges certificates, once there is one to judge.
+    validator: OnceCell<X509Validator>,
     findings: RefCell<Vec<Finding>>,
 }
 
@@ -159,13 +176,16 @@ pub(crate) struct Judge<'h> {
 enum Finding {
     FirstUse(Claim, Number),
     Changed(Claim, Number),
-    NotBasic,
+    /// A certificate is not accepted.
+    Certificate(Credential, X509Error),
+    /// The type of the credential is unknown here.
+    Custom,
     Broken(Failure),
 }
 
 impl<'h> Judge<'h> {
     pub(crate) fn new(home: &'h Home) -> Self {
-        Self { home, findings: RefCell::default() }
+        Self { home, validator: OnceCell::new(), findings: RefCell::default() }
     }
 
     /// Judges all checks of something received. If one is refused, says whose and what to do.
@@ -191,14 +211,16 @@ impl<'h> Judge<'h> {
     }
 
     /// What there is to say about a claim; nothing if it is known.
-    fn look(&self, claim: &Claim) -> Result<Option<Finding>, Failure> {
-        if !matches!(claim.credential, Credential::Basic { .. }) {
-            return Ok(Some(Finding::NotBasic));
+    fn look(&self, claim: &Claim, now: Timestamp) -> Result<Option<Finding>, Failure> {
+        match claim.credential {
+            Credential::Basic { .. } => {}
+            Credential::X509 { .. } => return self.look_at_certificate(claim, now),
+            Credential::Custom { .. } => return Ok(Some(Finding::Custom)),
         }
         let number = identity::number(&claim.credential, &claim.signature_key)?;
         let changed = || Some(Finding::Changed(claim.clone(), number));
         let finding = match trust(self.home, claim)? {
-            Trust::Verified | Trust::FirstSeen => None,
+            Trust::Verified | Trust::Certified | Trust::FirstSeen => None,
             Trust::Changed => changed(),
             // Two members of one name in one message: the second must not pass as the first.
             Trust::Unknown => match self.first_use_of(claim) {
@@ -208,6 +230,21 @@ impl<'h> Judge<'h> {
             },
         };
         Ok(finding)
+    }
+
+    /// RFC 9420 §5.3.1: whoever has a certificate is judged by it. Ours is nothing to be judged.
+    fn look_at_certificate(&self, claim: &Claim, now: Timestamp) -> Result<Option<Finding>, Failure> {
+        let validator = match self.validator.get() {
+            Some(validator) => validator,
+            None => {
+                let validator = anchors::validator(self.home)?;
+                self.validator.get_or_init(|| validator)
+            }
+        };
+        let Err(error) = validator.validate(claim, now) else { return Ok(None) };
+        // A home that is about to be made has no identity yet, and nobody to judge.
+        let own = Identity::load(self.home)?.is(claim);
+        Ok((!own).then(|| Finding::Certificate(claim.credential.clone(), error)))
     }
 
     /// Whether a member that shows another key vouches for it with the one that is known: an Update or a
@@ -234,8 +271,10 @@ impl<'h> Judge<'h> {
 impl CredentialValidator for Judge<'_> {
     fn judge(&self, check: &CredentialCheck) -> Verdict {
         // A member keeps its name, whatever its key.
-        let renamed = check.old.as_ref().is_some_and(|old| old.credential != check.new.credential);
-        let finding = self.look(&check.new).unwrap_or_else(|failure| Some(Finding::Broken(failure)));
+        let renamed =
+            check.old.as_ref().is_some_and(|old| !same_user(&old.credential, &check.new.credential));
+        let finding =
+            self.look(&check.new, check.now).unwrap_or_else(|failure| Some(Finding::Broken(failure)));
         let finding = match finding {
             Some(Finding::Changed(claim, number)) if self.is_vouched(check) => {
                 Some(Finding::FirstUse(claim, number))
@@ -253,13 +292,34 @@ impl Finding {
         match self {
             Self::FirstUse(..) => None,
             Self::Changed(claim, number) => Some(changed(&claim.credential, number)),
-            Self::NotBasic => {
+            Self::Certificate(credential, error) => Some(uncertified(credential, *error)),
+            Self::Custom => {
                 let message = "a member's credential is of a type that this program does not judge";
                 Some(Failure::new(Class::Unsupported, message))
             }
             Self::Broken(failure) => Some(failure.clone()),
         }
     }
+}
+
+/// RFC 9420 §5.3.1, C052: a new certificate names the same as the old one; a name stays what it is.
+fn same_user(old: &Credential, new: &Credential) -> bool {
+    match (x509::presented(old), x509::presented(new)) {
+        (Ok(old), Ok(new)) => old == new,
+        _ => old == new,
+    }
+}
+
+fn uncertified(credential: &Credential, error: X509Error) -> Failure {
+    let message = format!("the certificate of `{}` is not accepted: {error}", credential_name(credential));
+    Failure::refused(message).advise(match error {
+        X509Error::Untrusted => {
+            "if you trust whoever issued it, `hushwood trust add CERTIFICATE` with the issuer's root and try again"
+        }
+        X509Error::Expired | X509Error::NotYetValid => "ask them to get a new one; see also that your clock is right",
+        X509Error::Revoked => "whoever issued it has taken it back: keep them out",
+        _ => "ask them to get another one; `hushwood inspect` shows what was sent",
+    })
 }
 
 fn changed(credential: &Credential, number: &Number) -> Failure {

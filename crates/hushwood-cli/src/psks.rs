@@ -2,12 +2,14 @@
 
 use hushwood::commit::Answers;
 use hushwood::error::{Error, NotNow};
-use hushwood::group::client;
+use hushwood::group::{Group, client};
 use hushwood::schedule::{Psk, ResumptionPskUsage};
 
 use crate::events;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::names;
+use crate::room::Room;
 use crate::text;
 
 /// The keys of these names.
@@ -22,6 +24,13 @@ pub(crate) fn check(home: &Home, psk: &Psk) -> Result<(), Failure> {
         return Ok(());
     }
     let missing = Failure::from(Error::from(NotNow::PskMissing)).about(events::psk_name(psk));
+    if let Some(room) = behind(home, psk)? {
+        return Err(missing.advise(format!(
+            "first receive the commits that lead there: `{}` is in epoch {} here",
+            room.name,
+            room.group.epoch()
+        )));
+    }
     Err(missing.advise(match psk {
         Psk::External { psk_id } => match std::str::from_utf8(psk_id) {
             Ok(name) if text::name(psk_id) == name => {
@@ -40,4 +49,13 @@ pub(crate) fn check(home: &Home, psk: &Psk) -> Result<(), Failure> {
             "join with the home that is a member of the old group".to_owned()
         }
     }))
+}
+
+/// The group whose key it is, if this home has not come so far in it.
+fn behind(home: &Home, psk: &Psk) -> Result<Option<Room>, Failure> {
+    let Psk::Resumption { psk_group_id, psk_epoch, .. } = psk else { return Ok(None) };
+    let Some(instance) = Group::instance_of(&home.store, psk_group_id)? else { return Ok(None) };
+    let Some(name) = names::of(home, instance)? else { return Ok(None) };
+    let room = Room::of_instance(home, name, instance)?;
+    Ok(Some(room).filter(|room| room.group.epoch() < *psk_epoch))
 }

@@ -1,14 +1,14 @@
 //! From bytes off the transport to what happened: found, judged, accepted, written.
 
-use hushwood::error::{Error, NotNow};
-use hushwood::framing::{ContentType, MlsMessage};
+use hushwood::error::{Error, NotNow, Violation};
+use hushwood::framing::{ContentType, MlsMessage, Sender};
 use hushwood::group::{
     ApplicationMessage, Group, Received, ReceivedCommit, ReceivedProposal, Unacknowledged,
 };
 use hushwood_codec::Decode;
 use serde_json::json;
 
-use crate::events::{self, Event};
+use crate::events::{self, Event, Old};
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::names;
@@ -38,10 +38,7 @@ pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, 
     session.home.retrying(|home| {
         let mut room = find(home, &group_id)?;
         let received = room.group.receive(message, text::now());
-        let received = received.map_err(|error| match content_type {
-            ContentType::Commit => commit_failure(&room, error),
-            ContentType::Application | ContentType::Proposal => error.into(),
-        });
+        let received = received.map_err(|error| refusal(&room, content_type, error));
         match received? {
             Received::Message(received) => {
                 let step = room.group.accept_message(received)?;
@@ -62,6 +59,30 @@ pub(crate) fn receive(session: &mut Session, message: &[u8]) -> Result<Arrival, 
     })
 }
 
+/// Why something was not taken.
+fn refusal(room: &Room, content_type: ContentType, error: Error) -> Failure {
+    match (&error, content_type) {
+        (Error::NotNow(NotNow::GroupEnded), _) => room.ended().unwrap_or_else(|| error.into()),
+        // Nobody has to mean harm: two commits may have been accepted for one epoch.
+        (
+            Error::Violation(
+                Violation::SenderDoesNotOpen
+                | Violation::ContentDoesNotOpen
+                | Violation::MembershipTag
+                | Violation::ConfirmationTag,
+            ),
+            _,
+        ) => Failure::from(error).advise(format!(
+            "nothing of yours has changed; see that the file is whole, and compare `hushwood verify {}` with the \
+             sender: if the numbers differ, one of you joins again with the other's group info \
+             (`hushwood join GROUPINFO --resync`); if not, somebody sent what is not theirs",
+            room.name.word()
+        )),
+        (_, ContentType::Commit) => commit_failure(room, error),
+        (_, ContentType::Application | ContentType::Proposal) => error.into(),
+    }
+}
+
 /// Why a commit was not taken. A group has one for each epoch, so more depends on it than on a message.
 fn commit_failure(room: &Room, error: Error) -> Failure {
     let name = room.name.word();
@@ -72,7 +93,7 @@ fn commit_failure(room: &Room, error: Error) -> Failure {
                 .to_owned()
         }
         Error::NotNow(NotNow::EpochPast) => format!(
-            "nothing, if you have received it before; else compare `hushwood verify {name}` with the others, and if \
+            "nothing, if you have received it before or joined after it; else compare `hushwood verify {name}` with the others, and if \
              the numbers differ, join again with a fresh group info: `hushwood join GROUPINFO --resync`"
         ),
         _ => return error.into(),
@@ -139,15 +160,20 @@ fn accept_proposal(home: &mut Home, room: &mut Room, received: ReceivedProposal)
 fn accept_commit(home: &mut Home, room: &mut Room, received: &ReceivedCommit) -> Result<Event, Failure> {
     let now = text::now();
     let answers = psks::answers(home, received.psks())?;
+    let old = match received.sender() {
+        Sender::Member(leaf) => Old::of(room, Some(leaf))?,
+        Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => Old::of(room, None)?,
+    };
     let own_waiting = room.group.staged_commits().count();
-    let staged = room.group.stage_commit(received, &answers, now, &mut OsRandom)?;
+    let staged = room.group.stage_commit(received, &answers, now, &mut OsRandom);
+    let staged = staged.map_err(|error| refusal(room, ContentType::Commit, error))?;
     let mut rows = home.begin()?;
     let judge = Judge::new(home);
     let verdicts = judge.judge(staged.checks())?;
     let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
     let step = room.group.accept_commit(staged, &verdicts, now)?;
     let change = home.commit_with(step, rows)?;
-    let mut event = events::epoch_change(room, &change)?;
+    let mut event = events::epoch_change(room, &change, &old)?;
     event.lines.extend(first_uses.lines().into_iter().map(|line| format!("  {line}")));
     if own_waiting > 0 {
         event.lines.push("  your own commit of the epoch before is void; make it anew".to_owned());

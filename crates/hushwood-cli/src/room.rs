@@ -1,12 +1,15 @@
 //! A group as the commands use it: by its local name, with the identity that speaks in it.
 
 use hushwood::credential::{Claim, Credential};
+use hushwood::error::{Error, NotNow};
 use hushwood::framing::Sender;
 use hushwood::group::{Group, Status};
 use hushwood::transition::InstanceId;
 use hushwood::tree::{LeafIndex, LeafNode};
+use hushwood_crypto::CipherSuiteId;
 use serde_json::{Value, json};
 
+use crate::certificates;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::names::{self, GroupName};
@@ -84,6 +87,35 @@ impl Room {
             .advise(format!("see `hushwood group members {}`", self.name.word()))
     }
 
+    /// A group in which something can still be done.
+    pub(crate) fn open_active(home: &Home, name: &GroupName) -> Result<Self, Failure> {
+        let room = Self::open(home, name)?;
+        match room.ended() {
+            Some(failure) => Err(failure),
+            None => Ok(room),
+        }
+    }
+
+    /// Why nothing can be done here any more, and how it goes on.
+    pub(crate) fn ended(&self) -> Option<Failure> {
+        let ended = Failure::from(Error::from(NotNow::GroupEnded));
+        let name = self.name.word();
+        match self.group.status() {
+            Status::Active => None,
+            Status::Removed => {
+                Some(ended.say(format!("you were removed from `{}`", self.name)).advise(format!(
+                    "to come back, give a member a fresh `hushwood key-package`; to erase what is left here, \
+                     `hushwood group forget {name} --yes`"
+                )))
+            }
+            Status::Reinitialised(reinit) => Some(
+                ended
+                    .say(format!("`{}` has ended and is replaced by a new group", self.name))
+                    .advise(successor_advice(&name, reinit.cipher_suite)),
+            ),
+        }
+    }
+
     /// `active`, `reinitialised` or `removed`.
     pub(crate) fn status(&self) -> &'static str {
         match self.group.status() {
@@ -99,11 +131,24 @@ impl Room {
     }
 }
 
+/// How a group that was reinitialised goes on.
+pub(crate) fn successor_advice(name: &str, suite: CipherSuiteId) -> String {
+    format!(
+        "all but one give that one a key package (`hushwood key-package --suite {}`), who starts the new group \
+         (`hushwood reinit {name} NEWNAME KEYPACKAGE...`); the others join it by its Welcome",
+        suite.0
+    )
+}
+
 /// Who a credential names, safe to show.
 pub(crate) fn credential_name(credential: &Credential) -> String {
     match credential {
-        Credential::Basic { identity } => text::name(identity),
-        Credential::X509 { .. } => "(X.509 certificate)".to_owned(),
+        Credential::Basic { identity } => match text::name(identity) {
+            // Nobody passes for somebody who has a certificate.
+            name if name.starts_with(certificates::PREFIX) => name.replacen(':', "<003A>", 1),
+            name => name,
+        },
+        Credential::X509 { .. } => certificates::name(credential),
         Credential::Custom { credential_type, .. } => format!("(credential of type {credential_type})"),
     }
 }
@@ -111,8 +156,9 @@ pub(crate) fn credential_name(credential: &Credential) -> String {
 /// True if a credential is the name, as it is or as it is shown.
 pub(crate) fn is_called(credential: &Credential, name: &str) -> bool {
     match credential {
-        Credential::Basic { identity } => identity == name.as_bytes() || text::name(identity) == name,
-        Credential::X509 { .. } | Credential::Custom { .. } => false,
+        Credential::Basic { identity } => identity == name.as_bytes() || credential_name(credential) == name,
+        Credential::X509 { .. } => certificates::is_called(credential, name),
+        Credential::Custom { .. } => false,
     }
 }
 

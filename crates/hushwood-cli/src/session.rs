@@ -8,7 +8,7 @@ use hushwood_codec::Decode;
 use hushwood_crypto::{CipherSuite, CipherSuiteId};
 
 use crate::args::Global;
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::files;
 use crate::home::Home;
 use crate::identity::Identity;
@@ -20,13 +20,28 @@ use crate::text;
 pub(crate) struct Session {
     pub(crate) home: Home,
     pub(crate) identity: Identity,
+    output: Output,
 }
 
 impl Session {
     pub(crate) fn open(global: &Global, output: Output) -> Result<Self, Failure> {
         let home = Home::open(global, output)?;
         let identity = Identity::load(&home)?;
-        Ok(Self { home, identity })
+        Ok(Self { home, identity, output })
+    }
+
+    /// After the thing was done: what is written behind it may wait. A full disk is told, and the message that
+    /// has left or was shown counts.
+    pub(crate) fn tidied(&self, tidied: Result<(), Failure>, again: &str) -> Result<(), Failure> {
+        match tidied {
+            Err(failure) if matches!(failure.class(), Class::Store | Class::Busy) => {
+                let reason = failure.message().trim_start_matches("nothing was changed: ");
+                self.output.remark(format!("done, but the home could not note it: {reason}"));
+                self.output.remark(format!("  {again}"));
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 }
 

@@ -136,14 +136,22 @@ pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         1 => "1 byte".to_owned(),
         0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{} KiB", bytes >> 10),
-        _ => format!("{} MiB", bytes >> 20),
+        10_000..1_048_576 => format!("{} KiB", bytes >> 10),
+        _ => format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20),
     }
 }
 
 /// `one message`, `2 messages`.
 pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
+}
+
+/// Names in a sentence; many are counted.
+pub(crate) fn list(names: &[String]) -> String {
+    match names {
+        names if names.len() <= 6 => names.join(", "),
+        names => count(names.len(), "member", "members"),
+    }
 }
 
 /// The current time.

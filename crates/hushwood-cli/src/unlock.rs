@@ -10,7 +10,8 @@ use unicode_normalization::UnicodeNormalization;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
-use crate::system::OsRandom;
+use crate::output::Output;
+use crate::system::{self, OsRandom};
 use crate::text;
 
 const VARIABLE: &str = "HUSHWOOD_PASSPHRASE";
@@ -19,8 +20,15 @@ const NEW_VARIABLE: &str = "HUSHWOOD_NEW_PASSPHRASE";
 
 /// What opens a home that exists.
 pub(crate) fn existing(global: &Global) -> Result<Unlock, Failure> {
-    if let Some(path) = &global.key_file {
-        return key_file(path);
+    if let Some(path) = global.key_file() {
+        if path.is_file() && system::open_to_others(&path).unwrap_or(false) {
+            let output = Output { json: global.json };
+            output.remark(format!(
+                "others may use {0}: chmod 600 {0}",
+                text::shell_word(&path.display().to_string())
+            ));
+        }
+        return key_file(&path);
     }
     match from_environment(VARIABLE)? {
         Some(passphrase) => Ok(Unlock::Passphrase(passphrase)),
@@ -30,7 +38,7 @@ pub(crate) fn existing(global: &Global) -> Result<Unlock, Failure> {
 
 /// What shall open a home that is about to be made.
 pub(crate) fn fresh(global: &Global) -> Result<Unlock, Failure> {
-    chosen(global.key_file.as_deref(), VARIABLE)
+    chosen(global.key_file().as_deref(), VARIABLE)
 }
 
 /// What shall open a home from now on.
@@ -61,7 +69,11 @@ fn chosen(key_file_path: Option<&Path>, variable: &'static str) -> Result<Unlock
 fn key_file(path: &Path) -> Result<Unlock, Failure> {
     let secret = match files::read(Some(path)) {
         Ok(bytes) => Secret::new(bytes),
-        Err(failure) => return Err(Failure::locked(failure.message())),
+        Err(failure) => {
+            return Err(Failure::locked(failure.message()).advise(
+                "name the file that `hushwood identity new` made, or leave `--key-file` out for a passphrase",
+            ));
+        }
     };
     // A line end is not part of the key: editors and transfers change it.
     let key = Secret::copy_of(secret.expose().trim_ascii_end());
@@ -82,6 +94,11 @@ fn make_key_file(path: &Path) -> Result<(), Failure> {
 
 fn from_environment(variable: &str) -> Result<Option<Secret>, Failure> {
     let Some(value) = std::env::var_os(variable) else { return Ok(None) };
+    // Not taken for "ask": a script that means to set it would wait for ever.
+    if value.is_empty() {
+        return Err(Failure::locked(format!("{variable} is empty"))
+            .advise(format!("set it, or `unset {variable}` to be asked for the passphrase")));
+    }
     let value = value.into_string().map_err(|_| {
         Failure::locked(format!("{variable} is not UTF-8"))
             .advise("use `--key-file` for keys that are no text")
@@ -92,7 +109,7 @@ fn from_environment(variable: &str) -> Result<Option<Secret>, Failure> {
 fn ask(prompt: &str) -> Result<Secret, Failure> {
     let answer = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted => {
-            Failure::locked("no passphrase was given")
+            Failure::locked("no passphrase was given").advise("try again, and type it")
         }
         _ => Failure::locked("the home is locked and there is no terminal to ask for its passphrase")
             .advise(format!("set {VARIABLE}, or name a key file with `--key-file FILE`")),

@@ -230,6 +230,9 @@ fn json_says_the_same_in_a_stable_form() {
     assert_eq!(event["type"], "application");
     assert_eq!((&event["group"], &event["text"]), (&"tea".into(), &"hello".into()));
     assert_eq!((&event["epoch"], &event["sender"]["name"]), (&1.into(), &"desk".into()));
+    let sent = place.run_with("--home desk send tea --aad subject", b"hello").ok();
+    let heard = place.run_with("--home phone receive", &sent).ok_text();
+    assert_eq!(heard, "desk: hello\n  (beside it, for all to read: subject)\n");
     let run = place.run_with("--home phone --json receive", &message);
     let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
     assert_eq!((&error["ok"], &error["error"]["class"]), (&false.into(), &"not-now".into()));
@@ -237,6 +240,7 @@ fn json_says_the_same_in_a_stable_form() {
     assert_eq!(run.code, 1);
     let result: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!((&result["ok"], &result["events"]), (&false.into(), &serde_json::json!([])));
+    assert_eq!(result["failures"][0], error["error"]);
 
     let commit = place.run("--home desk --json remove tea phone").ok_json();
     assert_eq!((&commit["commit"], &commit["applied"]), (&"tea-1.commit".into(), &false.into()));
@@ -415,6 +419,171 @@ fn others_let_themselves_in_from_outside_and_come_back_after_a_loss() {
     let info = place.run("--home desk group-info tea --no-join").ok();
     place.write("look.info", &info);
     place.run("--home pad join look.info --name other").fails(1);
+}
+
+#[test]
+fn who_comes_back_finds_the_group_under_its_name() {
+    let place = tea("back", &["phone", "pad"]);
+    // By a Welcome, after a removal.
+    place.run("--home desk remove tea phone").ok();
+    place.run("--home desk accept tea").ok();
+    let told = place.run("--home phone receive tea-1.commit").ok_text();
+    assert!(told.contains("you have been removed"), "{told}");
+    place.run("--home pad receive tea-1.commit").ok();
+    let refused = place.run_with("--home phone send tea", b"x").fails(1);
+    assert!(refused.contains("you were removed from `tea`") && refused.contains("key-package"), "{refused}");
+    let package = place.run("--home phone key-package").ok();
+    place.write("phone.kp", &package);
+    place.run("--home desk invite tea phone.kp").ok();
+    place.run("--home desk accept tea").ok();
+    place.run("--home pad receive tea-2.commit").ok();
+    place.run("--home phone join tea-2.welcome").ok();
+    let again = place.run("--home phone join tea-2.welcome").fails(1);
+    assert!(again.contains("nothing, if you have joined by it"), "{again}");
+
+    // From outside, whatever the file is called: the old state goes, its name stays.
+    let info = place.run("--home desk group-info tea").ok();
+    place.write("fresh", &info);
+    let refused = place.run("--home phone join fresh").fails(1);
+    assert!(refused.contains("`tea`") && refused.contains("--resync"), "{refused}");
+    place.run("--home phone join fresh --resync").ok();
+    let groups = place.run("--home phone --json group list").ok_json();
+    let names: Vec<_> = groups["groups"].as_array().unwrap().iter().map(|group| &group["group"]).collect();
+    assert_eq!(names, ["tea"]);
+    let told = place.run("--home desk receive tea-3.commit").ok_text();
+    assert!(told.contains("phone has joined from outside again") && !told.contains("removed"), "{told}");
+    place.run("--home pad receive tea-3.commit").ok();
+    say(&place, "phone", "here I am", "m");
+    assert_eq!(place.run("--home pad receive m").ok_text(), "phone: here I am\n");
+}
+
+#[test]
+fn a_state_is_not_given_up_for_a_new_one_while_it_has_messages_that_nobody_saw() {
+    let place = tea("unseen", &["phone"]);
+    place.write("photo", &[0xff; 100]);
+    place.run("--home desk send tea photo --out m").ok();
+    place.run("--home phone receive m").ok();
+    let info = place.run("--home desk group-info tea").ok();
+    place.write("fresh", &info);
+    let refused = place.run("--home phone join fresh --resync").fails(1);
+    assert!(refused.contains("receive --pending"), "{refused}");
+    assert!(!place.path("tea-1.commit").exists());
+    place.run("--home phone receive --pending --out saved").ok();
+    place.run("--home phone join fresh --resync").ok();
+}
+
+#[test]
+fn a_commit_that_waits_is_not_overwritten_by_another() {
+    let place = tea("waiting", &["phone"]);
+    place.run("--home desk update tea").ok();
+    let refused = place.run("--home desk update tea --force").fails(1);
+    assert!(refused.contains("tea-1.commit is a commit of yours that waits"), "{refused}");
+    std::fs::create_dir(place.path("second")).unwrap();
+    let told = place.run("--home desk update tea --out second").ok_text();
+    assert!(told.contains("1 commit of yours waits"), "{told}");
+    let refused = place.run("--home desk accept tea").fails(1);
+    let staged = place.run("--home desk --json group show tea").ok_json()["staged_commits"].clone();
+    let ids: Vec<_> = staged.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert!(ids.len() == 2 && ids.iter().all(|id| refused.contains(id)), "{refused}");
+    // One can be meant by its file, or by its id where the file is gone.
+    place.run("--home desk discard tea second/tea-1.commit").ok();
+    let left = place.run("--home desk --json group show tea").ok_json()["staged_commits"].clone();
+    place.run(&format!("--home desk accept tea {}", left[0].as_str().unwrap())).ok();
+    let told = place.run("--home phone receive tea-1.commit").ok_text();
+    assert_eq!(told, "* tea: epoch 2 begun by desk\n  new keys of desk\n");
+}
+
+#[test]
+fn two_who_were_led_apart_are_told_how_to_find_out() {
+    let place = tea("apart", &["phone"]);
+    std::fs::create_dir(place.path("other")).unwrap();
+    for (home, folder) in [("desk", "."), ("phone", "other")] {
+        place.run(&format!("--home {home} update tea --out {folder}")).ok();
+        place.run(&format!("--home {home} accept tea")).ok();
+    }
+    say(&place, "desk", "hello?", "m");
+    let refused = place.run("--home phone receive m").fails(1);
+    assert!(refused.contains("hushwood verify tea") && refused.contains("--resync"), "{refused}");
+}
+
+#[test]
+fn it_is_said_whose_welcome_is_whose() {
+    let place = Place::with_key_file("whose");
+    homes(&place, &["desk", "phone", "pad"]);
+    place.run("--home desk group create tea").ok();
+    let told = place.run("--home desk invite tea phone.kp pad.kp --each").ok_text();
+    assert!(told.contains("wrote tea-0.1.welcome, for phone to join with"), "{told}");
+    assert!(told.contains("wrote tea-0.2.welcome, for pad to join with"), "{told}");
+    place.run("--home phone join tea-0.1.welcome").ok();
+    place.run("--home pad join tea-0.2.welcome").ok();
+}
+
+#[test]
+fn a_reinitialised_group_goes_on_with_all_its_members_or_not_at_all() {
+    let place = tea("whole", &["phone", "pad"]);
+    let proposal = place.run("--home desk propose reinit tea --suite 3").ok();
+    place.write("p", &proposal);
+    for home in ["phone", "pad"] {
+        place.run(&format!("--home {home} receive p")).ok();
+    }
+    place.run("--home phone commit tea").ok();
+    place.run("--home phone accept tea").ok();
+    let told = place.run("--home desk receive tea-1.commit").ok_text();
+    assert!(told.contains("hushwood key-package --suite 3"), "{told}");
+    let shown = place.run("--home desk group show tea").ok_text();
+    assert!(shown.contains("hushwood reinit tea NEWNAME KEYPACKAGE"), "{shown}");
+    for home in ["phone", "pad"] {
+        for suite in ["1", "3"] {
+            let package = place.run(&format!("--home {home} key-package --suite {suite}")).ok();
+            place.write(&format!("{home}{suite}"), &package);
+        }
+    }
+    let refused = place.run("--home desk reinit tea tea2 phone3 pad1").fails(1);
+    assert!(
+        refused.contains("the key package of pad is not for") && refused.contains("--suite 3"),
+        "{refused}"
+    );
+    let refused = place.run("--home desk reinit tea tea2 phone3").fails(1);
+    assert!(refused.contains("there is no key package of pad"), "{refused}");
+    place.run("--home desk reinit tea tea2 phone3 pad3").ok();
+    place.run("--home phone join tea2-0.welcome").ok();
+    let refused = place.run("--home pad join tea2-0.welcome").fails(1);
+    assert!(refused.contains("first receive the commits that lead there"), "{refused}");
+    place.run("--home pad receive tea-1.commit").ok();
+    place.run("--home pad join tea2-0.welcome").ok();
+}
+
+#[test]
+fn the_keys_that_were_added_are_listed_and_erased() {
+    let place = Place::with_key_file("psk-list");
+    homes(&place, &["desk"]);
+    assert!(place.run("--home desk psk list").ok_text().contains("no keys"));
+    place.run_with("--home desk psk add gate", &[7; 32]).ok();
+    assert_eq!(place.run("--home desk psk list").ok_text(), "gate\n");
+    assert_eq!(place.run("--home desk --json psk list").ok_json()["psks"], serde_json::json!(["gate"]));
+    place.run("--home desk psk remove gate").ok();
+    assert!(place.run("--home desk psk remove gate").fails(1).contains("psk list"));
+    assert!(place.run("--home desk psk list").ok_text().contains("no keys"));
+}
+
+#[test]
+fn a_change_of_the_groups_extensions_says_which() {
+    let place = tea("extensions", &["phone", "bot"]);
+    let change = |arguments: &str, epoch: u64| {
+        let proposal = place.run(&format!("--home desk propose context tea {arguments}")).ok();
+        let told = place.run_with("--home phone receive", &proposal).ok_text();
+        place.run_with("--home bot receive", &proposal).ok();
+        place.run("--home phone commit tea").ok();
+        place.run("--home phone accept tea").ok();
+        for home in ["desk", "bot"] {
+            place.run(&format!("--home {home} receive tea-{epoch}.commit")).ok();
+        }
+        told
+    };
+    let told = change("--external-sender bot.kp", 1);
+    assert!(told.contains("change the group's extensions (set external_senders)"), "{told}");
+    let told = change("--unset external_senders", 2);
+    assert!(told.contains("change the group's extensions (remove external_senders)"), "{told}");
 }
 
 #[test]

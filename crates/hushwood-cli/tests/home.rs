@@ -106,7 +106,10 @@ fn a_key_file_is_made_and_opens() {
     // A transfer has changed the end of the line.
     let key = place.read("a.key");
     place.write("b.key", &[&key[..64], b"\r\n"].concat());
-    place.run("--home a --key-file b.key identity show").ok();
+    let shown = place.run("--home a --key-file b.key identity show");
+    #[cfg(unix)]
+    assert!(shown.stderr.contains("chmod 600 b.key"), "{}", shown.stderr);
+    shown.ok();
 }
 
 #[test]
@@ -116,6 +119,17 @@ fn a_key_comes_from_standard_input_as_well() {
     assert!(!place.path("-").exists());
     place.run_with("--home a --key-file - identity show", &[b'k'; 32]).ok();
     place.run_with("--home a --key-file - identity show", &[b'l'; 32]).fails(3);
+}
+
+#[test]
+fn variables_that_are_empty_are_as_if_they_were_not_there() {
+    let place = Place::new("empty");
+    let mut new = place.command(["identity", "new", "desk"]);
+    run(new.env("HUSHWOOD_HOME", "").env("HUSHWOOD_KEY_FILE", "").env("XDG_DATA_HOME", ""), b"").ok();
+    #[cfg(target_os = "linux")]
+    assert!(place.path(".local/share/hushwood/hushwood.db").exists());
+    let error = run(place.command(["identity", "show"]).env("HUSHWOOD_PASSPHRASE", ""), b"").fails(3);
+    assert!(error.contains("HUSHWOOD_PASSPHRASE is empty") && error.contains("what to do"), "{error}");
 }
 
 #[test]

@@ -71,6 +71,16 @@ fn bare_structures_are_recognised_or_named() {
 }
 
 #[test]
+fn contents_of_proposals_are_shown_when_somebody_says_what_they_are() {
+    let place = Place::new("inspect");
+    let text = place.run_with("inspect --as remove", &[0, 0, 0, 7]).ok_text();
+    assert!(text.starts_with("Remove\n") && text.contains("removed: 7"), "{text}");
+    assert!(place.run_with("inspect", &[0, 0, 0, 7]).fails(1).contains("--as"));
+    let text = place.run_with("inspect --as external-init", &[3, 1, 2, 3]).ok_text();
+    assert!(text.contains("kem_output: 010203"), "{text}");
+}
+
+#[test]
 fn an_expired_or_altered_key_package_is_told() {
     let place = Place::new("inspect");
     let year = 365 * 24 * 3600;
@@ -140,6 +150,8 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
     let error: serde_json::Value = serde_json::from_str(&place.run("--json group rename").fails(2)).unwrap();
     let message = error["error"]["message"].as_str().unwrap();
     assert!(message.contains("<NAME>") && message.contains("<NEW>"), "{message}");
+    let error: serde_json::Value = serde_json::from_str(&place.run("--json group").fails(2)).unwrap();
+    assert_eq!(error["error"]["message"], "a command or an argument is missing");
     let error: serde_json::Value = serde_json::from_str(&place.run("--json inspect x").fails(1)).unwrap();
     assert_eq!(error["error"]["class"], "io");
     assert!(error["error"]["advice"].is_string() && error["error"]["rows"].is_array());

@@ -61,6 +61,25 @@ fn processes_that_send_at_once_all_succeed_and_no_key_is_used_twice() {
 }
 
 #[test]
+fn processes_that_receive_the_same_at_once_show_it_once() {
+    let place = pair("receivers");
+    for round in 0..4 {
+        let message = place.run_with("--home a send tea", format!("{round}").as_bytes()).ok();
+        place.write("m", &message);
+        let receivers: Vec<_> =
+            (0..4).map(|_| place.command(["--home", "b", "receive", "m"]).spawn().unwrap()).collect();
+        let runs: Vec<_> = receivers.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        let (heard, refused): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.status.success());
+        assert_eq!(heard.len(), 1);
+        assert_eq!(heard[0].stdout, format!("a: {round}\n").into_bytes());
+        for run in refused {
+            assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(1), &b""[..]));
+            assert!(String::from_utf8_lossy(&run.stderr).contains("[C190]"));
+        }
+    }
+}
+
+#[test]
 fn names_and_groups_made_at_once_are_all_there() {
     let place = pair("creators");
     let creators: Vec<_> = (0..6)

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use hushwood::commit::Answers;
+use hushwood::credential::Credential;
 use hushwood::crypto::CipherSuiteId;
 use hushwood::error::{Error, NotNow, Violation};
 use hushwood::extension::{ExtensionType, Extensions};
@@ -51,6 +52,29 @@ fn a_message_is_read_once() {
     bob.read(&message).unwrap();
     assert_eq!(bob.receive(&message).unwrap_err(), NotNow::KeyUsed.into());
     assert_eq!(alice.receive(&message).unwrap_err(), NotNow::OwnMessage.into());
+}
+
+#[test]
+fn a_member_shows_another_credential_with_a_commit_or_an_update() {
+    let (mut alice, mut bob, mut carol) = three(CipherSuiteId(1));
+    let shown = |actor: &Actor, leaf| actor.group().member(leaf).unwrap().unwrap().leaf.credential.clone();
+    let changed =
+        |name: &str| LeafUpdate { credential: Some(Credential::basic(name)), ..LeafUpdate::default() };
+    let (id, commit) = bob.commit(CommitPlan { leaf: changed("bob b."), ..CommitPlan::default() }).unwrap();
+    alice.receive(&commit).unwrap();
+    carol.receive(&commit).unwrap();
+    bob.apply(&id).unwrap();
+    assert_eq!(shown(&alice, bob.leaf()), Credential::basic("bob b."));
+
+    let update = carol.propose(NewProposal::Update(changed("carol c."))).unwrap();
+    alice.receive(&update).unwrap();
+    bob.receive(&update).unwrap();
+    let (id, commit) = alice.commit(CommitPlan::default()).unwrap();
+    bob.receive(&commit).unwrap();
+    carol.receive(&commit).unwrap();
+    alice.apply(&id).unwrap();
+    assert_eq!(shown(&bob, carol.leaf()), Credential::basic("carol c."));
+    assert_agree(&[&alice, &bob, &carol]);
 }
 
 #[test]

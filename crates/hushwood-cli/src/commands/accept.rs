@@ -21,7 +21,7 @@ use crate::session::Session;
 pub(crate) struct Accept {
     /// The group
     name: GroupName,
-    /// The commit's file, if several of yours wait
+    /// The commit's file, or its id from `group show`, if several of yours wait
     file: Option<PathBuf>,
     #[command(flatten)]
     folder: Folder,

@@ -20,7 +20,7 @@ use crate::session::Session;
 pub(crate) struct Discard {
     /// The group
     name: GroupName,
-    /// The commit's file, if several of yours wait
+    /// The commit's file, or its id from `group show`, if several of yours wait
     file: Option<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ impl Discard {
             Ok(id)
         })?;
         let report = Report::new()
-            .line(format!("dropped your commit in `{}`", self.name))
+            .line(format!("dropped your commit in `{}`; nobody may receive its file any more", self.name))
             .fact("group", self.name.as_str())
             .fact("commit_id", id.to_string());
         output.finish("discard", &report)

@@ -44,7 +44,7 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         let session = Session::open(global, output)?;
-        let room = Room::open(&session.home, &self.name)?;
+        let room = Room::open_active(&session.home, &self.name)?;
         let secret = room.group.export(&self.label, self.context.as_bytes(), usize::from(self.length))?;
         let mut report = Report::new().fact("group", self.name.as_str()).fact("epoch", room.group.epoch());
         let hex = text::hex(secret.expose());

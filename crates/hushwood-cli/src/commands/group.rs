@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 use hushwood::credential::CredentialType;
-use hushwood::group::{Group, NewGroup};
+use hushwood::group::{Group, NewGroup, Status};
 use hushwood::policy::Policy;
 use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::commits;
 use crate::failure::Failure;
-use crate::names::{self, GroupName};
+use crate::names::{self, GroupName, Place};
 use crate::output::{Output, Report};
 use crate::pins;
 use crate::policy_args::{self, PolicyArgs};
@@ -130,7 +130,7 @@ impl GroupCommand {
 impl Create {
     fn run(self, session: &mut Session) -> Result<Report, Failure> {
         let suite = session::suite(self.suite.0)?;
-        let Session { home, identity } = session;
+        let Session { home, identity, .. } = session;
         let name = &self.name;
         let group = home.retrying(|home| {
             let rows = home.begin()?;
@@ -139,7 +139,7 @@ impl Create {
             let mut new = NewGroup::new(suite, content.credential, content.supported.preferring(suite.id()));
             new.policy = self.policy.apply(Policy::default());
             let step = Group::create(new, identity.signer(suite)?, text::now(), &mut OsRandom)?;
-            home.commit_named(step, rows, name)
+            home.commit_named(step, rows, &Place::new(name.clone()))
         })?;
         Ok(Report::new()
             .line(format!("created `{name}`: epoch 0, you are its only member"))
@@ -191,6 +191,9 @@ fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
             group.own_leaf()
         ))
         .line(format!("  {}", settings.each_ref().map(|(name, value)| format!("{name} {value}")).join(", ")));
+    if let Some(ended) = room.ended() {
+        report = ended.to_string().lines().fold(report, |report, line| report.line(format!("  {line}")));
+    }
     let pending = commits::pending(room)?;
     for (line, _) in &pending {
         report = report.line(format!("  waits for a commit: {line}"));
@@ -211,8 +214,13 @@ fn show(room: &Room, session: &Session) -> Result<Report, Failure> {
         ));
     }
     let pending: Vec<_> = pending.into_iter().map(|(_, json)| json).collect();
+    let successor = match group.status() {
+        Status::Reinitialised(reinit) => json!({ "cipher_suite": reinit.cipher_suite.to_string() }),
+        Status::Active | Status::Removed => Value::Null,
+    };
     Ok(report
         .fact("summary", summary(room))
+        .fact("successor", successor)
         .fact(
             "settings",
             settings.into_iter().map(|(name, value)| (name, Value::from(value))).collect::<Value>(),

@@ -36,8 +36,8 @@ pub(crate) struct GroupInfoCommand {
 impl GroupInfoCommand {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         self.destination.check(output)?;
-        let Session { home, identity } = Session::open(global, output)?;
-        let room = Room::open(&home, &self.name)?;
+        let Session { home, identity, .. } = Session::open(global, output)?;
+        let room = Room::open_active(&home, &self.name)?;
         let signer = identity.signer(room.group.suite())?;
         let options = GroupInfoOptions { ratchet_tree: !self.no_tree, external_pub: !self.no_join };
         let message = room.group.group_info(options, signer, &mut OsRandom)?;

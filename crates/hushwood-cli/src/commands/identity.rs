@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::args::Global;
+use crate::certificates;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::identity::Identity;
@@ -27,6 +28,7 @@ pub(crate) struct IdentityCommand {
 enum Action {
     New(New),
     Show(Show),
+    Renew(Renew),
     Unlock(Unlock),
 }
 
@@ -34,11 +36,22 @@ enum Action {
 ///
 /// The home is sealed under a passphrase (from HUSHWOOD_PASSPHRASE, else asked for twice) or the key in
 /// --key-file, which is made if it is not there. Without it nothing can be read: there is no way back.
+///
+/// With a certificate, its names are yours: others accept you if they trust whoever issued it.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  hushwood --home a identity new desk")]
+#[command(
+    after_help = "Examples:\n  hushwood --home a identity new desk\n  hushwood --home a identity new --certificate chain.pem --certificate-key key.pem"
+)]
 struct New {
     /// The name that others see; they know you by it and by your safety number
-    name: String,
+    #[arg(required_unless_present = "certificate")]
+    name: Option<String>,
+    /// Instead of a name: a file with your X.509 certificate and those that lead from it to the root
+    #[arg(long, value_name = "FILE", conflicts_with = "name", requires = "certificate_key")]
+    certificate: Option<PathBuf>,
+    /// The certificate's private key (PKCS #8); it is copied into the home
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    certificate_key: Option<PathBuf>,
 }
 
 /// Show the identity of this home and its safety numbers
@@ -51,6 +64,17 @@ struct Show {
     /// The numbers of all signature schemes, not only that of the default suite
     #[arg(long)]
     all: bool,
+}
+
+/// Show another certificate for the same key and names from now on
+///
+/// Each group has it with your next `hushwood update` there.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hushwood identity renew --certificate chain.pem && hushwood update tea")]
+struct Renew {
+    /// A file with the new certificate and those that lead from it to the root
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
 }
 
 /// Change what opens this home
@@ -72,6 +96,7 @@ impl IdentityCommand {
         match self.action {
             Action::New(command) => command.run(global, output),
             Action::Show(command) => command.run(global, output),
+            Action::Renew(command) => command.run(global, output),
             Action::Unlock(command) => command.run(global, output),
         }
     }
@@ -79,10 +104,16 @@ impl IdentityCommand {
 
 impl New {
     fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
-        if self.name.is_empty() || self.name.len() > 1000 {
-            return Err(Failure::usage("a name has 1 to 1000 bytes"));
-        }
-        let identity = Identity::generate(&self.name)?;
+        let identity = match (&self.name, &self.certificate, &self.certificate_key) {
+            (None, Some(certificate), Some(key)) => {
+                let chain = certificates::chain(certificate)?;
+                certificates::check_not_expired(&chain, text::now())?;
+                let key = certificates::key(key, &chain)?;
+                Identity::certified(chain, key)
+            }
+            (Some(name), _, _) if (1..=1000).contains(&name.len()) => Identity::generate(name)?,
+            _ => return Err(Failure::usage("a name has 1 to 1000 bytes")),
+        };
         let place = Home::create(global, |home| {
             let mut rows = home.begin()?;
             identity.put(&mut rows)?;
@@ -96,9 +127,26 @@ impl New {
     }
 }
 
+impl Renew {
+    fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
+        let chain = certificates::chain(&self.certificate)?;
+        certificates::check_not_expired(&chain, text::now())?;
+        let mut home = Home::open(global, output)?;
+        let identity = home.retrying(|home| {
+            let mut rows = home.begin()?;
+            let identity = Identity::load(home)?.renewed(chain.clone())?;
+            identity.put(&mut rows)?;
+            home.write(rows)?;
+            Ok(identity)
+        })?;
+        output.remark("each group has it with your next `hushwood update` there");
+        show("identity renew", &home.path, &identity, false, output)
+    }
+}
+
 impl Show {
     fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
-        let Session { home, identity } = Session::open(global, output)?;
+        let Session { home, identity, .. } = Session::open(global, output)?;
         show("identity show", &home.path, &identity, self.all, output)
     }
 }

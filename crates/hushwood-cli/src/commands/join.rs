@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hushwood::credential::CredentialValidator;
-use hushwood::error::Error;
+use hushwood::error::{Error, NotNow};
 use hushwood::extension::ExtensionType;
 use hushwood::framing::MlsMessage;
-use hushwood::group::{ExternalJoin, Group, OpenedWelcome, StagedExternalJoin};
+use hushwood::group::{ExternalJoin, Group, OpenedWelcome, StagedExternalJoin, Status, Unacknowledged};
 use hushwood::policy::Policy;
 use hushwood::tree::{LeafIndex, Node, NodeIndex};
 use hushwood::welcome::GroupInfo;
@@ -19,7 +19,7 @@ use crate::events;
 use crate::failure::Failure;
 use crate::files;
 use crate::home::Home;
-use crate::names::{self, GroupName};
+use crate::names::{self, GroupName, Place, Replaced};
 use crate::output::{Folder, Output, Report};
 use crate::pins::Judge;
 use crate::policy_args::PolicyArgs;
@@ -33,7 +33,8 @@ use crate::text;
 /// Join a group: by a Welcome, or from outside by a group info
 ///
 /// A Welcome is enough. With a group info you let yourself in: NAME-E.commit is written, which the
-/// members have to receive; if the transport does not take it, `group forget` the group and start anew.
+/// members have to receive; if the transport does not take it, join again with a fresh group info and
+/// --resync if it lists you, else `group forget` the group first.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  hushwood join tea-0.welcome\n  hushwood join tea-0.welcome --tree tea-0.tree --name kitchen\n  hushwood join tea.info            # writes tea-7.commit\n  hushwood join tea.info --resync   # after your state was lost or left behind"
@@ -66,16 +67,12 @@ impl Join {
         let tree = self.tree.as_deref().map(|path| files::read_object(Some(path))).transpose()?;
         let parsed = MlsMessage::from_bytes(&message)
             .map_err(|error| Failure::from(Error::from(error)).about(files::shown(file)))?;
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => GroupName::of_file(file)?,
-        };
         let mut session = Session::open(global, output)?;
         let progress = Progress::start(output, "joining");
         let report = match parsed {
-            MlsMessage::Welcome(_) => self.welcome(&mut session, &name, (&message, tree.as_deref()))?,
+            MlsMessage::Welcome(_) => self.welcome(&mut session, (&message, tree.as_deref()))?,
             MlsMessage::GroupInfo(info) => {
-                self.external(&mut session, &name, (&message, tree.as_deref()), info.inspect())?
+                self.external(&mut session, (&message, tree.as_deref()), info.inspect())?
             }
             MlsMessage::PublicMessage(_) | MlsMessage::PrivateMessage(_) | MlsMessage::KeyPackage(_) => {
                 return Err(Failure::refused(format!(
@@ -92,12 +89,10 @@ impl Join {
     fn welcome(
         &self,
         session: &mut Session,
-        name: &GroupName,
         (message, tree): (&[u8], Option<&[u8]>),
     ) -> Result<Report, Failure> {
-        let (inviter, first_uses) = session.home.retrying(|home| {
+        let (name, inviter, first_uses) = session.home.retrying(|home| {
             let mut rows = home.begin()?;
-            names::check_free(home, name)?;
             let policy = self.policy.apply(Policy::default());
             let opened = OpenedWelcome::open(message, &home.store, PROVIDER, &policy)?;
             let answers = psks::answers(home, opened.psks())?;
@@ -106,14 +101,15 @@ impl Join {
             let users: &dyn CredentialValidator = &judge;
             let parent = parent.as_ref().map(|group| (group, users));
             let staged = opened.stage(&answers, tree, parent, text::now(), &mut OsRandom)?;
+            let place = self.place(home, &staged.context().group_id)?;
             let verdicts = judge.judge(staged.checks())?;
             let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
             let signer = staged.signer();
             let step = staged.accept(&verdicts, &home.store, &mut OsRandom)?;
-            home.commit_named(step, rows, name)?;
-            Ok((signer, first_uses))
+            home.commit_named(step, rows, &place)?;
+            Ok((place.name, signer, first_uses))
         })?;
-        let room = Room::open(&session.home, name)?;
+        let room = Room::open(&session.home, &name)?;
         let line = format!("joined `{name}`, invited by {}", room.who(inviter)?);
         Ok(joined(first_uses.add_to(Report::new().line(line)), &room)?
             .fact("inviter", room.member_json(inviter)?))
@@ -122,14 +118,12 @@ impl Join {
     fn external(
         &self,
         session: &mut Session,
-        name: &GroupName,
         (message, tree): (&[u8], Option<&[u8]>),
         info: &GroupInfo,
     ) -> Result<Report, Failure> {
         let suite = session::suite(info.group_context.cipher_suite)?;
         let ended = info.group_context.epoch;
-        self.folder.check(&[name.file(ended, "commit")])?;
-        let Session { home, identity } = session;
+        let Session { home, identity, .. } = session;
         let signer = identity.signer(suite)?;
         let psks: Vec<_> = self
             .psk
@@ -140,9 +134,10 @@ impl Join {
             true => Some(own_leaf(home, info, tree, signer)?),
             false => None,
         };
-        let (outgoing, first_uses) = home.retrying(|home| {
+        let (name, outgoing, first_uses) = home.retrying(|home| {
             let mut rows = home.begin()?;
-            self.check_name(home, name, info)?;
+            let place = self.place(home, &info.group_context.group_id)?;
+            self.folder.check(&[place.name.file(ended, "commit")])?;
             let content = identity.leaf_content();
             let settings = ExternalJoin {
                 policy: self.policy.apply(Policy::default()),
@@ -157,10 +152,10 @@ impl Join {
             let verdicts = judge.judge(staged.checks())?;
             let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
             let step = staged.accept(&verdicts, &home.store, &mut OsRandom)?;
-            let (_, outgoing) = home.commit_named(step, rows, name)?;
-            Ok((outgoing, first_uses))
+            let (_, outgoing) = home.commit_named(step, rows, &place)?;
+            Ok((place.name, outgoing, first_uses))
         })?;
-        forget_replaced(home)?;
+        let name = &name;
         let written = self.folder.write(&name.file(ended, "commit"), &outgoing.message);
         let place = written.map_err(|failure| failure.kept(name))?.display().to_string();
         commits::acknowledge(session, name, &[outgoing])?;
@@ -171,28 +166,49 @@ impl Join {
         joined(first_uses.add_to(report), &room)
     }
 
-    /// A name may be taken again by the group that it already stands for.
-    fn check_name(&self, home: &Home, name: &GroupName, info: &GroupInfo) -> Result<(), Failure> {
-        let current = Group::instance_of(&home.store, &info.group_context.group_id)?;
-        match (self.resync, current, names::find(home, name)) {
-            (true, Some(current), Ok(named)) if current == named => Ok(()),
-            _ => names::check_free(home, name),
-        }
-    }
-}
-
-/// Erases the state that this one has replaced, now that no name leads to it: its keys would still open what was sent
-/// before.
-fn forget_replaced(home: &mut Home) -> Result<(), Failure> {
-    home.retrying(|home| {
-        for (_, instance) in Group::superseded(&home.store)? {
-            if names::of(home, instance)?.is_none() {
-                let step = Group::open(&home.store, PROVIDER, instance)?.forget(&home.store)?;
-                home.commit(step)?;
+    /// What the group will be called here. Where this home has a state of it, that has to be over, or given up
+    /// with `--resync`: it goes, and its name stays.
+    fn place(&self, home: &Home, group_id: &[u8]) -> Result<Place, Failure> {
+        let replaced = match Group::instance_of(&home.store, group_id)? {
+            Some(instance) => Some(Replaced { name: names::of(home, instance)?, instance }),
+            None => None,
+        };
+        if let Some(old) = &replaced {
+            match Group::open(&home.store, PROVIDER, old.instance) {
+                Ok(group) => self.check_over(home, &group, old)?,
+                // What can't be read is what is to be replaced.
+                Err(_) if self.resync => {}
+                Err(error) => return Err(error.into()),
             }
         }
+        let own = replaced.as_ref().and_then(|old| old.name.clone());
+        let name = match (&self.name, &own) {
+            (Some(name), _) | (None, Some(name)) => name.clone(),
+            (None, None) => GroupName::of_file(self.file.as_deref())?,
+        };
+        if own.as_ref() != Some(&name) {
+            names::check_free(home, &name)?;
+        }
+        Ok(Place { name, replaced })
+    }
+
+    /// Refuses to give up a state that is still good, or messages that nobody has seen.
+    fn check_over(&self, home: &Home, group: &Group, old: &Replaced) -> Result<(), Failure> {
+        let name = old.name.as_ref().map_or_else(|| "another name".to_owned(), |name| format!("`{name}`"));
+        if *group.status() == Status::Active && !self.resync {
+            let failure = Failure::from(Error::from(NotNow::GroupExists)).about(name);
+            return Err(failure.advise(
+                "nothing, if it works; if you were removed, receive the commit that says so; if its state is lost or \
+                 left behind, join with a fresh group info and `--resync`",
+            ));
+        }
+        let unseen = group.unacknowledged(&home.store)?;
+        if unseen.iter().any(|kept| matches!(kept, Unacknowledged::Incoming(_))) {
+            return Err(Failure::refused(format!("{name} has messages that were received and not shown"))
+                .advise("they would be lost: see them first with `hushwood receive --pending`"));
+        }
         Ok(())
-    })
+    }
 }
 
 /// The group that a Welcome continues, where it is a branch or a reinitialisation.
@@ -212,18 +228,27 @@ fn own_leaf(
     tree: Option<&[u8]>,
     signer: &dyn hushwood_crypto::Signer,
 ) -> Result<LeafIndex, Failure> {
-    let missing =
-        || Failure::refused("you are no member of this group any more").advise("join without `--resync`");
-    if let Some(instance) = Group::instance_of(&home.store, &info.group_context.group_id)? {
+    let mut way = "join without `--resync`".to_owned();
+    let instance = Group::instance_of(&home.store, &info.group_context.group_id)?;
+    if let Some(name) = instance.map(|instance| names::of(home, instance)).transpose()?.flatten() {
+        way = format!(
+            "if you have been removed, or your commit was not taken, `hushwood group forget {} --yes` and join \
+             without `--resync`",
+            name.word()
+        );
+    }
+    let missing = || Failure::refused("you are no member of this group").advise(way.clone());
+    if let Some(instance) = instance {
         // The state may be old, the leaf is the same; but whoever was removed has none.
-        let group = Group::open(&home.store, PROVIDER, instance)?;
-        if group.member(group.own_leaf())?.is_none() {
-            return Err(missing());
+        match Group::open(&home.store, PROVIDER, instance) {
+            Ok(group) if group.member(group.own_leaf())?.is_none() => return Err(missing()),
+            // What can't be read any more is no reason not to come back.
+            Ok(_) | Err(_) => {}
         }
     }
     let inside =
         info.extensions.get(ExtensionType::RATCHET_TREE).map(|extension| extension.extension_data.as_slice());
-    let tree = tree.or(inside).ok_or(Error::from(hushwood::error::NotNow::TreeMissing))?;
+    let tree = tree.or(inside).ok_or(Error::from(NotNow::TreeMissing))?;
     let nodes = Vec::<Option<Node>>::from_bytes(tree).map_err(Error::from)?;
     let own = nodes.iter().zip(0_u32..).find_map(|(node, number)| match node {
         Some(Node::Leaf(leaf)) if leaf.signature_key == *signer.public_key() => {

@@ -43,7 +43,7 @@ impl KeyPackageCommand {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
         self.destination.check(output)?;
         let suite = session::suite(self.suite.0)?;
-        let Session { mut home, identity } = Session::open(global, output)?;
+        let Session { mut home, identity, .. } = Session::open(global, output)?;
         let signer = identity.signer(suite)?;
         let mut builder = KeyPackageBuilder::new(suite, identity.leaf_content());
         if self.last_resort {

@@ -21,6 +21,7 @@ mod remove;
 mod resend;
 mod send;
 mod successor;
+mod trust;
 mod update;
 mod verify;
 
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Export(export::Export),
     GroupInfo(group_info::GroupInfoCommand),
     Verify(verify::Verify),
+    Trust(trust::TrustCommand),
     Resend(resend::Resend),
     Inspect(inspect::Inspect),
     Demo(demo::Demo),
@@ -84,6 +86,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Export(command) => command.run(global, output),
         Command::GroupInfo(command) => command.run(global, output),
         Command::Verify(command) => command.run(global, output),
+        Command::Trust(command) => command.run(global, output),
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
         Command::Demo(command) => command.run(output),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use hushwood::error::Error;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
-use hushwood::group::{LeafUpdate, NewProposal};
+use hushwood::group::NewProposal;
 use hushwood::proposal::{Proposal, ReInit};
 use hushwood::schedule::{Psk, ResumptionPskUsage};
 use hushwood::version::ProtocolVersion;
@@ -17,6 +17,7 @@ use crate::commits;
 use crate::events;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::identity::Identity;
 use crate::names::GroupName;
 use crate::output::{Destination, Output, Report};
 use crate::pins::Judge;
@@ -120,7 +121,7 @@ struct Reinit {
 /// Propose other extensions of the group
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  hushwood propose context tea --external-sender bot.kp > p1\n  hushwood propose context tea --unset 5 > p1"
+    after_help = "Examples:\n  hushwood propose context tea --external-sender bot.kp > p1\n  hushwood propose context tea --unset external_senders > p1\n  hushwood propose context tea --set 0xf123=cafe > p1"
 )]
 struct Context {
     /// The group
@@ -128,7 +129,7 @@ struct Context {
     /// Let whoever made this key package propose from outside
     #[arg(long, value_name = "KEYPACKAGE")]
     external_sender: Vec<PathBuf>,
-    /// An extension: its type as a number, and its content in hexadecimal
+    /// An extension: its type as a number or a name, and its content in hexadecimal
     #[arg(long, value_name = "TYPE=HEX", value_parser = extension)]
     set: Vec<(ExtensionType, Vec<u8>)>,
     /// An extension's type to take away
@@ -144,8 +145,8 @@ impl Propose {
         match self.what {
             What::Add(command) => command.run(run),
             What::Update(Update { name, destination }) => {
-                make("propose update", run, &name, &destination, |_, _| {
-                    Ok(NewProposal::Update(LeafUpdate::default()))
+                make("propose update", run, &name, &destination, |home, room| {
+                    Ok(NewProposal::Update(Identity::load(home)?.leaf_update(&room.group)?))
                 })
             }
             What::Remove(Remove { name, member, destination }) => {
@@ -263,9 +264,9 @@ pub(crate) fn make(
 ) -> Result<u8, Failure> {
     destination.check(output)?;
     let mut session = Session::open(global, output)?;
-    let Session { home, identity } = &mut session;
+    let Session { home, identity, .. } = &mut session;
     let (outgoing, first_uses, what) = home.retrying(|home| {
-        let mut room = Room::open(home, name)?;
+        let mut room = Room::open_active(home, name)?;
         let proposal = proposal(home, &room)?;
         let (mut rows, now) = (home.begin()?, text::now());
         let judge = Judge::new(home);
@@ -298,11 +299,15 @@ pub(crate) fn make(
 }
 
 fn extension_type(text: &str) -> Result<ExtensionType, String> {
+    let known = [ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS];
+    if let Some(known) = known.into_iter().find(|known| known.to_string() == text) {
+        return Ok(known);
+    }
     let number = match text.strip_prefix("0x") {
         Some(digits) => u16::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    number.map(ExtensionType).map_err(|_| "a number such as 5 or 0xf001".to_owned())
+    number.map(ExtensionType).map_err(|_| "a number such as 5 or 0xf001, or `external_senders`".to_owned())
 }
 
 fn extension(text: &str) -> Result<(ExtensionType, Vec<u8>), String> {

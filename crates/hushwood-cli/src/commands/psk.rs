@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use hushwood::group::client;
 use hushwood::schedule::Psk;
+use hushwood::transition::{InstanceId, RecordKind, Records};
 use hushwood_crypto::Secret;
 
 use crate::args::Global;
@@ -28,6 +29,23 @@ pub(crate) struct PskCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     Add(Add),
+    List(List),
+    Remove(Remove),
+}
+
+/// List the names of the keys
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hushwood psk list")]
+struct List {}
+
+/// Erase a key
+///
+/// What was mixed into a group already stays in it; a commit that asks for the key can't be received any more.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hushwood psk remove gate")]
+struct Remove {
+    /// The key's name
+    name: String,
 }
 
 /// Add a key under a name, the same for all members
@@ -47,28 +65,66 @@ struct Add {
 
 impl PskCommand {
     pub(crate) fn run(self, global: &Global, output: Output) -> Result<u8, Failure> {
-        let Action::Add(add) = self.action;
-        if add.name.is_empty() || add.name.len() > 1000 {
+        let (command, report) = match self.action {
+            Action::Add(add) => ("psk add", add.run(global, output)?),
+            Action::List(List {}) => ("psk list", list(&Session::open(global, output)?)?),
+            Action::Remove(remove) => ("psk remove", remove.run(&mut Session::open(global, output)?)?),
+        };
+        output.finish(command, &report)
+    }
+}
+
+impl Add {
+    fn run(self, global: &Global, output: Output) -> Result<Report, Failure> {
+        if self.name.is_empty() || self.name.len() > 1000 {
             return Err(Failure::usage("a key's name has 1 to 1000 bytes"));
         }
-        let key = Secret::new(files::read(add.file.as_deref())?);
+        let key = Secret::new(files::read(self.file.as_deref())?);
         if key.len() < 16 {
             return Err(
                 Failure::refused("a key shorter than 16 bytes can be guessed").advise("use 32 random bytes")
             );
         }
         let mut session = Session::open(global, output)?;
-        let psk = Psk::External { psk_id: add.name.as_bytes().to_vec() };
         session.home.retrying(|home| {
-            let old = client::psk(&home.store, &psk)?;
-            if !add.force && old.is_some_and(|old| !old.ct_eq(&key)) {
+            let old = client::psk(&home.store, &psk(&self.name))?;
+            if !self.force && old.is_some_and(|old| !old.ct_eq(&key)) {
                 return Err(Failure::refused("there is another key of this name already")
                     .advise("choose another name, or replace it with `--force`"));
             }
-            let step = client::keep_psk(add.name.as_bytes(), &key)?;
+            let step = client::keep_psk(self.name.as_bytes(), &key)?;
             home.commit(step)
         })?;
-        let shown = text::name(add.name.as_bytes());
-        output.finish("psk add", &Report::new().line(format!("added the key `{shown}`")).fact("psk", shown))
+        let shown = text::name(self.name.as_bytes());
+        Ok(Report::new().line(format!("added the key `{shown}`")).fact("psk", shown))
     }
+}
+
+impl Remove {
+    fn run(self, session: &mut Session) -> Result<Report, Failure> {
+        let shown = text::name(self.name.as_bytes());
+        session.home.retrying(|home| {
+            if client::psk(&home.store, &psk(&self.name))?.is_none() {
+                return Err(Failure::refused(format!("there is no key `{shown}` here"))
+                    .advise("see `hushwood psk list`"));
+            }
+            home.commit(client::forget_psk(self.name.as_bytes()))
+        })?;
+        Ok(Report::new().line(format!("erased the key `{shown}`")).fact("psk", shown))
+    }
+}
+
+fn list(session: &Session) -> Result<Report, Failure> {
+    let keys = session.home.store.list(InstanceId::CLIENT, RecordKind::ExternalPsk)?;
+    let mut names: Vec<_> = keys.iter().map(|(name, _)| text::name(name)).collect();
+    names.sort();
+    let report = match names.is_empty() {
+        true => Report::new().line("no keys; add one with `hushwood psk add NAME FILE`"),
+        false => names.iter().fold(Report::new(), |report, name| report.line(name)),
+    };
+    Ok(report.fact("psks", names))
+}
+
+fn psk(name: &str) -> Psk {
+    Psk::External { psk_id: name.as_bytes().to_vec() }
 }

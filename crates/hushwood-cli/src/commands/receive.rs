@@ -63,6 +63,7 @@ impl Receive {
             refused: false,
             written: false,
             events: Vec::new(),
+            failures: Vec::new(),
             shown: Vec::new(),
         };
         if self.pending {
@@ -101,9 +102,10 @@ struct Delivery<'r> {
     refused: bool,
     /// Whether `--out` has been written: it takes one message.
     written: bool,
-    /// For JSON, which is printed as one object at the end: what happened, and the messages that the
-    /// store can forget once it is printed.
+    /// For JSON, which is printed as one object at the end: what happened, what was refused, and the messages
+    /// that the store can forget once it is printed.
     events: Vec<Value>,
+    failures: Vec<Value>,
     shown: Vec<(GroupName, MessageId)>,
 }
 
@@ -198,6 +200,7 @@ impl Delivery<'_> {
 
     fn refuse(&mut self, failure: &Failure) {
         self.refused = true;
+        self.failures.push(failure.to_json());
         self.output.fail(failure);
     }
 
@@ -218,7 +221,8 @@ impl Delivery<'_> {
     }
 
     fn finish(self, session: &mut Session) -> Result<u8, Failure> {
-        let report = Report::new().refused(self.refused).fact("events", self.events);
+        let report =
+            Report::new().refused(self.refused).fact("events", self.events).fact("failures", self.failures);
         let code = self.output.finish("receive", &report)?;
         self.shown.iter().try_for_each(|(name, id)| acknowledge(session, name, id))?;
         expire(session)?;
@@ -227,21 +231,23 @@ impl Delivery<'_> {
 }
 
 fn acknowledge(session: &mut Session, name: &GroupName, id: &MessageId) -> Result<(), Failure> {
-    session.home.retrying(|home| {
+    let noted = session.home.retrying(|home| {
         let mut room = Room::open(home, name)?;
         let step = room.group.acknowledge(id)?;
         home.commit(step)
-    })
+    });
+    session.tidied(noted, "`hushwood receive --pending` would show the message again")
 }
 
 /// Erases what is kept of past epochs for late messages, where it is too old.
 fn expire(session: &mut Session) -> Result<(), Failure> {
     for (name, _) in names::all(&session.home)? {
-        session.home.retrying(|home| {
+        let expired = session.home.retrying(|home| {
             let mut room = Room::open(home, &name)?;
             let step = room.group.expire(text::now())?;
             home.tidy(step)
-        })?;
+        });
+        session.tidied(expired, "old keys are erased when there is room")?;
     }
     Ok(())
 }

@@ -13,8 +13,9 @@ use crate::output::{Folder, Output, Report};
 use crate::room::Room;
 use crate::session::Session;
 
-/// Write again what was made for a group and not surely written, as after a crash or a full disk
+/// Write again what was made and not surely written
 ///
+/// After a crash or a full disk, messages, commits and Welcomes that were made wait to be written.
 /// The transport may get the same message twice; receivers refuse the second.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  hushwood resend tea --out /mnt/shared/tea")]

@@ -41,10 +41,10 @@ impl Send {
         self.destination.check(output)?;
         let plaintext = Secret::new(files::read(self.file.as_deref())?);
         let mut session = Session::open(global, output)?;
-        let Session { home, identity } = &mut session;
+        let Session { home, identity, .. } = &mut session;
         let progress = Progress::start(output, "encrypting");
         let (outgoing, epoch) = home.retrying(|home| {
-            let mut room = Room::open(home, &self.name)?;
+            let mut room = Room::open_active(home, &self.name)?;
             let epoch = room.group.epoch();
             let signer = identity.signer(room.group.suite())?;
             let step = room.group.encrypt(plaintext.expose(), self.aad.as_bytes(), signer, &mut OsRandom)?;

@@ -1,21 +1,24 @@
 //! `hushwood branch` and `hushwood reinit`: a group that follows another.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
-use hushwood::group::Successor;
+use hushwood::group::{Status, Successor};
+use hushwood::key_package::ValidKeyPackage;
 use hushwood::policy::Policy;
+use hushwood::proposal::ReInit;
 
 use crate::args::Global;
 use crate::commits;
-use crate::events;
+use crate::events::{self, Old};
 use crate::failure::Failure;
-use crate::names::{self, GroupName};
+use crate::names::{self, GroupName, Place};
 use crate::output::{Folder, Output, Report};
 use crate::pins::Judge;
 use crate::policy_args::PolicyArgs;
 use crate::progress::Progress;
-use crate::room::Room;
+use crate::room::{self, Room};
 use crate::session::{self, Session};
 use crate::system::{OsRandom, PROVIDER};
 use crate::text;
@@ -81,13 +84,16 @@ impl SuccessorArgs {
         let mut session = Session::open(global, output)?;
         self.folder.check(&[self.new.file(0, "welcome")])?;
         let progress = Progress::start(output, "starting the new group");
-        let Session { home, identity } = &mut session;
+        let Session { home, identity, .. } = &mut session;
         let (change, first_uses) = home.retrying(|home| {
             let mut rows = home.begin()?;
             names::check_free(home, &self.new)?;
             let room = Room::open(home, &self.name)?;
             let now = text::now();
             let checks: Vec<_> = packages.iter().map(|package| package.credential_check(now)).collect();
+            if let (Kind::Reinit, Status::Reinitialised(reinit)) = (kind, room.group.status()) {
+                check_reinit(&room, reinit, &packages)?;
+            }
             let judge = Judge::new(home);
             judge.judge(&checks)?;
             let first_uses = events::first_uses(&judge.first_uses(&mut rows)?);
@@ -109,20 +115,60 @@ impl SuccessorArgs {
                     room.group.reinit((PROVIDER, &home.store), successor, signer, now, &mut OsRandom)?
                 }
             };
-            let (_, change) = home.commit_named(step, rows, &self.new)?;
+            let (_, change) = home.commit_named(step, rows, &Place::new(self.new.clone()))?;
             Ok((change, first_uses))
         })?;
         drop(progress);
         let room = Room::open(&session.home, &self.new)?;
-        let event = events::epoch_change(&room, &change)?;
+        let event = events::epoch_change(&room, &change, &Old::of(&room, None)?)?;
+        let joiners = events::joiners(&room, &change)?;
         let report = first_uses.add_to(Report::new().line(format!("`{}` follows `{}`", self.new, self.name)));
         let report = event.add_to(report).fact("group", self.new.as_str()).fact("epoch", change.epoch);
-        let report =
-            commits::write_joiners_files(&mut session, (&self.new, 0), &self.folder, &change, report)?;
+        let report = commits::write_joiners_files(
+            &mut session,
+            (&self.new, 0),
+            &self.folder,
+            (&change, &joiners),
+            report,
+        )?;
         let command = match kind {
             Kind::Branch => "branch",
             Kind::Reinit => "reinit",
         };
         output.finish(command, &report)
     }
+}
+
+/// RFC 9420 §11.2, C226, C344: the new group has the suite that the old one's last commit says, and all of its
+/// members. Nobody could join another.
+fn check_reinit(room: &Room, reinit: &ReInit, packages: &[ValidKeyPackage]) -> Result<(), Failure> {
+    let suite = reinit.cipher_suite;
+    let way = format!("ask for one made with `hushwood key-package --suite {}`", suite.0);
+    let mut coming = BTreeSet::new();
+    for package in packages {
+        let credential = &package.key_package().leaf_node.credential;
+        let name = room::credential_name(credential);
+        if package.key_package().cipher_suite != suite {
+            let message = format!("the key package of {name} is not for {suite}, the new group's suite");
+            return Err(Failure::refused(message).advise(way));
+        }
+        coming.insert(name);
+    }
+    let mut missing = Vec::new();
+    for member in room.group.members() {
+        let member = member?;
+        let name = room::credential_name(&member.leaf.credential);
+        if member.index != room.group.own_leaf() && !coming.contains(&name) {
+            missing.push(name);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the new group is for all members of `{}`; there is no key package of {}",
+        room.name,
+        text::list(&missing)
+    );
+    Err(Failure::refused(message).advise(way))
 }

@@ -4,7 +4,7 @@ use hushwood::commit::Commit;
 use hushwood::error::{Error, Unsupported};
 use hushwood::framing::{AuthenticatedContent, MlsMessage, PrivateMessage, PublicMessage};
 use hushwood::key_package::KeyPackage;
-use hushwood::proposal::Proposal;
+use hushwood::proposal::{Proposal, ProposalType};
 use hushwood::schedule::GroupContext;
 use hushwood::tree::{LeafNode, Node};
 use hushwood::welcome::{GroupInfo, Welcome};
@@ -58,11 +58,21 @@ pub(crate) enum Kind {
     Commit,
     /// A Proposal without its framing
     Proposal,
+    /// A Remove without the proposal around it; an Add's and an Update's are a KeyPackage and a LeafNode
+    Remove,
+    /// A PreSharedKey without the proposal around it
+    PreSharedKey,
+    /// A ReInit without the proposal around it
+    Reinit,
+    /// An ExternalInit without the proposal around it
+    ExternalInit,
+    /// A GroupContextExtensions without the proposal around it
+    GroupContextExtensions,
 }
 
 impl Kind {
-    /// Every kind, in the order in which unknown bytes are tried: the more they say of themselves, the
-    /// earlier.
+    /// The kinds that unknown bytes may be, in the order in which they are tried: the more they say of
+    /// themselves, the earlier. What is left says too little.
     const ALL: [Self; 12] = [
         Self::MlsMessage,
         Self::KeyPackage,
@@ -93,6 +103,11 @@ impl Kind {
             Self::GroupContext => "GroupContext",
             Self::Commit => "Commit",
             Self::Proposal => "Proposal",
+            Self::Remove => "Remove",
+            Self::PreSharedKey => "PreSharedKey",
+            Self::Reinit => "ReInit",
+            Self::ExternalInit => "ExternalInit",
+            Self::GroupContextExtensions => "GroupContextExtensions",
         }
     }
 
@@ -110,6 +125,11 @@ impl Kind {
             Self::GroupContext => Object::GroupContext(GroupContext::from_bytes(bytes)?),
             Self::Commit => Object::Commit(Box::from_bytes(bytes)?),
             Self::Proposal => Object::Proposal(Box::from_bytes(bytes)?),
+            Self::Remove => bare(ProposalType::REMOVE, bytes)?,
+            Self::PreSharedKey => bare(ProposalType::PSK, bytes)?,
+            Self::Reinit => bare(ProposalType::REINIT, bytes)?,
+            Self::ExternalInit => bare(ProposalType::EXTERNAL_INIT, bytes)?,
+            Self::GroupContextExtensions => bare(ProposalType::GROUP_CONTEXT_EXTENSIONS, bytes)?,
         })
     }
 
@@ -156,6 +176,12 @@ impl Object {
             Self::Proposal(value) => show::proposal(value),
         }
     }
+}
+
+/// The content of a proposal, whose type does not stand before it.
+fn bare(proposal_type: ProposalType, bytes: &[u8]) -> Result<Object, DecodeError> {
+    let whole = [&proposal_type.0.to_be_bytes(), bytes].concat();
+    Ok(Object::Proposal(Box::from_bytes(&whole)?))
 }
 
 /// Says where the bytes stop making sense, if they begin as a message; else only that they are nothing.

@@ -16,6 +16,7 @@ use hushwood::welcome::{GroupInfo, Welcome};
 use hushwood_codec::Decode;
 use hushwood_crypto::HpkePublicKey;
 
+use crate::certificates;
 use crate::inspect::fact::Fact;
 use crate::text;
 
@@ -207,6 +208,7 @@ fn credential(credential: &Credential) -> Fact {
         }
         Credential::X509 { certificates } => Fact::Fields(vec![
             ("type", Fact::word("x509")),
+            ("names", Fact::word(certificates::name(credential))),
             ("certificates", Fact::list(certificates, |certificate| Fact::bytes(&certificate.cert_data))),
         ]),
         Credential::Custom { credential_type, data } => Fact::Fields(vec![
