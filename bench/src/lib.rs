@@ -22,6 +22,12 @@ pub mod floor;
 pub mod hushwood_library;
 pub mod library;
 pub mod measured_store;
+#[cfg(feature = "peers")]
+pub mod mls_rs_library;
+#[cfg(feature = "peers")]
+pub mod openmls_library;
+#[cfg(feature = "peers")]
+pub mod openmls_store;
 pub mod prices;
 pub mod program;
 pub mod recorder;
@@ -33,4 +39,15 @@ pub mod table;
 #[cfg(not(feature = "peers"))]
 fn peers() -> Vec<Box<dyn library::Library>> {
     Vec::new()
+}
+
+/// The implementations to compare with.
+#[cfg(feature = "peers")]
+fn peers() -> Vec<Box<dyn library::Library>> {
+    vec![
+        Box::new(mls_rs_library::MlsRs::aws_lc()),
+        Box::new(mls_rs_library::MlsRs::rustcrypto()),
+        Box::new(openmls_library::OpenMls::rustcrypto()),
+        Box::new(openmls_library::OpenMls::libcrux()),
+    ]
 }

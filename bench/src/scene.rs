@@ -5,6 +5,8 @@ mod flat;
 mod merged;
 mod small;
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use hushwood_crypto::{CipherSuite, CipherSuiteId};
 
@@ -108,10 +110,14 @@ pub fn key_packages(suite: &'static dyn CipherSuite, members: u32, now: u64) -> 
 /// What members say.
 const TEXT: [u8; 1024] = [0x68; 1024];
 
-/// Alice and Bob in a group in which everybody has committed.
-fn enter(library: &dyn Library, setting: Setting<'_>) -> Result<(Box<dyn Member>, Box<dyn Member>)> {
-    let mut alice = library.member(setting.suite, "alice")?;
-    let mut bob = library.member(setting.suite, "bob")?;
+/// Alice and Bob, whose store is in this folder if there is one, in a group in which everybody has committed.
+fn enter(
+    library: &dyn Library,
+    setting: Setting<'_>,
+    folder: Option<&Path>,
+) -> Result<(Box<dyn Member>, Box<dyn Member>)> {
+    let mut alice = library.member(setting.suite, "alice", None)?;
+    let mut bob = library.member(setting.suite, "bob", folder)?;
     let mut joining = match setting.group {
         Some(group) => {
             alice.external_commit(&group.group_info)?;
@@ -129,10 +135,10 @@ fn enter(library: &dyn Library, setting: Setting<'_>) -> Result<(Box<dyn Member>
         let commit = bob.commit(Change::Update)?;
         bob.apply()?;
         alice.process(&commit)?;
+        alice.tidy()?;
+        bob.tidy()?;
         std::mem::swap(&mut alice, &mut bob);
     }
-    alice.tidy()?;
-    bob.tidy()?;
     agree(&*alice, &*bob)?;
     Ok((alice, bob))
 }

@@ -23,7 +23,7 @@ pub(super) struct Merged<'a> {
 
 impl<'a> Merged<'a> {
     pub(super) fn set(library: &'a dyn Library, setting: Setting<'a>, observed: bool) -> Result<Self> {
-        let (mut alice, bob) = enter(library, setting)?;
+        let (mut alice, bob) = enter(library, setting, None)?;
         let group_info = match setting.group {
             Some(group) => group.group_info.clone(),
             None => alice.group_info()?,
@@ -71,7 +71,7 @@ impl<'a> Merged<'a> {
             true => ("add_commit.inside", "join_merged"),
             false => ("add_commit", "join_merged.beside"),
         };
-        let mut newcomer = self.library.member(self.setting.suite, "carol")?;
+        let mut newcomer = self.library.member(self.setting.suite, "carol", None)?;
         let key_packages = [newcomer.key_package()?];
         self.alice.tree_in_welcome(self.inside)?;
         self.tidy()?;
@@ -111,7 +111,7 @@ impl<'a> Merged<'a> {
         if !recorder.wants(&["external_commit"]) {
             return Ok(());
         }
-        let mut member = self.library.member(self.setting.suite, "dave")?;
+        let mut member = self.library.member(self.setting.suite, "dave", None)?;
         let commit = recorder.measure("external_commit", || member.external_commit(&self.group_info))?;
         recorder.wire("external_commit", commit.len());
         Ok(())
