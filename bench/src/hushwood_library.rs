@@ -49,12 +49,7 @@ impl Library for Hushwood {
         &self.name
     }
 
-    fn member(
-        &self,
-        suite: CipherSuiteId,
-        identity: &str,
-        folder: Option<&Path>,
-    ) -> Result<Box<dyn Member>> {
+    fn member(&self, suite: CipherSuiteId, identity: &str, folder: Option<&Path>) -> Result<Box<dyn Member>> {
         let suite = self.suite(suite)?;
         let mut random = (self.random)();
         let signer = SoftwareSigner::generate(suite, &mut *random)?;

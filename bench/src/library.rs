@@ -15,12 +15,7 @@ pub trait Library {
     ///
     /// # Errors
     /// If the suite is not there.
-    fn member(
-        &self,
-        suite: CipherSuiteId,
-        identity: &str,
-        folder: Option<&Path>,
-    ) -> Result<Box<dyn Member>>;
+    fn member(&self, suite: CipherSuiteId, identity: &str, folder: Option<&Path>) -> Result<Box<dyn Member>>;
     /// Its primitives, to be timed by themselves.
     ///
     /// # Errors

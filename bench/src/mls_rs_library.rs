@@ -99,12 +99,7 @@ impl<P: CryptoProvider + Clone + 'static> Library for MlsRs<P> {
         self.name
     }
 
-    fn member(
-        &self,
-        suite: CipherSuiteId,
-        identity: &str,
-        folder: Option<&Path>,
-    ) -> Result<Box<dyn Member>> {
+    fn member(&self, suite: CipherSuiteId, identity: &str, folder: Option<&Path>) -> Result<Box<dyn Member>> {
         let past_epochs = Policy::default().max_past_epochs;
         let Some(folder) = folder else {
             let groups = InMemoryGroupStateStorage::new().with_max_epoch_retention(past_epochs)?;
@@ -367,40 +362,76 @@ fn primitives<S: CipherSuiteProvider + Clone + 'static>(suite: &S) -> Result<Vec
         all.push(Primitive::new(kind, bytes, move || run(&suite, &text)));
     };
     let to = public.clone();
-    add(Kind::Encap, 0, Box::new(move |suite, _| {
-        let _ = black_box(suite.hpke_seal(&to, b"", None, b""));
-    }));
-    add(Kind::Decap, 0, Box::new(move |suite, _| {
-        let _ = black_box(suite.hpke_open(&sealed, &secret, &public, b"", None));
-    }));
-    add(Kind::DeriveKeyPair, 0, Box::new(move |suite, _| {
-        let _ = black_box(suite.kem_derive(&ikm));
-    }));
+    add(
+        Kind::Encap,
+        0,
+        Box::new(move |suite, _| {
+            let _ = black_box(suite.hpke_seal(&to, b"", None, b""));
+        }),
+    );
+    add(
+        Kind::Decap,
+        0,
+        Box::new(move |suite, _| {
+            let _ = black_box(suite.hpke_open(&sealed, &secret, &public, b"", None));
+        }),
+    );
+    add(
+        Kind::DeriveKeyPair,
+        0,
+        Box::new(move |suite, _| {
+            let _ = black_box(suite.kem_derive(&ikm));
+        }),
+    );
     for bytes in SIZES {
         let text = vec![7; bytes];
         let signature = suite.sign(&signing, &text).map_err(fail)?;
         let sealed = suite.aead_seal(&key, &text, None, &nonce).map_err(fail)?;
         let (signing, verifying) = (signing.clone(), verifying.clone());
-        add(Kind::Sign, bytes, Box::new(move |suite, text| {
-            let _ = black_box(suite.sign(&signing, text));
-        }));
-        add(Kind::Verify, bytes, Box::new(move |suite, text| {
-            let _ = black_box(suite.verify(&verifying, &signature, text));
-        }));
-        add(Kind::Hash, bytes, Box::new(move |suite, text| {
-            let _ = black_box(suite.hash(text));
-        }));
-        add(Kind::Hmac, bytes, Box::new(move |suite, text| {
-            let _ = black_box(suite.mac(&[3; 32], text));
-        }));
+        add(
+            Kind::Sign,
+            bytes,
+            Box::new(move |suite, text| {
+                let _ = black_box(suite.sign(&signing, text));
+            }),
+        );
+        add(
+            Kind::Verify,
+            bytes,
+            Box::new(move |suite, text| {
+                let _ = black_box(suite.verify(&verifying, &signature, text));
+            }),
+        );
+        add(
+            Kind::Hash,
+            bytes,
+            Box::new(move |suite, text| {
+                let _ = black_box(suite.hash(text));
+            }),
+        );
+        add(
+            Kind::Hmac,
+            bytes,
+            Box::new(move |suite, text| {
+                let _ = black_box(suite.mac(&[3; 32], text));
+            }),
+        );
         let (key_again, nonce_again) = (key.clone(), nonce.clone());
-        add(Kind::Seal, bytes, Box::new(move |suite, text| {
-            let _ = black_box(suite.aead_seal(&key_again, text, None, &nonce_again));
-        }));
+        add(
+            Kind::Seal,
+            bytes,
+            Box::new(move |suite, text| {
+                let _ = black_box(suite.aead_seal(&key_again, text, None, &nonce_again));
+            }),
+        );
         let (key_again, nonce_again) = (key.clone(), nonce.clone());
-        add(Kind::Open, bytes, Box::new(move |suite, _| {
-            let _ = black_box(suite.aead_open(&key_again, &sealed, None, &nonce_again));
-        }));
+        add(
+            Kind::Open,
+            bytes,
+            Box::new(move |suite, _| {
+                let _ = black_box(suite.aead_open(&key_again, &sealed, None, &nonce_again));
+            }),
+        );
     }
     Ok(all)
 }

@@ -87,12 +87,7 @@ impl<C: Crypto> Library for OpenMls<C> {
         self.name
     }
 
-    fn member(
-        &self,
-        suite: CipherSuiteId,
-        identity: &str,
-        folder: Option<&Path>,
-    ) -> Result<Box<dyn Member>> {
+    fn member(&self, suite: CipherSuiteId, identity: &str, folder: Option<&Path>) -> Result<Box<dyn Member>> {
         match folder {
             None => self.member_with(suite, identity, Measured::memory()),
             Some(folder) => self.member_with(suite, identity, Measured::disk(&folder.join("store"))?),
@@ -198,9 +193,10 @@ impl<C: Crypto, S: Store> Member for OpenMlsMember<C, S> {
             .capabilities(self.capabilities())
             .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
             .build();
-        let group = self.provider.storage.together(|| {
-            Ok(MlsGroup::new(&self.provider, &self.signer, &config, self.credential())?)
-        })?;
+        let group = self
+            .provider
+            .storage
+            .together(|| Ok(MlsGroup::new(&self.provider, &self.signer, &config, self.credential())?))?;
         self.enter(group);
         Ok(())
     }
@@ -297,8 +293,7 @@ impl<C: Crypto, S: Store> Member for OpenMlsMember<C, S> {
 
     fn encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>> {
         let (provider, signer, group) = self.parts()?;
-        let message =
-            provider.storage.together(|| Ok(group.create_message(provider, signer, plaintext)?))?;
+        let message = provider.storage.together(|| Ok(group.create_message(provider, signer, plaintext)?))?;
         Ok(bytes_of(&message)?)
     }
 
@@ -415,13 +410,7 @@ fn primitives<C: Crypto>(crypto: fn() -> Result<C>, suite: Ciphersuite) -> Resul
     })];
     let with = crypto()?;
     all.push(Primitive::new(Kind::Decap, 0, move || {
-        let _ = std::hint::black_box(with.hpke_open(
-            suite.hpke_config(),
-            &sealed,
-            &pair.private,
-            b"",
-            b"",
-        ));
+        let _ = std::hint::black_box(with.hpke_open(suite.hpke_config(), &sealed, &pair.private, b"", b""));
     }));
     let with = crypto()?;
     all.push(Primitive::new(Kind::DeriveKeyPair, 0, move || {
@@ -437,27 +426,45 @@ fn primitives<C: Crypto>(crypto: fn() -> Result<C>, suite: Ciphersuite) -> Resul
             Ok(())
         };
         let signing = signing.clone();
-        add(Kind::Sign, Box::new(move |with, text| {
-            let _ = std::hint::black_box(with.sign(scheme, text, &signing));
-        }))?;
+        add(
+            Kind::Sign,
+            Box::new(move |with, text| {
+                let _ = std::hint::black_box(with.sign(scheme, text, &signing));
+            }),
+        )?;
         let verifying = verifying.clone();
-        add(Kind::Verify, Box::new(move |with, text| {
-            let _ = std::hint::black_box(with.verify_signature(scheme, text, &verifying, &signature));
-        }))?;
-        add(Kind::Hash, Box::new(move |with, text| {
-            let _ = std::hint::black_box(with.hash(hash, text));
-        }))?;
-        add(Kind::Hmac, Box::new(move |with, text| {
-            let _ = std::hint::black_box(with.hmac(hash, &[3; 32], text));
-        }))?;
+        add(
+            Kind::Verify,
+            Box::new(move |with, text| {
+                let _ = std::hint::black_box(with.verify_signature(scheme, text, &verifying, &signature));
+            }),
+        )?;
+        add(
+            Kind::Hash,
+            Box::new(move |with, text| {
+                let _ = std::hint::black_box(with.hash(hash, text));
+            }),
+        )?;
+        add(
+            Kind::Hmac,
+            Box::new(move |with, text| {
+                let _ = std::hint::black_box(with.hmac(hash, &[3; 32], text));
+            }),
+        )?;
         let (key_again, nonce_again) = (key.clone(), nonce.clone());
-        add(Kind::Seal, Box::new(move |with, text| {
-            let _ = std::hint::black_box(with.aead_encrypt(aead, &key_again, text, &nonce_again, b""));
-        }))?;
+        add(
+            Kind::Seal,
+            Box::new(move |with, text| {
+                let _ = std::hint::black_box(with.aead_encrypt(aead, &key_again, text, &nonce_again, b""));
+            }),
+        )?;
         let (key_again, nonce_again) = (key.clone(), nonce.clone());
-        add(Kind::Open, Box::new(move |with, _| {
-            let _ = std::hint::black_box(with.aead_decrypt(aead, &key_again, &sealed, &nonce_again, b""));
-        }))?;
+        add(
+            Kind::Open,
+            Box::new(move |with, _| {
+                let _ = std::hint::black_box(with.aead_decrypt(aead, &key_again, &sealed, &nonce_again, b""));
+            }),
+        )?;
     }
     Ok(all)
 }

@@ -218,7 +218,11 @@ impl<'a> Run<'a> {
                 store_rows: handed.map(|handed| handed.rows),
                 peak_bytes: taken.heap_bytes,
                 runs: sorted.len(),
-                status: if some { OK.to_owned() } else { status.to_owned() },
+                status: match taken.lacks {
+                    Some(reason) => reason.to_owned(),
+                    None if some => OK.to_owned(),
+                    None => status.to_owned(),
+                },
                 ..Cell::default()
             }
         };
@@ -232,10 +236,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Threads that libraries may use: what rayon is told.
+/// Threads that libraries may use: what rayon is told, or what it takes by itself.
 #[must_use]
 pub fn threads() -> usize {
-    std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok()).unwrap_or(1)
+    let told = std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok());
+    told.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 struct Fixture {
@@ -245,7 +250,7 @@ struct Fixture {
 
 impl Fixture {
     fn of(kind: Kind, suite: &'static dyn CipherSuite, n: u32, now: u64) -> Result<Self> {
-        let in_group = matches!(kind, Kind::Merged | Kind::Disk) && n >= fixture::SMALLEST;
+        let in_group = matches!(kind, Kind::Merged | Kind::Many | Kind::Disk) && n >= fixture::SMALLEST;
         let group = in_group.then(|| fixture::Group::write(suite, n)).transpose()?;
         let key_packages = match in_group || kind == Kind::KeyPackages {
             true => Vec::new(),

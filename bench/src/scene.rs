@@ -2,6 +2,7 @@
 
 mod disk;
 mod flat;
+mod many;
 mod merged;
 mod small;
 
@@ -45,13 +46,15 @@ pub enum Kind {
     Flat,
     /// A group in which everybody has committed.
     Merged,
+    /// The same, with some more members who speak.
+    Many,
     /// The same, with a member whose store is on disk.
     Disk,
 }
 
 impl Kind {
     /// Every scene.
-    pub const ALL: [Self; 4] = [Self::KeyPackages, Self::Flat, Self::Merged, Self::Disk];
+    pub const ALL: [Self; 5] = [Self::KeyPackages, Self::Flat, Self::Merged, Self::Many, Self::Disk];
 
     /// The operations that it measures.
     #[must_use]
@@ -76,6 +79,7 @@ impl Kind {
                 "memory",
                 "past_epochs",
             ],
+            Self::Many => &["rate"],
             Self::Disk => &["persist_commit", "persist_message", "open"],
         }
     }
@@ -94,6 +98,7 @@ impl Kind {
             Self::KeyPackages => Box::new(small::KeyPackages::set(library, setting)?),
             Self::Flat => Box::new(flat::Flat::new(library, setting)),
             Self::Merged => Box::new(merged::Merged::set(library, setting, recorder.wants(&["observe"]))?),
+            Self::Many => Box::new(many::Many::set(library, setting)?),
             Self::Disk => Box::new(disk::Disk::set(library, setting)?),
         })
     }

@@ -21,7 +21,7 @@ fn counts(line: &str) -> BTreeMap<(String, u32), Counts> {
 
 #[test]
 fn every_operation_is_measured_in_small_and_in_written_groups() {
-    let args = args("bench --quiet --sizes 2,8,21 --only rustcrypto --enough 0");
+    let args = args("bench --quiet --sizes 2,10,21 --only rustcrypto --enough 0");
     let cells = Run::new(&args, Mode::Time).unwrap().cells().unwrap();
     let failed: Vec<_> = cells.iter().filter(|cell| cell.status != "ok").collect();
     assert!(failed.is_empty(), "{failed:#?}");

@@ -181,7 +181,9 @@ impl Member for OpenMlsMember {
         let mut builder = group.commit_builder().force_self_update(options.force_path);
         for (proposal, psk) in by_value.iter().zip(psks) {
             builder = match proposal {
-                Proposal::Add(key_package) => builder.propose_adds([key_package_in(provider.crypto(), key_package)?]),
+                Proposal::Add(key_package) => {
+                    builder.propose_adds([key_package_in(provider.crypto(), key_package)?])
+                }
                 Proposal::Remove(leaf) => builder.propose_removals([LeafNodeIndex::new(*leaf)]),
                 Proposal::ExternalPsk(_) | Proposal::ResumptionPsk(_) => builder.add_proposals(
                     psk.map(|id| OpenMlsProposal::PreSharedKey(Box::new(PreSharedKeyProposal::new(id)))),

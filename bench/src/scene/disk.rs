@@ -62,7 +62,10 @@ impl Disk {
     fn files(&self, operation: &str, recorder: &mut Recorder) -> Result<()> {
         for (name, variant) in [("store", "file"), ("store-wal", "wal")] {
             let bytes = fs::metadata(self.folder.path().join(name))?.len();
-            recorder.handed_over(&format!("{operation}.{variant}"), HandedOver { bytes, ..HandedOver::default() });
+            recorder.handed_over(
+                &format!("{operation}.{variant}"),
+                HandedOver { bytes, ..HandedOver::default() },
+            );
         }
         let written = fs::read(self.folder.path().join("store-wal"))?;
         let folder = tempfile::tempdir()?;
