@@ -354,7 +354,7 @@ fn primitives<S: CipherSuiteProvider + Clone + 'static>(suite: &S) -> Result<Vec
     let ikm = vec![5; suite.kdf_extract_size()];
     let (secret, public) = suite.kem_derive(&ikm).map_err(fail)?;
     let (signing, verifying) = suite.signature_key_generate().map_err(fail)?;
-    let sealed = suite.hpke_seal(&public, b"", None, b"").map_err(fail)?;
+    let sealed = suite.hpke_seal(&public, b"", None, b"x").map_err(fail)?;
     let (key, nonce) = (vec![1; suite.aead_key_size()], vec![2; suite.aead_nonce_size()]);
     let mut all = Vec::new();
     let mut add = |kind, bytes: usize, mut run: Box<dyn FnMut(&S, &[u8])>| {
@@ -366,7 +366,7 @@ fn primitives<S: CipherSuiteProvider + Clone + 'static>(suite: &S) -> Result<Vec
         Kind::Encap,
         0,
         Box::new(move |suite, _| {
-            let _ = black_box(suite.hpke_seal(&to, b"", None, b""));
+            let _ = black_box(suite.hpke_seal(&to, b"", None, b"x"));
         }),
     );
     add(

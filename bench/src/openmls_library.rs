@@ -400,13 +400,13 @@ fn primitives<C: Crypto>(crypto: fn() -> Result<C>, suite: Ciphersuite) -> Resul
     let ikm = vec![5; suite.hash_length()];
     let (signing, verifying) = offered.signature_key_gen(scheme)?;
     let pair = offered.derive_hpke_keypair(hpke, &ikm)?;
-    let sealed: HpkeCiphertext = offered.hpke_seal(suite.hpke_config(), &pair.public, b"", b"", b"")?;
+    let sealed: HpkeCiphertext = offered.hpke_seal(suite.hpke_config(), &pair.public, b"", b"", b"x")?;
     let (key, nonce) = (vec![1; suite.aead_key_length()], vec![2; suite.aead_nonce_length()]);
 
     let public = pair.public.clone();
     let with = crypto()?;
     let mut all = vec![Primitive::new(Kind::Encap, 0, move || {
-        let _ = std::hint::black_box(with.hpke_seal(suite.hpke_config(), &public, b"", b"", b""));
+        let _ = std::hint::black_box(with.hpke_seal(suite.hpke_config(), &public, b"", b"", b"x"));
     })];
     let with = crypto()?;
     all.push(Primitive::new(Kind::Decap, 0, move || {

@@ -48,6 +48,17 @@ fn a_group_made_by_one_commit_has_nothing_but_the_creators_path() {
 }
 
 #[test]
+fn what_is_asked_for_twice_and_what_names_rows_is_not_counted() {
+    let counts = counts("bench --quiet --sizes 40 --ops create_commit,add_commit,update_process,observe");
+    // The leaf's signature and the KeyPackage's.
+    assert_eq!(counts[&("create_commit".to_owned(), 40)].of(Kind::Verify).calls, 2 * 39);
+    assert_eq!(counts[&("add_commit".to_owned(), 40)].of(Kind::Verify).calls, 2);
+    // An observer hashes the same tree and transcript, and stores nothing.
+    let of = |op: &str| counts[&(op.to_owned(), 40)].of(Kind::Hash).calls;
+    assert!(of("update_process") <= of("observe") + 2, "{} {}", of("update_process"), of("observe"));
+}
+
+#[test]
 fn operations_that_there_are_not_are_refused() {
     assert!(args("bench --ops join_flat,join_later").operations().is_err());
     assert_eq!(args("bench --ops join_flat.beside").operations().unwrap().len(), 1);
