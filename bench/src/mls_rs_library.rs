@@ -349,6 +349,7 @@ impl<C: ExternalMlsConfig> Observer for MlsRsObserver<C> {
 }
 
 /// Encapsulation and decapsulation are not offered alone: with what HPKE does besides.
+#[expect(clippy::type_complexity, reason = "used once")]
 fn primitives<S: CipherSuiteProvider + Clone + 'static>(suite: &S) -> Result<Vec<Primitive>> {
     let fail = |error: S::Error| anyhow::anyhow!("{error:?}");
     let ikm = vec![5; suite.kdf_extract_size()];

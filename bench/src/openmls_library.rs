@@ -393,6 +393,7 @@ impl<C: Crypto> Observer for OpenMlsObserver<C> {
 }
 
 /// Encapsulation and decapsulation are not offered alone: with what HPKE does besides.
+#[expect(clippy::type_complexity, reason = "used once")]
 fn primitives<C: Crypto>(crypto: fn() -> Result<C>, suite: Ciphersuite) -> Result<Vec<Primitive>> {
     let (hash, aead, scheme, hpke) =
         (suite.hash_algorithm(), suite.aead_algorithm(), suite.signature_algorithm(), suite.hpke_config());
