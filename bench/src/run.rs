@@ -123,12 +123,9 @@ impl<'a> Run<'a> {
                     (stage.library.name().to_owned(), n, stage.recorder.into_taken(), status)
                 });
                 for (name, n, mut taken, status) in results {
-                    // An operation that was not reached says why.
-                    for family in &wanted {
-                        let has = |op: &String| op.split('.').next() == family.split('.').next();
-                        if status != OK && !taken.keys().any(has) {
-                            taken.insert(family.clone(), Taken::default());
-                        }
+                    // An operation that was not reached says why. (Many speakers are a variant only.)
+                    for operation in wanted.iter().filter(|_| status != OK && kind != Kind::Many) {
+                        taken.entry(operation.clone()).or_default();
                     }
                     played.push((name, n, taken, status));
                 }
