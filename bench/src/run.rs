@@ -1,6 +1,7 @@
 //! Plays all scenes, implementation beside implementation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Error, Result};
@@ -83,8 +84,8 @@ impl<'a> Run<'a> {
 
     fn libraries(&self) -> Vec<Box<dyn Library>> {
         let random: fn() -> Box<dyn Random> = match self.mode {
-            // The same at every run, for those who count instructions.
-            Mode::Once(_) => || Box::new(SeededRandom::new(7)),
+            // The same at every run, for those who count instructions, and another for each member.
+            Mode::Once(_) => || Box::new(SeededRandom::new(MEMBERS.fetch_add(1, Ordering::Relaxed))),
             Mode::Time | Mode::Count | Mode::Heap(_) => || Box::new(OsRandom),
         };
         let providers = [hushwood_aws_lc::PROVIDER, hushwood_rustcrypto::PROVIDER];
@@ -308,5 +309,7 @@ fn status_of(error: &Error) -> Option<String> {
     })
 }
 
+/// How many have been given randomness.
+static MEMBERS: AtomicU64 = AtomicU64::new(7);
 const OK: &str = "ok";
 const MOST_ROUNDS: usize = 40;

@@ -63,3 +63,11 @@ fn operations_that_there_are_not_are_refused() {
     assert!(args("bench --ops join_flat,join_later").operations().is_err());
     assert_eq!(args("bench --ops join_flat.beside").operations().unwrap().len(), 1);
 }
+
+#[test]
+fn an_operation_that_is_profiled_is_reached() {
+    let args = args("bench --quiet --sizes 21 --only hushwood/rustcrypto --ops join_merged");
+    let cells = Run::new(&args, Mode::Once("join_merged")).unwrap().cells().unwrap();
+    let failed: Vec<_> = cells.iter().filter(|cell| cell.status.starts_with("error")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
