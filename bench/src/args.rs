@@ -30,9 +30,12 @@ pub struct Args {
     /// Write all figures into a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write the table and the plots into docs/
+    /// Write the tables and the plots into docs/
     #[arg(long)]
     pub write_docs: bool,
+    /// Count the instructions of a few operations as well (valgrind has to be installed)
+    #[arg(long)]
+    pub instructions: bool,
     /// Seconds that an implementation may take for one scene at one size
     #[arg(long, default_value_t = 120)]
     pub budget: u64,
@@ -45,6 +48,9 @@ pub struct Args {
     /// Run one operation once and measure nothing: for profilers
     #[arg(long, num_args = 2, value_names = ["OP", "N"])]
     pub once: Option<Vec<String>>,
+    /// Write everything into a file, for the process that has started this one
+    #[arg(long, hide = true)]
+    pub results: Option<PathBuf>,
     /// No progress
     #[arg(long)]
     pub quiet: bool,

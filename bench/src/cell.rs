@@ -1,6 +1,8 @@
-//! One figure of the result, as `--json` writes it.
+//! The figures, and those of them that `--json` writes.
 
 use serde::{Deserialize, Serialize};
+
+use crate::prices::Size;
 
 /// An operation of one implementation at one size.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -61,5 +63,59 @@ impl Cell {
     #[must_use]
     pub fn key(&self) -> (String, u32, usize, String) {
         (self.op.clone(), self.n, self.threads, self.implementation.clone())
+    }
+}
+
+/// A price of a primitive: implementation, what, on how many bytes or signatures, nanoseconds.
+pub type Price = (String, String, Size, f64);
+
+/// What a run has found.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Results {
+    /// The figures.
+    pub cells: Vec<Cell>,
+    /// The prices that floors are made of.
+    pub prices: Vec<Price>,
+}
+
+/// A figure as `--json` writes it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Published<'a> {
+    op: &'a str,
+    n: u32,
+    suite: u16,
+    #[serde(rename = "impl")]
+    implementation: &'a str,
+    threads: usize,
+    median_us: Option<f64>,
+    /// What ratios are made of ([`Cell::time_us`]).
+    min_us: Option<f64>,
+    ratio_best_peer: Option<f64>,
+    ratio_floor: Option<f64>,
+    wire_bytes: Option<u64>,
+    store_bytes: Option<u64>,
+    store_rows: Option<u64>,
+    peak_bytes: Option<u64>,
+    status: &'a str,
+}
+
+impl<'a> From<&'a Cell> for Published<'a> {
+    fn from(cell: &'a Cell) -> Self {
+        Self {
+            op: &cell.op,
+            n: cell.n,
+            suite: cell.suite,
+            implementation: &cell.implementation,
+            threads: cell.threads,
+            median_us: cell.median_us,
+            min_us: cell.time_us(),
+            ratio_best_peer: cell.ratio_best_peer,
+            ratio_floor: cell.ratio_floor,
+            wire_bytes: cell.wire_bytes,
+            store_bytes: cell.store_bytes,
+            store_rows: cell.store_rows,
+            peak_bytes: cell.peak_bytes,
+            status: &cell.status,
+        }
     }
 }

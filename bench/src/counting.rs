@@ -1,5 +1,11 @@
 //! A provider that counts what is asked of it and passes it on.
+//!
+//! What is asked for again on the same input is not counted again: whoever keeps the answer need not ask. So what an
+//! implementation does twice is no part of the floor that is made of these counts. Nor are hashes that only name rows of
+//! its store.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use hushwood_crypto::{
@@ -8,7 +14,7 @@ use hushwood_crypto::{
 };
 
 /// What can be counted and priced.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
     /// A KEM's encapsulation; HKDF within it included.
     Encap,
@@ -91,18 +97,50 @@ impl Counts {
     }
 }
 
-static COUNTED: Mutex<Counts> = Mutex::new(Counts::NONE);
+static COUNTED: Mutex<Counted> = Mutex::new(Counted { counts: Counts::NONE, asked: None });
+
+struct Counted {
+    counts: Counts,
+    /// What was asked for: which kind, and a hash of the input.
+    asked: Option<HashSet<(Kind, u64)>>,
+}
 
 /// What was counted since the last call, in the whole process.
 pub fn take() -> Counts {
-    std::mem::take(&mut *COUNTED.lock().unwrap_or_else(PoisonError::into_inner))
+    let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    counted.asked = None;
+    std::mem::take(&mut counted.counts)
 }
 
-fn count(kind: Kind, calls: u64, bytes: usize) {
+/// Counts calls of a kind on so many bytes, unless the same was asked for before.
+fn count(kind: Kind, calls: u64, bytes: usize, input: &[&[u8]]) {
+    let mut hasher = DefaultHasher::new();
+    for part in input {
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
     let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
-    let entry = &mut counted.0[kind as usize];
-    entry.calls += calls;
-    entry.bytes += bytes as u64;
+    if counted.asked.get_or_insert_default().insert((kind, hasher.finish())) {
+        counted.add(kind, calls, bytes);
+    }
+}
+
+/// Counts a call whose answer is another each time.
+fn count_fresh(kind: Kind) {
+    COUNTED.lock().unwrap_or_else(PoisonError::into_inner).add(kind, 1, 0);
+}
+
+impl Counted {
+    fn add(&mut self, kind: Kind, calls: u64, bytes: usize) {
+        let entry = &mut self.counts.0[kind as usize];
+        entry.calls += calls;
+        entry.bytes += bytes as u64;
+    }
+}
+
+/// All parts as one, as a hash takes them: where one ends and the next begins makes no difference.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
 }
 
 fn length(parts: &[&[u8]]) -> usize {
@@ -153,7 +191,11 @@ impl Hash for Counting {
     }
 
     fn hash(&self, parts: &[&[u8]]) -> Digest {
-        count(Kind::Hash, 1, length(parts));
+        // Rows of an index of keys are named by hashes of a kind and a key: that is storing, and not MLS.
+        let names_a_row = matches!(parts, [kind, _key] if kind.len() == 1);
+        if !names_a_row {
+            count(Kind::Hash, 1, length(parts), &[&joined(parts)]);
+        }
         self.0.hash().hash(parts)
     }
 }
@@ -168,18 +210,19 @@ impl Kdf for Counting {
     }
 
     fn extract(&self, salt: &[u8], ikm: &[&[u8]]) -> Secret {
-        count(Kind::Hmac, 1, length(ikm));
+        count(Kind::Hmac, 1, length(ikm), &[b"extract", salt, &joined(ikm)]);
         self.0.kdf().extract(salt, ikm)
     }
 
     fn expand(&self, prk: &[u8], info: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
         let blocks = length.div_ceil(self.0.kdf().length());
-        count(Kind::Hmac, blocks as u64, blocks * self::length(info));
+        let bytes = blocks * self::length(info);
+        count(Kind::Hmac, blocks as u64, bytes, &[b"expand", prk, &joined(info), &length.to_be_bytes()]);
         self.0.kdf().expand(prk, info, length)
     }
 
     fn mac(&self, key: &[u8], data: &[&[u8]]) -> Digest {
-        count(Kind::Hmac, 1, length(data));
+        count(Kind::Hmac, 1, length(data), &[b"mac", key, &joined(data)]);
         self.0.kdf().mac(key, data)
     }
 }
@@ -202,12 +245,12 @@ impl Aead for Counting {
     }
 
     fn seal(&self, key: &[u8], nonce: &[u8], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        count(Kind::Seal, 1, aad.len() + plaintext.len());
+        count(Kind::Seal, 1, aad.len() + plaintext.len(), &[key, nonce, aad, plaintext]);
         self.0.aead().seal(key, nonce, aad, plaintext)
     }
 
     fn open(&self, key: &[u8], nonce: &[u8], aad: &[u8], ciphertext: &[u8]) -> Result<Secret, CryptoError> {
-        count(Kind::Open, 1, aad.len() + ciphertext.len());
+        count(Kind::Open, 1, aad.len() + ciphertext.len(), &[key, nonce, aad, ciphertext]);
         self.0.aead().open(key, nonce, aad, ciphertext)
     }
 }
@@ -234,27 +277,27 @@ impl Kem for Counting {
     }
 
     fn derive_key_pair(&self, ikm: &[u8]) -> Result<(HpkePrivateKey, HpkePublicKey), CryptoError> {
-        count(Kind::DeriveKeyPair, 1, 0);
+        count(Kind::DeriveKeyPair, 1, 0, &[ikm]);
         self.0.kem().derive_key_pair(ikm)
     }
 
     fn encap(&self, key: &HpkePublicKey, random: &mut dyn Random) -> Result<(Secret, Vec<u8>), CryptoError> {
-        count(Kind::Encap, 1, 0);
+        count_fresh(Kind::Encap);
         self.0.kem().encap(key, random)
     }
 
     fn decap(&self, encapsulation: &[u8], key: &HpkePrivateKey) -> Result<Secret, CryptoError> {
-        count(Kind::Decap, 1, 0);
+        count(Kind::Decap, 1, 0, &[encapsulation, key.0.expose()]);
         self.0.kem().decap(encapsulation, key)
     }
 
     fn public_key(&self, key: &HpkePrivateKey) -> Result<HpkePublicKey, CryptoError> {
-        count(Kind::KemPublicKey, 1, 0);
+        count(Kind::KemPublicKey, 1, 0, &[key.0.expose()]);
         self.0.kem().public_key(key)
     }
 
     fn check_public_key(&self, key: &HpkePublicKey) -> Result<(), CryptoError> {
-        count(Kind::KemCheck, 1, 0);
+        count(Kind::KemCheck, 1, 0, &[&key.0]);
         self.0.kem().check_public_key(key)
     }
 }
@@ -264,32 +307,34 @@ impl Signature for Counting {
         &self,
         random: &mut dyn Random,
     ) -> Result<(SignaturePrivateKey, SignaturePublicKey), CryptoError> {
-        count(Kind::SignatureKey, 1, 0);
+        count_fresh(Kind::SignatureKey);
         self.0.signature().generate(random)
     }
 
     fn public_key(&self, key: &SignaturePrivateKey) -> Result<SignaturePublicKey, CryptoError> {
-        count(Kind::SignatureKey, 1, 0);
+        count(Kind::SignatureKey, 1, 0, &[key.0.expose()]);
         self.0.signature().public_key(key)
     }
 
     fn sign(&self, key: &SignaturePrivateKey, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        count(Kind::Sign, 1, message.len());
+        count(Kind::Sign, 1, message.len(), &[key.0.expose(), message]);
         self.0.signature().sign(key, message)
     }
 
     fn verify(&self, key: &SignaturePublicKey, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        count(Kind::Verify, 1, message.len());
+        count(Kind::Verify, 1, message.len(), &[&key.0, message, signature]);
         self.0.signature().verify(key, message, signature)
     }
 
     fn verify_batch(&self, items: &[BatchItem<'_>], random: &mut dyn Random) -> Result<(), usize> {
-        items.iter().for_each(|item| count(Kind::Verify, 1, item.message.len()));
+        for item in items {
+            count(Kind::Verify, 1, item.message.len(), &[&item.key.0, item.message, item.signature]);
+        }
         self.0.signature().verify_batch(items, random)
     }
 
     fn check_public_key(&self, key: &SignaturePublicKey) -> Result<(), CryptoError> {
-        count(Kind::SignatureCheck, 1, 0);
+        count(Kind::SignatureCheck, 1, 0, &[&key.0]);
         self.0.signature().check_public_key(key)
     }
 }

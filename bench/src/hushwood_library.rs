@@ -49,12 +49,16 @@ impl Library for Hushwood {
         &self.name
     }
 
-    fn member(&self, suite: CipherSuiteId, identity: &str) -> Result<Box<dyn Member>> {
+    fn member(&self, suite: CipherSuiteId, identity: &str, folder: Option<&Path>) -> Result<Box<dyn Member>> {
         let suite = self.suite(suite)?;
         let mut random = (self.random)();
         let signer = SoftwareSigner::generate(suite, &mut *random)?;
         // An observer has to be able to follow; all else is as it comes.
         let policy = Policy { encrypt_handshakes: false, ..Policy::default() };
+        let store = match folder {
+            None => MeasuredStore::memory(),
+            Some(folder) => MeasuredStore::disk(&folder.join("store"))?,
+        };
         Ok(Box::new(HushwoodMember {
             provider: self.provider,
             suite,
@@ -63,7 +67,7 @@ impl Library for Hushwood {
             random,
             now: self.now,
             policy,
-            store: MeasuredStore::memory(),
+            store,
             group: None,
             staged: None,
             done: Vec::new(),
@@ -281,16 +285,6 @@ impl Member for HushwoodMember {
         let (_, pending) = group.encrypt(plaintext, b"", &self.signer, &mut *self.random)?.begin();
         // The group is dropped and the message with it: the stored one goes on from where it was.
         Ok(pending.confirm(Durable::assert()).message)
-    }
-
-    fn use_disk(&mut self, folder: &Path) -> Result<bool> {
-        let instance = self.instance()?;
-        let mut disk = MeasuredStore::disk(&folder.join("store"))?;
-        self.store.copy_to(&mut disk, instance)?;
-        disk.take();
-        self.store = disk;
-        self.open()?;
-        Ok(true)
     }
 
     fn observer(&mut self) -> Result<Option<Box<dyn Observer>>> {

@@ -17,20 +17,42 @@
 pub mod args;
 pub mod cell;
 pub mod counting;
+pub mod docs;
 pub mod fixture;
 pub mod floor;
 pub mod hushwood_library;
+pub mod instructions;
 pub mod library;
+pub mod machine;
 pub mod measured_store;
+#[cfg(feature = "peers")]
+pub mod mls_rs_library;
+#[cfg(feature = "peers")]
+pub mod openmls_library;
+#[cfg(feature = "peers")]
+pub mod openmls_store;
+pub mod plots;
 pub mod prices;
 pub mod program;
 pub mod recorder;
 pub mod run;
 pub mod scene;
 pub mod table;
+pub mod targets;
 
 /// The implementations to compare with.
 #[cfg(not(feature = "peers"))]
 fn peers() -> Vec<Box<dyn library::Library>> {
     Vec::new()
+}
+
+/// The implementations to compare with.
+#[cfg(feature = "peers")]
+fn peers() -> Vec<Box<dyn library::Library>> {
+    vec![
+        Box::new(mls_rs_library::MlsRs::aws_lc()),
+        Box::new(mls_rs_library::MlsRs::rustcrypto()),
+        Box::new(openmls_library::OpenMls::rustcrypto()),
+        Box::new(openmls_library::OpenMls::libcrux()),
+    ]
 }

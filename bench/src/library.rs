@@ -1,5 +1,7 @@
 //! What an implementation has to do to take part: the same for all, from bytes to bytes.
 
+use std::path::Path;
+
 use anyhow::Result;
 use hushwood_crypto::CipherSuiteId;
 
@@ -9,11 +11,11 @@ use crate::prices::Primitive;
 pub trait Library {
     /// As in the results, such as `hushwood/aws-lc`.
     fn name(&self) -> &str;
-    /// A client with fresh keys and a store of its own.
+    /// A client with fresh keys and a store of its own: in memory, or in the file `store` in this folder.
     ///
     /// # Errors
     /// If the suite is not there.
-    fn member(&self, suite: CipherSuiteId, identity: &str) -> Result<Box<dyn Member>>;
+    fn member(&self, suite: CipherSuiteId, identity: &str, folder: Option<&Path>) -> Result<Box<dyn Member>>;
     /// Its primitives, to be timed by themselves.
     ///
     /// # Errors
@@ -98,7 +100,8 @@ pub trait Member {
     /// # Errors
     /// Without a group.
     fn epoch_authenticator(&self) -> Result<Vec<u8>>;
-    /// Tells the store that messages given out have been dealt with. Not timed.
+    /// Tells the store that messages given out have been dealt with, and stores what [`store`](Self::store) has yet to.
+    /// Not timed.
     ///
     /// # Errors
     /// The implementation's.
@@ -128,11 +131,6 @@ pub trait Member {
     /// # Errors
     /// The implementation's.
     fn open_and_encrypt(&mut self, plaintext: &[u8]) -> Result<Vec<u8>>;
-    /// Makes the client keep its group in a file from now on. False if it has no store on disk.
-    ///
-    /// # Errors
-    /// The implementation's.
-    fn use_disk(&mut self, folder: &std::path::Path) -> Result<bool>;
     /// Somebody outside who follows the group from here. `None` if the implementation has no such thing.
     ///
     /// # Errors

@@ -46,28 +46,6 @@ impl MeasuredStore {
     pub fn take(&mut self) -> HandedOver {
         std::mem::take(&mut self.handed)
     }
-
-    /// Copies what an instance and the client have into another store.
-    ///
-    /// # Errors
-    /// What a store says.
-    pub fn copy_to(&self, other: &mut Self, instance: InstanceId) -> Result<()> {
-        let mut writes = WriteSet::new();
-        for owner in [InstanceId::CLIENT, instance] {
-            for kind in RecordKind::ALL {
-                for (id, value) in self.list(owner, *kind)? {
-                    writes.put(RecordKey::new(owner, *kind, id), value);
-                }
-            }
-        }
-        other.persist(&writes)?;
-        for _ in 0..self.version(instance)? {
-            let mut writes = WriteSet::new();
-            writes.require(instance, other.version(instance)?);
-            other.persist(&writes)?;
-        }
-        Ok(())
-    }
 }
 
 impl Persist for MeasuredStore {

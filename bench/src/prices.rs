@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use hushwood_crypto::{BatchItem, CipherSuite, Secret};
 use hushwood_rustcrypto::OsRandom;
+use serde::{Deserialize, Serialize};
 
 use crate::counting::{Counts, Kind};
 
@@ -22,7 +23,7 @@ pub struct Primitive {
 }
 
 /// The size of what a primitive works on.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Size {
     /// So many bytes.
     Bytes(usize),

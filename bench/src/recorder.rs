@@ -75,6 +75,8 @@ pub struct Taken {
     pub wire_bytes: Option<u64>,
     /// What is handed to the store.
     pub handed_over: Option<HandedOver>,
+    /// Why the implementation does not do it.
+    pub lacks: Option<&'static str>,
 }
 
 /// Notes.
@@ -202,6 +204,13 @@ impl Recorder {
     pub fn handed_over(&mut self, operation: &str, what: HandedOver) {
         if self.wants_one(operation) {
             self.taken(operation).handed_over.get_or_insert(what);
+        }
+    }
+
+    /// Notes that the implementation has no such thing.
+    pub fn lacks(&mut self, operation: &str, reason: &'static str) {
+        if self.wants_one(operation) {
+            self.taken(operation).lacks = Some(reason);
         }
     }
 

@@ -2,8 +2,11 @@
 
 mod disk;
 mod flat;
+mod many;
 mod merged;
 mod small;
+
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use hushwood_crypto::{CipherSuite, CipherSuiteId};
@@ -43,13 +46,15 @@ pub enum Kind {
     Flat,
     /// A group in which everybody has committed.
     Merged,
+    /// The same, with some more members who speak.
+    Many,
     /// The same, with a member whose store is on disk.
     Disk,
 }
 
 impl Kind {
     /// Every scene.
-    pub const ALL: [Self; 4] = [Self::KeyPackages, Self::Flat, Self::Merged, Self::Disk];
+    pub const ALL: [Self; 5] = [Self::KeyPackages, Self::Flat, Self::Merged, Self::Many, Self::Disk];
 
     /// The operations that it measures.
     #[must_use]
@@ -74,6 +79,7 @@ impl Kind {
                 "memory",
                 "past_epochs",
             ],
+            Self::Many => &["rate"],
             Self::Disk => &["persist_commit", "persist_message", "open"],
         }
     }
@@ -92,6 +98,7 @@ impl Kind {
             Self::KeyPackages => Box::new(small::KeyPackages::set(library, setting)?),
             Self::Flat => Box::new(flat::Flat::new(library, setting)),
             Self::Merged => Box::new(merged::Merged::set(library, setting, recorder.wants(&["observe"]))?),
+            Self::Many => Box::new(many::Many::set(library, setting)?),
             Self::Disk => Box::new(disk::Disk::set(library, setting)?),
         })
     }
@@ -108,10 +115,14 @@ pub fn key_packages(suite: &'static dyn CipherSuite, members: u32, now: u64) -> 
 /// What members say.
 const TEXT: [u8; 1024] = [0x68; 1024];
 
-/// Alice and Bob in a group in which everybody has committed.
-fn enter(library: &dyn Library, setting: Setting<'_>) -> Result<(Box<dyn Member>, Box<dyn Member>)> {
-    let mut alice = library.member(setting.suite, "alice")?;
-    let mut bob = library.member(setting.suite, "bob")?;
+/// Alice and Bob, whose store is in this folder if there is one, in a group in which everybody has committed.
+fn enter(
+    library: &dyn Library,
+    setting: Setting<'_>,
+    folder: Option<&Path>,
+) -> Result<(Box<dyn Member>, Box<dyn Member>)> {
+    let mut alice = library.member(setting.suite, "alice", None)?;
+    let mut bob = library.member(setting.suite, "bob", folder)?;
     let mut joining = match setting.group {
         Some(group) => {
             alice.external_commit(&group.group_info)?;
@@ -129,10 +140,10 @@ fn enter(library: &dyn Library, setting: Setting<'_>) -> Result<(Box<dyn Member>
         let commit = bob.commit(Change::Update)?;
         bob.apply()?;
         alice.process(&commit)?;
+        alice.tidy()?;
+        bob.tidy()?;
         std::mem::swap(&mut alice, &mut bob);
     }
-    alice.tidy()?;
-    bob.tidy()?;
     agree(&*alice, &*bob)?;
     Ok((alice, bob))
 }

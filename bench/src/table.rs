@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Price};
 use crate::floor::is_ours;
+use crate::prices::Size;
 
 /// The tables: times, then bytes.
 #[must_use]
@@ -86,6 +87,39 @@ fn bytes(
             out.push('\n');
         }
     }
+}
+
+/// What primitives cost, by implementation, as a table.
+#[must_use]
+pub fn prices(prices: &[Price]) -> String {
+    let mut implementations: Vec<&str> = Vec::new();
+    let mut rows: BTreeMap<(&str, Size), BTreeMap<&str, f64>> = BTreeMap::new();
+    for (implementation, what, size, price) in prices {
+        if !implementations.contains(&implementation.as_str()) {
+            implementations.push(implementation);
+        }
+        rows.entry((what, *size)).or_default().insert(implementation, *price);
+    }
+    let mut out = String::new();
+    head(&mut out, &["primitive", "on"], &implementations, &[]);
+    for ((what, size), row) in &rows {
+        let on = match size {
+            Size::Bytes(0) => String::new(),
+            Size::Bytes(bytes) => format!("{bytes} B"),
+            Size::Signatures(together) => format!("{together} together"),
+        };
+        let _ = write!(out, "| {what} | {on} |");
+        for name in &implementations {
+            let price = row.get(name).map_or(String::new(), |price| nanoseconds(*price));
+            let _ = write!(out, " {price} |");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn nanoseconds(ns: f64) -> String {
+    if ns < 1_000.0 { format!("{ns:.0} ns") } else { microseconds(ns / 1_000.0) }
 }
 
 fn head(out: &mut String, before: &[&str], implementations: &[&str], after: &[&str]) {

@@ -21,7 +21,7 @@ fn counts(line: &str) -> BTreeMap<(String, u32), Counts> {
 
 #[test]
 fn every_operation_is_measured_in_small_and_in_written_groups() {
-    let args = args("bench --quiet --sizes 2,8,21 --only rustcrypto --enough 0");
+    let args = args("bench --quiet --sizes 2,10,21 --only rustcrypto --enough 0");
     let cells = Run::new(&args, Mode::Time).unwrap().cells().unwrap();
     let failed: Vec<_> = cells.iter().filter(|cell| cell.status != "ok").collect();
     assert!(failed.is_empty(), "{failed:#?}");
@@ -48,7 +48,26 @@ fn a_group_made_by_one_commit_has_nothing_but_the_creators_path() {
 }
 
 #[test]
+fn what_is_asked_for_twice_and_what_names_rows_is_not_counted() {
+    let counts = counts("bench --quiet --sizes 40 --ops create_commit,add_commit,update_process,observe");
+    // The leaf's signature and the KeyPackage's.
+    assert_eq!(counts[&("create_commit".to_owned(), 40)].of(Kind::Verify).calls, 2 * 39);
+    assert_eq!(counts[&("add_commit".to_owned(), 40)].of(Kind::Verify).calls, 2);
+    // An observer hashes the same tree and transcript, and stores nothing.
+    let of = |op: &str| counts[&(op.to_owned(), 40)].of(Kind::Hash).calls;
+    assert!(of("update_process") <= of("observe") + 2, "{} {}", of("update_process"), of("observe"));
+}
+
+#[test]
 fn operations_that_there_are_not_are_refused() {
     assert!(args("bench --ops join_flat,join_later").operations().is_err());
     assert_eq!(args("bench --ops join_flat.beside").operations().unwrap().len(), 1);
+}
+
+#[test]
+fn an_operation_that_is_profiled_is_reached() {
+    let args = args("bench --quiet --sizes 21 --only hushwood/rustcrypto --ops join_merged");
+    let cells = Run::new(&args, Mode::Once("join_merged")).unwrap().cells().unwrap();
+    let failed: Vec<_> = cells.iter().filter(|cell| cell.status.starts_with("error")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
 }

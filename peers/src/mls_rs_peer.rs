@@ -134,7 +134,11 @@ fn client<P: CryptoProvider + Clone>(
         .build()
 }
 
-fn signing_identity(
+/// A Basic credential with a fresh signature key.
+///
+/// # Errors
+/// [`PeerError::Unsupported`] where the provider lacks the suite.
+pub fn signing_identity(
     crypto: &impl CryptoProvider,
     suite: CipherSuite,
     identity: &[u8],
@@ -169,10 +173,13 @@ impl Stores {
     }
 }
 
-#[derive(Clone)]
-struct Rules {
-    options: Arc<Mutex<CommitOptions>>,
-    handshake: WireFormat,
+/// What mls-rs asks for at each commit.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Set just before the commit.
+    pub options: Arc<Mutex<CommitOptions>>,
+    /// How handshake messages are framed.
+    pub handshake: WireFormat,
 }
 
 impl MlsRules for Rules {
@@ -556,7 +563,11 @@ fn no_group() -> PeerError {
     PeerError::Failed("no group".into())
 }
 
-fn message_in(bytes: &[u8]) -> Result<MlsMessage, PeerError> {
+/// Decodes an MLSMessage.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what mls-rs says.
+pub fn message_in(bytes: &[u8]) -> Result<MlsMessage, PeerError> {
     MlsMessage::from_bytes(bytes).map_err(failed("decode message"))
 }
 
@@ -564,15 +575,27 @@ fn messages_in(messages: &[Vec<u8>]) -> Result<Vec<MlsMessage>, PeerError> {
     messages.iter().map(|bytes| message_in(bytes)).collect()
 }
 
-fn tree_in(bytes: &[u8]) -> Result<ExportedTree<'static>, PeerError> {
+/// Decodes a bare `ratchet_tree`.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what mls-rs says.
+pub fn tree_in(bytes: &[u8]) -> Result<ExportedTree<'static>, PeerError> {
     ExportedTree::from_bytes(bytes).map_err(failed("decode tree"))
 }
 
-fn tree_out(tree: &ExportedTree<'_>) -> Result<Vec<u8>, PeerError> {
+/// Encodes a bare `ratchet_tree`.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what mls-rs says.
+pub fn tree_out(tree: &ExportedTree<'_>) -> Result<Vec<u8>, PeerError> {
     tree.to_bytes().map_err(failed("encode tree"))
 }
 
-fn bytes_of(message: &MlsMessage) -> Result<Vec<u8>, PeerError> {
+/// Encodes an MLSMessage.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what mls-rs says.
+pub fn bytes_of(message: &MlsMessage) -> Result<Vec<u8>, PeerError> {
     message.to_bytes().map_err(failed("encode message"))
 }
 

@@ -12,7 +12,7 @@ use openmls::{
     prelude::{
         BasicCredential, Capabilities, Ciphersuite, CredentialType, CredentialWithKey,
         Extension as OpenMlsExtension, ExtensionType, Extensions, GroupContext, KeyPackage, LeafNodeIndex,
-        LeafNodeParameters, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsCrypto as _,
+        LeafNodeParameters, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsCrypto,
         OpenMlsProvider as _, OpenMlsRand as _, PreSharedKeyProposal, ProcessedMessageContent,
         Proposal as OpenMlsProposal, ProtocolVersion, QueuedProposal, RatchetTreeIn,
         SenderRatchetConfiguration, StagedCommit, WireFormatPolicy,
@@ -150,7 +150,7 @@ impl Member for OpenMlsMember {
         let (provider, signer, group) = self.parts()?;
         let message = match proposal {
             Proposal::Add(key_package) => group
-                .propose_add_member(provider, signer, &key_package_in(provider, key_package)?)
+                .propose_add_member(provider, signer, &key_package_in(provider.crypto(), key_package)?)
                 .map_err(|e| PeerError::failed("propose add", e))?,
             Proposal::Update => group
                 .propose_self_update(provider, signer, parameters)
@@ -181,7 +181,9 @@ impl Member for OpenMlsMember {
         let mut builder = group.commit_builder().force_self_update(options.force_path);
         for (proposal, psk) in by_value.iter().zip(psks) {
             builder = match proposal {
-                Proposal::Add(key_package) => builder.propose_adds([key_package_in(provider, key_package)?]),
+                Proposal::Add(key_package) => {
+                    builder.propose_adds([key_package_in(provider.crypto(), key_package)?])
+                }
                 Proposal::Remove(leaf) => builder.propose_removals([LeafNodeIndex::new(*leaf)]),
                 Proposal::ExternalPsk(_) | Proposal::ResumptionPsk(_) => builder.add_proposals(
                     psk.map(|id| OpenMlsProposal::PreSharedKey(Box::new(PreSharedKeyProposal::new(id)))),
@@ -393,24 +395,40 @@ impl OpenMlsMember {
     }
 }
 
-fn message_in(bytes: &[u8]) -> Result<MlsMessageIn, PeerError> {
+/// Decodes an MLSMessage.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what OpenMLS says.
+pub fn message_in(bytes: &[u8]) -> Result<MlsMessageIn, PeerError> {
     MlsMessageIn::tls_deserialize_exact(bytes).map_err(|e| PeerError::failed("decode message", e))
 }
 
-fn tree_in(bytes: &[u8]) -> Result<RatchetTreeIn, PeerError> {
+/// Decodes a bare `ratchet_tree`.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what OpenMLS says.
+pub fn tree_in(bytes: &[u8]) -> Result<RatchetTreeIn, PeerError> {
     RatchetTreeIn::tls_deserialize_exact(bytes).map_err(|e| PeerError::failed("decode tree", e))
 }
 
-fn key_package_in(provider: &OpenMlsRustCrypto, bytes: &[u8]) -> Result<KeyPackage, PeerError> {
+/// Decodes and validates a KeyPackage.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what OpenMLS says.
+pub fn key_package_in(crypto: &impl OpenMlsCrypto, bytes: &[u8]) -> Result<KeyPackage, PeerError> {
     let MlsMessageBodyIn::KeyPackage(key_package) = message_in(bytes)?.extract() else {
         return Err(PeerError::Failed("not a KeyPackage".into()));
     };
     key_package
-        .validate(provider.crypto(), ProtocolVersion::Mls10)
+        .validate(crypto, ProtocolVersion::Mls10)
         .map_err(|e| PeerError::failed("validate key package", e))
 }
 
-fn bytes_of(message: &MlsMessageOut) -> Result<Vec<u8>, PeerError> {
+/// Encodes an MLSMessage.
+///
+/// # Errors
+/// [`PeerError::Failed`] with what OpenMLS says.
+pub fn bytes_of(message: &MlsMessageOut) -> Result<Vec<u8>, PeerError> {
     message.to_bytes().map_err(|e| PeerError::failed("encode message", e))
 }
 

@@ -22,8 +22,8 @@ impl Scene for Flat<'_> {
         let places =
             [(true, "create_commit", "join_flat"), (false, "create_commit.beside", "join_flat.beside")];
         for (inside, create, join) in places {
-            let mut creator = self.library.member(self.setting.suite, "alice")?;
-            let mut joiner = self.library.member(self.setting.suite, "bob")?;
+            let mut creator = self.library.member(self.setting.suite, "alice", None)?;
+            let mut joiner = self.library.member(self.setting.suite, "bob", None)?;
             creator.tree_in_welcome(inside)?;
             let mut key_packages = self.setting.key_packages.to_vec();
             key_packages.push(joiner.key_package()?);

@@ -23,13 +23,13 @@ pub(super) struct Merged<'a> {
 
 impl<'a> Merged<'a> {
     pub(super) fn set(library: &'a dyn Library, setting: Setting<'a>, observed: bool) -> Result<Self> {
-        let (mut alice, bob) = enter(library, setting)?;
+        let (mut alice, bob) = enter(library, setting, None)?;
         let group_info = match setting.group {
             Some(group) => group.group_info.clone(),
             None => alice.group_info()?,
         };
         let observer = if observed { alice.observer()? } else { None };
-        Ok(Self { library, setting, alice, bob, observer, group_info, inside: false })
+        Ok(Self { library, setting, alice, bob, observer, group_info, inside: true })
     }
 
     fn tidy(&mut self) -> Result<()> {
@@ -56,10 +56,16 @@ impl<'a> Merged<'a> {
         Ok(welcome)
     }
 
+    /// Some make a Welcome's content without anybody to be welcomed: it matters to them where the tree is.
+    fn variant(&self, inside: &'static str, beside: &'static str) -> &'static str {
+        if self.inside { inside } else { beside }
+    }
+
     fn updates(&mut self, recorder: &mut Recorder) -> Result<()> {
         for _ in 0..3 {
-            let commit = recorder.measure("update_commit", || self.alice.commit(Change::Update))?;
-            recorder.wire("update_commit", commit.len());
+            let update = self.variant("update_commit", "update_commit.beside");
+            let commit = recorder.measure(update, || self.alice.commit(Change::Update))?;
+            recorder.wire(update, commit.len());
             self.spread(&commit, "update_process", recorder)?;
         }
         Ok(())
@@ -71,9 +77,8 @@ impl<'a> Merged<'a> {
             true => ("add_commit.inside", "join_merged"),
             false => ("add_commit", "join_merged.beside"),
         };
-        let mut newcomer = self.library.member(self.setting.suite, "carol")?;
+        let mut newcomer = self.library.member(self.setting.suite, "carol", None)?;
         let key_packages = [newcomer.key_package()?];
-        self.alice.tree_in_welcome(self.inside)?;
         self.tidy()?;
         let commit = recorder.measure(add, || self.alice.commit(Change::Add(&key_packages)))?;
         let welcome = self.spread(&commit, "add_process", recorder)?.context("no Welcome")?;
@@ -89,9 +94,11 @@ impl<'a> Merged<'a> {
             let before = (heap.in_use)();
             newcomer.close();
             recorder.heap("memory", before.saturating_sub((heap.in_use)()) as u64);
+            recorder.wire("memory", self.alice.ratchet_tree()?.len());
         }
-        let commit = recorder.measure("remove_commit", || self.alice.commit(Change::Remove(leaf)))?;
-        recorder.wire("remove_commit", commit.len());
+        let remove = self.variant("remove_commit", "remove_commit.beside");
+        let commit = recorder.measure(remove, || self.alice.commit(Change::Remove(leaf)))?;
+        recorder.wire(remove, commit.len());
         self.spread(&commit, "remove_process", recorder)?;
         Ok(())
     }
@@ -111,7 +118,7 @@ impl<'a> Merged<'a> {
         if !recorder.wants(&["external_commit"]) {
             return Ok(());
         }
-        let mut member = self.library.member(self.setting.suite, "dave")?;
+        let mut member = self.library.member(self.setting.suite, "dave", None)?;
         let commit = recorder.measure("external_commit", || member.external_commit(&self.group_info))?;
         recorder.wire("external_commit", commit.len());
         Ok(())
@@ -178,12 +185,15 @@ impl<'a> Merged<'a> {
 impl Scene for Merged<'_> {
     fn round(&mut self, recorder: &mut Recorder) -> Result<()> {
         self.external_commit(recorder)?;
+        self.alice.tree_in_welcome(self.inside)?;
         let late = self.alice.encrypt(&TEXT)?;
         self.updates(recorder)?;
         self.messages(recorder)?;
         self.newcomer(recorder)?;
-        if recorder.wants(&["past_epochs"]) && self.bob.past_epochs() >= 5 {
-            // Five commits later.
+        // Five commits later.
+        if self.bob.past_epochs() < 5 {
+            recorder.lacks("past_epochs", "keeps no past epochs unless configured");
+        } else if recorder.wants(&["past_epochs"]) {
             let text = recorder.measure("past_epochs", || self.bob.decrypt(&late))?;
             ensure!(text == TEXT, "another text");
         }

@@ -10,7 +10,7 @@ pub(super) struct KeyPackages(Box<dyn Member>);
 
 impl KeyPackages {
     pub(super) fn set(library: &dyn Library, setting: Setting<'_>) -> Result<Self> {
-        Ok(Self(library.member(setting.suite, "alice")?))
+        Ok(Self(library.member(setting.suite, "alice", None)?))
     }
 }
 
