@@ -11,7 +11,7 @@ use hushwood::group::{
     CommitId, CommitPlan, ExternalJoin, Group, GroupInfoOptions, GroupView, MessageId, NewGroup, NewProposal,
     OpenedWelcome, Received, StagedExternalJoin, client,
 };
-use hushwood::key_package::{KeyPackageBuilder, validate};
+use hushwood::key_package::{KeyPackageBuilder, validate_many};
 use hushwood::policy::{Policy, Timestamp};
 use hushwood::public_group::{Observed, PublicGroup};
 use hushwood::transition::Durable;
@@ -103,20 +103,25 @@ impl HushwoodMember {
         Supported::new(&self.provider).preferring(self.suite.id())
     }
 
-    fn proposals(&self, change: Change<'_>) -> Result<Vec<NewProposal<'static>>> {
+    fn proposals(&mut self, change: Change<'_>) -> Result<Vec<NewProposal<'static>>> {
         match change {
             Change::Update => Ok(Vec::new()),
             Change::Remove(leaf) => Ok(vec![NewProposal::Remove(LeafIndex::new(leaf))]),
-            Change::Add(key_packages) => key_packages.iter().map(|message| self.addition(message)).collect(),
+            Change::Add(key_packages) => self.additions(key_packages),
         }
     }
 
-    fn addition(&self, message: &[u8]) -> Result<NewProposal<'static>> {
-        let MlsMessage::KeyPackage(key_package) = MlsMessage::from_bytes(message)? else {
-            bail!("not a KeyPackage");
-        };
-        let valid = validate(*key_package, self.suite, &self.policy, self.now)?;
-        Ok(NewProposal::Add(Box::new(valid)))
+    fn additions(&mut self, messages: &[Vec<u8>]) -> Result<Vec<NewProposal<'static>>> {
+        let mut key_packages = Vec::with_capacity(messages.len());
+        for message in messages {
+            match MlsMessage::from_bytes(message)? {
+                MlsMessage::KeyPackage(key_package) => key_packages.push(*key_package),
+                _ => bail!("not a KeyPackage"),
+            }
+        }
+        let circumstances = (self.suite, &self.policy, self.now);
+        let valid = validate_many(key_packages, circumstances, &mut *self.random)?;
+        Ok(valid.into_iter().map(|valid| NewProposal::Add(Box::new(valid))).collect())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use aws_lc_rs::signature::{ED25519 as AWS_LC_ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use hushwood_crypto::{
-    BatchItem, CryptoError, Random, Secret, Signature, SignaturePrivateKey, SignaturePublicKey, ed25519,
+    BatchItem, CryptoError, Random, Secret, Signature, SignaturePrivateKey, SignaturePublicKey, SigningKey,
+    ed25519,
 };
 
 /// Ed25519.
@@ -30,6 +31,10 @@ impl Signature for Ed25519 {
         Ok(key_pair(&key.0)?.sign(message).as_ref().to_vec())
     }
 
+    fn prepare(&self, key: &SignaturePrivateKey) -> Result<Option<Box<dyn SigningKey>>, CryptoError> {
+        Ok(Some(Box::new(Prepared(key_pair(&key.0)?))))
+    }
+
     fn verify(&self, key: &SignaturePublicKey, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
         // AWS-LC checks the equation without cofactor, and that S is canonical.
         ed25519::verify_with(&key.0, message, signature, || {
@@ -43,6 +48,15 @@ impl Signature for Ed25519 {
 
     fn check_public_key(&self, key: &SignaturePublicKey) -> Result<(), CryptoError> {
         ed25519::check_public_key(&key.0)
+    }
+}
+
+/// A seed and its public key, in memory that AWS-LC erases.
+struct Prepared(Ed25519KeyPair);
+
+impl SigningKey for Prepared {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        Ok(self.0.sign(message).as_ref().to_vec())
     }
 }
 

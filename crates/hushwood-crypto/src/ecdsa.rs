@@ -2,7 +2,9 @@
 //! private keys are scalars of full width, public keys uncompressed points, signatures DER.
 
 use crate::dhkem::Dhkem;
-use crate::{CryptoError, HpkePublicKey, Kem, Random, Signature, SignaturePrivateKey, SignaturePublicKey};
+use crate::{
+    CryptoError, HpkePublicKey, Kem, Random, Signature, SignaturePrivateKey, SignaturePublicKey, SigningKey,
+};
 
 /// The arithmetic of ECDSA over one curve, with the hash that RFC 9420 §17.1 gives it.
 pub trait EcdsaArithmetic: Send + Sync {
@@ -11,6 +13,14 @@ pub trait EcdsaArithmetic: Send + Sync {
     /// # Errors
     /// [`CryptoError::PrivateKey`] if the scalar is zero or not below the curve's order.
     fn sign(&self, private: &[u8], message: &[u8]) -> Result<Vec<u8>, CryptoError>;
+    /// The key made ready for many signatures; it has the right length.
+    ///
+    /// # Errors
+    /// [`CryptoError::PrivateKey`].
+    fn prepare(&self, private: &[u8]) -> Result<Option<Box<dyn SigningKey>>, CryptoError> {
+        let _ = private;
+        Ok(None)
+    }
     /// Verifies; the public key has the form of an uncompressed point. Takes strict DER only: no trailing
     /// data, minimal lengths and integers (C037).
     ///
@@ -60,6 +70,11 @@ impl Signature for Ecdsa {
     fn sign(&self, key: &SignaturePrivateKey, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
         self.check_length(key)?;
         self.arithmetic.sign(key.0.expose(), message)
+    }
+
+    fn prepare(&self, key: &SignaturePrivateKey) -> Result<Option<Box<dyn SigningKey>>, CryptoError> {
+        self.check_length(key)?;
+        self.arithmetic.prepare(key.0.expose())
     }
 
     fn verify(&self, key: &SignaturePublicKey, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {

@@ -29,7 +29,8 @@ pub use label::{
     decrypt_with_label, derive_secret, expand_with_label, sign_content, sign_with_label, verify_with_label,
 };
 pub use provider::{
-    Aead, BatchItem, CipherSuite, CryptoProvider, Hash, Kdf, Kem, Signature, Signer, SoftwareSigner,
+    Aead, BatchItem, CipherSuite, CryptoProvider, Hash, Kdf, Kem, Signature, Signer, SigningKey,
+    SoftwareSigner,
 };
 pub use random::Random;
 pub use reference::{HashReference, ref_hash};

@@ -162,6 +162,15 @@ pub trait Signature: Send + Sync {
     /// # Errors
     /// [`CryptoError::PrivateKey`]; [`CryptoError::Random`] for randomised schemes.
     fn sign(&self, key: &SignaturePrivateKey, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
+    /// The key made ready for many signatures, where something can be made ready: a scheme may need the public
+    /// key for each of them, and compute it each time it is given the private key alone.
+    ///
+    /// # Errors
+    /// [`CryptoError::PrivateKey`].
+    fn prepare(&self, key: &SignaturePrivateKey) -> Result<Option<Box<dyn SigningKey>>, CryptoError> {
+        let _ = key;
+        Ok(None)
+    }
     /// Verifies a signature.
     ///
     /// # Errors
@@ -183,6 +192,15 @@ pub trait Signature: Send + Sync {
     /// # Errors
     /// [`CryptoError::PublicKey`].
     fn check_public_key(&self, key: &SignaturePublicKey) -> Result<(), CryptoError>;
+}
+
+/// A private key as its provider likes it best ([`Signature::prepare`]). Erased when it is dropped.
+pub trait SigningKey: Send + Sync {
+    /// Signs as [`Signature::sign`] does with this key.
+    ///
+    /// # Errors
+    /// [`CryptoError::Random`] for randomised schemes; [`CryptoError::Provider`].
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError>;
 }
 
 /// One signature to verify among others.
@@ -212,6 +230,7 @@ pub struct SoftwareSigner {
     suite: &'static dyn CipherSuite,
     private: SignaturePrivateKey,
     public: SignaturePublicKey,
+    prepared: Option<Box<dyn SigningKey>>,
 }
 
 impl SoftwareSigner {
@@ -221,7 +240,8 @@ impl SoftwareSigner {
     /// [`CryptoError::Random`].
     pub fn generate(suite: &'static dyn CipherSuite, random: &mut dyn Random) -> Result<Self, CryptoError> {
         let (private, public) = suite.signature().generate(random)?;
-        Ok(Self { suite, private, public })
+        let prepared = suite.signature().prepare(&private)?;
+        Ok(Self { suite, private, public, prepared })
     }
 
     /// A signer with a key made before. The public key is recomputed.
@@ -230,7 +250,8 @@ impl SoftwareSigner {
     /// [`CryptoError::PrivateKey`].
     pub fn new(suite: &'static dyn CipherSuite, private: SignaturePrivateKey) -> Result<Self, CryptoError> {
         let public = suite.signature().public_key(&private)?;
-        Ok(Self { suite, private, public })
+        let prepared = suite.signature().prepare(&private)?;
+        Ok(Self { suite, private, public, prepared })
     }
 
     /// The private key, to be stored.
@@ -246,7 +267,11 @@ impl Signer for SoftwareSigner {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignerError> {
-        self.suite.signature().sign(&self.private, message).map_err(|_| SignerError)
+        let signature = match &self.prepared {
+            Some(key) => key.sign(message),
+            None => self.suite.signature().sign(&self.private, message),
+        };
+        signature.map_err(|_| SignerError)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::group::message_id::{CommitId, MessageId};
 use crate::group::propose::NewProposal;
 use crate::group::staged::{EpochChange, OwnCommit};
 use crate::group::{Group, Member, Status, encode};
+use crate::key_package::ValidKeyPackage;
 use crate::policy::Timestamp;
 use crate::proposal::{CommittedProposal, Proposal, ProposalList, choose};
 use crate::schedule::Psk;
@@ -210,8 +211,10 @@ impl Group {
         let checks = self.checks(now, true);
         let mut by_value = Vec::with_capacity(plan.proposals.len());
         for proposal in &plan.proposals {
-            let proposal = proposal.to_proposal(self, random)?;
-            by_value.push(CommittedProposal::by_value(proposal, own));
+            by_value.push(match proposal {
+                NewProposal::Add(valid) => CommittedProposal::add(ValidKeyPackage::clone(valid), own),
+                other => CommittedProposal::by_value(other.to_proposal(self, random)?, own),
+            });
         }
         let choose = |by_value, excluded: &BTreeSet<HashReference>| {
             choose(&self.proposals, by_value, excluded, self.own_leaf, &checks)

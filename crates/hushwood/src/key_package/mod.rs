@@ -8,4 +8,4 @@ pub mod validate;
 pub use create::{KeyPackageBuilder, NewKeyPackage};
 pub use private::KeyPackagePrivate;
 pub use types::KeyPackage;
-pub use validate::{KeyPackageChecks, ValidKeyPackage, validate};
+pub use validate::{KeyPackageChecks, ValidKeyPackage, validate, validate_many};
