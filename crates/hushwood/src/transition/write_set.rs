@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use hushwood_crypto::Secret;
+use indexmap::IndexMap;
 
 use crate::error::StoreReadError;
 use crate::transition::{InstanceId, RecordKey, RecordKind};
@@ -13,7 +14,8 @@ use crate::transition::{InstanceId, RecordKey, RecordKind};
 #[derive(Debug, Default)]
 pub struct WriteSet {
     preconditions: BTreeMap<InstanceId, Precondition>,
-    writes: BTreeMap<RecordKey, Write>,
+    /// In the order in which they came: a whole tree is tens of thousands of them, and nobody needs them sorted.
+    writes: IndexMap<RecordKey, Write>,
     erased_instances: Vec<InstanceId>,
 }
 
@@ -88,7 +90,7 @@ impl WriteSet {
         self.erased_instances.iter().copied()
     }
 
-    /// The records to write, each once.
+    /// The records to write, each once, in the order in which they were named first.
     pub fn writes(&self) -> impl ExactSizeIterator<Item = (&RecordKey, &Write)> {
         self.writes.iter()
     }

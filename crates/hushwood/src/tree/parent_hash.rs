@@ -82,11 +82,11 @@ impl RatchetTree {
         let Some(node) = &parent.node else { return Ok(()) };
         let node = node.view()?;
         // RFC 9420 §7.9.2, C148, C334: there is exactly one descendant for which this parent is valid. By
-        // induction that descendant is a leaf or is chained to one itself. Had the parent two, two
-        // members would claim to have set it.
-        let left = self.is_valid_for(parent, &node, Side::Left, hashes)?;
-        let right = self.is_valid_for(parent, &node, Side::Right, hashes)?;
-        match left != right {
+        // induction that descendant is a leaf or is chained to one itself. That there are not two need not be
+        // looked at: each would hold a hash of a subtree that holds the other, and so of itself.
+        let valid = self.is_valid_for(parent, &node, Side::Left, hashes)?
+            || self.is_valid_for(parent, &node, Side::Right, hashes)?;
+        match valid {
             true => Ok(()),
             false => Err(Violation::ParentHash.into()),
         }
