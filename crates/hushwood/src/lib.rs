@@ -43,20 +43,29 @@
 //! | to | see |
 //! |---|---|
 //! | make KeyPackages, and keep their private keys | [`key_package`], [`group::client`] |
+//! | validate KeyPackages of others, one or many | [`validate`](key_package::validate), [`validate_many`](key_package::validate_many) |
 //! | create a group, or open it from its store | [`Group::create`](group::Group::create), [`Group::open`](group::Group::open) |
 //! | add, remove, update, change the group's extensions | [`CommitPlan`](group::CommitPlan) |
 //! | propose what others commit | [`Group::propose`](group::Group::propose), [`NewProposal`](group::NewProposal) |
 //! | join by a Welcome | [`OpenedWelcome`](group::OpenedWelcome) |
+//! | hand out the tree beside the Welcome | [`Policy::ratchet_tree_extension`](policy::Policy::ratchet_tree_extension), [`Group::ratchet_tree_after`](group::Group::ratchet_tree_after) |
 //! | join, or rejoin, by an external commit | [`StagedExternalJoin`](group::StagedExternalJoin) |
 //! | propose from outside the group | [`GroupView`](group::GroupView) |
 //! | send and receive | [`Group::encrypt`](group::Group::encrypt), [`Group::receive`](group::Group::receive) |
+//! | get proposals that a commit refers to | [`Group::missing_proposals`](group::Group::missing_proposals) |
 //! | catch up with much at once | [`Batch`](group::Batch) |
 //! | mix in pre-shared keys | [`Answers`](commit::Answers), [`client::keep_psk`](group::client::keep_psk) |
 //! | start a group out of another | [`Group::branch`](group::Group::branch), [`Group::reinit`](group::Group::reinit) |
+//! | forget a group, or a state of it that another has replaced | [`Group::forget`](group::Group::forget), [`Group::superseded`](group::Group::superseded) |
 //! | take keys for other uses | [`Group::export`](group::Group::export) |
 //! | follow a group without its secrets | [`public_group`] |
 //! | set limits, padding, how long things are kept | [`policy`] |
 //! | write a store | [`transition`] |
+//!
+//! # Features
+//!
+//! `parallel`, on by default: work on many members at once is shared by the threads of rayon's pool. Nothing else
+//! changes by it. Without it there are no threads, as for WebAssembly.
 
 pub mod commit;
 pub mod credential;

@@ -1,7 +1,7 @@
 //! Work that many hands can share: the only threads of this crate, under the feature `parallel`.
 //!
-//! What is computed does not depend on the number of threads, nor does the error that is given: it is the first
-//! in the order of the items. With one thread, or without the feature, everything is done where it is asked for.
+//! What is accepted does not depend on the number of threads; what is drawn at random does. The error is that of the
+//! first run, or half, that fails. With one thread, or without the feature, everything is done where it is asked for.
 
 use hushwood_crypto::{CipherSuite, CryptoError, Random, Secret};
 

@@ -14,8 +14,9 @@ use crate::session::Session;
 
 /// Apply a commit of yours that the transport has taken
 ///
-/// Begins the next epoch and writes NAME-E.welcome for those who join. If the transport took another
-/// commit for this epoch, `receive` that one instead: yours is then void.
+/// Begins the next epoch and writes NAME-E.welcome for those who join, and NAME-E.tree where trees are written
+/// apart. If the transport took another commit for this epoch, `receive` that one instead: yours is then
+/// void.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  hushwood accept tea")]
 pub(crate) struct Accept {

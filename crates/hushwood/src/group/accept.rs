@@ -107,9 +107,9 @@ impl Group {
     /// Computes what a commit does. Nothing has changed; drop the result to refuse it.
     ///
     /// # Errors
-    /// The [`Violation`] that makes it invalid; [`NotNow::ProposalMissing`], [`NotNow::PskMissing`];
-    /// [`NotNow::Stale`] if the epoch has ended meanwhile. What is missing is named by
-    /// [`missing_proposals`](Self::missing_proposals).
+    /// The [`Violation`] that makes it invalid; [`NotNow::Stale`] if the epoch has ended meanwhile;
+    /// [`NotNow::ProposalMissing`] and [`NotNow::PskMissing`], of which
+    /// [`missing_proposals`](Self::missing_proposals) and [`ReceivedCommit::psks`] say which.
     pub fn stage_commit(
         &self,
         received: &ReceivedCommit,

@@ -270,8 +270,8 @@ impl Group {
         self.active_member()?.state.secrets.exporter.export(self.suite(), label, context, length)
     }
 
-    /// The encoded ratchet tree, `optional<Node> ratchet_tree<V>`, to be given to those who join where it
-    /// is not in the Welcome or GroupInfo.
+    /// The encoded ratchet tree of this epoch, `optional<Node> ratchet_tree<V>`, to be given to those who join
+    /// where it is not in the Welcome or GroupInfo. It costs as much as the group is large.
     ///
     /// # Errors
     /// [`ApiMisuse::TooLong`]; [`Error::StoreRead`].
@@ -279,7 +279,8 @@ impl Group {
         self.public.tree.to_extension()
     }
 
-    /// As [`ratchet_tree`](Self::ratchet_tree), of the epoch that a staged commit of ours leads to.
+    /// As [`ratchet_tree`](Self::ratchet_tree), of the epoch that a staged commit of ours leads to: for those whom
+    /// it adds, before it is applied.
     ///
     /// # Errors
     /// [`ApiMisuse::NoSuchRecord`]; as [`ratchet_tree`](Self::ratchet_tree).

@@ -44,8 +44,8 @@ pub struct EpochChange {
     /// What the group has come to.
     pub status: Status,
     /// Our own commit only: the Welcomes to be sent to those who join, now that the commit is accepted
-    /// (C403). If the policy leaves the tree out of them, those who join need
-    /// [`Group::ratchet_tree`] too.
+    /// (C403). If the policy leaves the tree out of them, those who join need that of this epoch too:
+    /// [`Group::ratchet_tree_after`] before the commit is applied, [`Group::ratchet_tree`] after it.
     pub welcomes: Vec<Outgoing>,
 }
 

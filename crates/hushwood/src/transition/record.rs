@@ -90,9 +90,9 @@ record_kinds! {
     Policy = 17,
     /// Of a group, one: group context, transcript hash and secrets of the current epoch.
     Epoch = 18,
-    /// Of a group, one: size of the tree and counts over the members' capabilities.
+    /// Of a group, one: size of the tree, counts over the members' capabilities, and the root.
     TreeSummary = 19,
-    /// Of a group, by node number: a node of the current tree, its hash, the members below.
+    /// Of a group, by node number: a node of the current tree, its children's hashes, the members below.
     TreeNode = 20,
     /// Of a group, by the key's hash: where a public key stands in the current tree.
     TreeKey = 21,
@@ -108,14 +108,14 @@ record_kinds! {
     ResumptionPsk = 26,
     /// Of a group, by ProposalRef: a proposal of the current epoch.
     Proposal = 27,
-    /// Of a group, by ProposalRef: the private key of an Update of our own.
+    /// Of a group, by ProposalRef: the key pair of an Update of our own.
     OwnUpdate = 28,
     /// Of a group, by hash of the message: a commit of our own that waits to be accepted.
     StagedCommit = 29,
     /// Of a group, by hash of the message: a handshake message this client sent in the current epoch.
     OwnMessage = 30,
-    /// Of a group, by idempotency id: something received and not yet acknowledged by the application.
+    /// Of a group, by hash of the message: something received and not yet acknowledged by the application.
     Inbox = 31,
-    /// Of a group, by idempotency id: something to be sent and not yet acknowledged by the application.
+    /// Of a group, by hash of the message: something to be sent and not yet acknowledged by the application.
     Outbox = 32,
 }
