@@ -109,7 +109,8 @@ impl Group {
     /// # Errors
     /// The [`Violation`] that makes it invalid; [`NotNow::Stale`] if the epoch has ended meanwhile;
     /// [`NotNow::ProposalMissing`] and [`NotNow::PskMissing`], of which
-    /// [`missing_proposals`](Self::missing_proposals) and [`ReceivedCommit::psks`] say which.
+    /// [`missing_proposals`](Self::missing_proposals) and [`ReceivedCommit::psks`] say which;
+    /// [`NotNow::OwnUpdateLost`] if it covers an Update of ours whose key is gone.
     pub fn stage_commit(
         &self,
         received: &ReceivedCommit,

@@ -80,7 +80,7 @@ pub fn forget_psk(psk_id: &[u8]) -> Step<'static, ()> {
 }
 
 /// The pre-shared key of this name, if the store has it: an external one, or the resumption key of a
-/// group that this client is or was in.
+/// group that this client is or was in, if the group's current state has it.
 ///
 /// # Errors
 /// [`Error::StoreRead`].
