@@ -19,6 +19,10 @@ pub(crate) fn steps(report: &mut Report) {
     report.step("sections", || sections::check().map(Outcome::from));
     report
         .step("clippy", || cargo_passes(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    // The other members of the workspace bring the feature with them, so nothing else builds it without.
+    report.step("without threads", || {
+        cargo_passes(&["clippy", "-p", "hushwood", "--lib", "--no-default-features", "--", "-D", "warnings"])
+    });
     report.step("documentation", || {
         let mut doc = run::cargo(&["doc", "--workspace", "--no-deps"]);
         run::succeeds(doc.env("RUSTDOCFLAGS", "-D warnings")).map(Outcome::from)

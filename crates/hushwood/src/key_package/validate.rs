@@ -45,8 +45,8 @@ pub fn validate(
     Ok(ValidKeyPackage { key_package, reference })
 }
 
-/// Validates many KeyPackages, as [`validate`] does each, with their signatures verified together: in half of the
-/// time where the suite's scheme allows it.
+/// Validates many KeyPackages, as [`validate`] does each, with their signatures verified together, which is
+/// quicker where the suite's scheme allows it.
 ///
 /// # Errors
 /// As [`validate`], if any of them is bad: which it is, [`validate`] tells; [`CryptoError::Random`].
