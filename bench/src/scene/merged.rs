@@ -71,8 +71,8 @@ impl<'a> Merged<'a> {
         Ok(())
     }
 
-    /// Somebody comes and goes.
-    fn newcomer(&mut self, recorder: &mut Recorder) -> Result<()> {
+    /// Somebody comes, joins and goes: the leaf where that was.
+    fn newcomer(&mut self, recorder: &mut Recorder) -> Result<u32> {
         let (add, join) = match self.inside {
             true => ("add_commit.inside", "join_merged"),
             false => ("add_commit", "join_merged.beside"),
@@ -96,6 +96,21 @@ impl<'a> Merged<'a> {
             recorder.heap("memory", before.saturating_sub((heap.in_use)()) as u64);
             recorder.wire("memory", self.alice.ratchet_tree()?.len());
         }
+        self.removal(leaf, recorder)?;
+        Ok(leaf)
+    }
+
+    /// The same with nobody who joins: what an Add and a Remove cost where they are not the first thing after a long
+    /// time with another tree.
+    fn come_and_go(&mut self, leaf: u32, recorder: &mut Recorder) -> Result<()> {
+        let add = self.variant("add_commit.inside", "add_commit");
+        let key_packages = [self.library.member(self.setting.suite, "erin", None)?.key_package()?];
+        let commit = recorder.measure(add, || self.alice.commit(Change::Add(&key_packages)))?;
+        self.spread(&commit, "add_process", recorder)?;
+        self.removal(leaf, recorder)
+    }
+
+    fn removal(&mut self, leaf: u32, recorder: &mut Recorder) -> Result<()> {
         let remove = self.variant("remove_commit", "remove_commit.beside");
         let commit = recorder.measure(remove, || self.alice.commit(Change::Remove(leaf)))?;
         recorder.wire(remove, commit.len());
@@ -189,7 +204,7 @@ impl Scene for Merged<'_> {
         let late = self.alice.encrypt(&TEXT)?;
         self.updates(recorder)?;
         self.messages(recorder)?;
-        self.newcomer(recorder)?;
+        let leaf = self.newcomer(recorder)?;
         // Five commits later.
         if self.bob.past_epochs() < 5 {
             recorder.lacks("past_epochs", "keeps no past epochs unless configured");
@@ -198,6 +213,10 @@ impl Scene for Merged<'_> {
             ensure!(text == TEXT, "another text");
         }
         self.repair()?;
+        for _ in 0..2 {
+            self.come_and_go(leaf, recorder)?;
+            self.repair()?;
+        }
         self.inside = !self.inside;
         Ok(())
     }

@@ -336,6 +336,10 @@ fn not_now_advice(not_now: NotNow) -> Option<&'static str> {
         }
         NotNow::PskMissing => "add the key with `hushwood psk add`, then try again",
         NotNow::TreeMissing => "ask for the tree and give it with `--tree FILE`",
+        NotNow::OwnCommitDiscarded => {
+            "nothing, if the others have not received it; if they have, join again with a fresh group info: \
+             `hushwood join GROUPINFO --resync`"
+        }
         NotNow::OwnMessage => "nothing: it was sent from here",
         NotNow::ParentMissing => "join with the home that is a member of the old group",
         NotNow::OwnUpdateLost => "join again with a fresh group info: `hushwood join GROUPINFO --resync`",

@@ -87,11 +87,6 @@ fn refusal(room: &Room, content_type: ContentType, error: Error) -> Failure {
 fn commit_failure(room: &Room, error: Error) -> Failure {
     let name = room.name.word();
     let advice = match &error {
-        Error::NotNow(NotNow::OwnMessage) => {
-            "nothing, if you have accepted it; if you discarded it and the others have received it all the same, \
-             join again with a fresh group info: `hushwood join GROUPINFO --resync`"
-                .to_owned()
-        }
         Error::NotNow(NotNow::EpochPast) => format!(
             "nothing, if you have received it before or joined after it; else compare `hushwood verify {name}` with the others, and if \
              the numbers differ, join again with a fresh group info: `hushwood join GROUPINFO --resync`"

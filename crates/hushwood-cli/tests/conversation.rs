@@ -122,7 +122,7 @@ fn a_commit_that_was_discarded_too_early_or_comes_too_late_is_told_with_the_way_
     place.run("--home desk discard tea").ok();
     place.run("--home phone receive tea-1.commit").ok();
     let own = place.run("--home desk receive tea-1.commit").fails(1);
-    assert!(own.contains("if you discarded it") && own.contains("--resync"), "{own}");
+    assert!(own.contains("has discarded it") && own.contains("--resync"), "{own}");
     let late = place.run("--home phone receive tea-1.commit").fails(1);
     assert!(late.contains("hushwood verify tea") && late.contains("--resync"), "{late}");
 }

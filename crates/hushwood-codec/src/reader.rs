@@ -128,6 +128,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeErrorKind::EndOfInput`] if fewer are left.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         if length > self.remaining() {
             return Err(self.error(DecodeErrorKind::EndOfInput));
@@ -146,6 +147,7 @@ impl<'a> Reader<'a> {
         self.take(self.remaining())
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let bytes = self.take(N)?;
         bytes.try_into().map_err(|_| self.error(DecodeErrorKind::EndOfInput))
@@ -156,6 +158,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`DecodeErrorKind::LengthPrefixReserved`], [`DecodeErrorKind::LengthNotMinimal`], or
     /// [`DecodeErrorKind::EndOfInput`].
+    #[inline]
     pub fn length(&mut self) -> Result<usize, DecodeError> {
         let [first] = self.array::<1>()?;
         let low = u32::from(first & 0x3f);
@@ -183,6 +186,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`length`](Self::length) and [`take`](Self::take).
+    #[inline]
     pub fn opaque(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.length()?;
         self.take(length)
@@ -239,6 +243,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Counts the memory that one more `T` takes.
+    #[inline]
     fn count_memory_of<T>(&mut self) -> Result<(), DecodeError> {
         // RFC 9420 §2.1.2, C009, C029: no more memory than a small multiple of the input.
         let left = self.memory_left.checked_sub(size_of::<T>());

@@ -84,6 +84,20 @@ pub fn sign_content(label: &str, content: &[u8]) -> Result<Vec<u8>, CryptoError>
     labelled(label, content).ok_or(CryptoError::Length)
 }
 
+/// As [`sign_content`], for content that `write` writes: in one buffer, which begins with room for `capacity` bytes.
+///
+/// # Errors
+/// As [`sign_content`].
+pub fn sign_content_of(
+    label: &str,
+    capacity: usize,
+    write: impl FnOnce(&mut Writer),
+) -> Result<Vec<u8>, CryptoError> {
+    let mut writer = Writer::with_capacity(capacity.saturating_add(PREFIX.len() + label.len() + 8));
+    writer.opaque_parts(&[PREFIX, label.as_bytes()]).nested(write);
+    writer.finish().map_err(|_| CryptoError::Length)
+}
+
 /// The encoded `SignContent` or `EncryptContext`: `opaque label<V>; opaque content<V>;`.
 pub(crate) fn labelled(label: &str, content: &[u8]) -> Option<Vec<u8>> {
     let mut writer = Writer::with_capacity(PREFIX.len() + label.len() + content.len() + 8);

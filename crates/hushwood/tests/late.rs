@@ -5,7 +5,7 @@
 use hushwood::commit::Answers;
 use hushwood::credential::Verdicts;
 use hushwood::crypto::CipherSuiteId;
-use hushwood::error::{Error, NotNow, Row, Violation};
+use hushwood::error::{Disposition, NotNow, Row, Violation};
 use hushwood::group::{CommitPlan, Cover, LeafUpdate, NewProposal, OpenedWelcome, Received};
 use hushwood::policy::{Policy, Timestamp};
 use hushwood::schedule::{Psk, ResumptionPskUsage};
@@ -223,8 +223,9 @@ fn own_messages_are_told_from_those_of_others() {
         assert!(matches!(found, Ok(Received::OwnCommit(found)) if found == id));
         let step = alice.group.as_mut().unwrap().discard(&id).unwrap();
         step.commit(&mut alice.store).unwrap();
-        let discarded: Error = NotNow::OwnMessage.into();
-        assert_eq!(alice.group().receive(&commit, NOW).map(drop), Err(discarded));
+        let discarded = alice.group().receive(&commit, NOW).map(drop).unwrap_err();
+        assert_eq!(discarded, NotNow::OwnCommitDiscarded.into());
+        assert_eq!(discarded.disposition(), Disposition::Rejoin);
     }
 }
 

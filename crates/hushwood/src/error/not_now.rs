@@ -34,6 +34,9 @@ pub enum NotNow {
     OtherGroup,
     /// The message is no message of a group: a Welcome, a GroupInfo or a KeyPackage.
     NotForGroup,
+    /// The commit is one this client made and discarded. If the others have taken it, this client can't follow any
+    /// more: rejoin (C098).
+    OwnCommitDiscarded,
     /// The message is one this client sent (C098).
     OwnMessage,
     /// The commit covers an Update of ours whose private key is lost: rejoin.
@@ -67,7 +70,7 @@ impl NotNow {
             Self::ParentMissing => &[Row("C344"), Row("C345")],
             Self::TreeMissing => &[Row("C332")],
             Self::OtherGroup => &[Row("C063")],
-            Self::OwnMessage => &[Row("C098")],
+            Self::OwnCommitDiscarded | Self::OwnMessage => &[Row("C098")],
             Self::NoKeyPackage => &[Row("C325")],
             Self::GroupExists => &[Row("C322")],
             Self::Encrypted | Self::NotForGroup | Self::OwnUpdateLost | Self::Stale | Self::Reopen => &[],
@@ -85,7 +88,7 @@ impl NotNow {
             | Self::TreeMissing
             | Self::Stale
             | Self::Reopen => Disposition::Retry,
-            Self::OwnUpdateLost => Disposition::Rejoin,
+            Self::OwnCommitDiscarded | Self::OwnUpdateLost => Disposition::Rejoin,
             Self::EpochPast
             | Self::Encrypted
             | Self::GroupEnded
@@ -120,6 +123,7 @@ impl fmt::Display for NotNow {
             Self::OwnUpdateLost => {
                 "the commit uses an update whose key this client has lost: rejoin the group"
             }
+            Self::OwnCommitDiscarded => "this client made the commit and has discarded it",
             Self::OwnMessage => "this client sent the message itself",
             Self::NoKeyPackage => "the welcome is for none of this client's key packages",
             Self::GroupExists => "this client is already in a group of this id",

@@ -176,7 +176,7 @@ impl Group {
         if let Some(own) = self.own_messages.get(&id) {
             return Ok(match self.staged.contains_key(&id) {
                 true => Received::OwnCommit(id),
-                false if own.reference.0.is_empty() => return Err(NotNow::OwnMessage.into()),
+                false if own.reference.0.is_empty() => return Err(NotNow::OwnCommitDiscarded.into()),
                 false => Received::OwnProposal(own.reference.clone()),
             });
         }

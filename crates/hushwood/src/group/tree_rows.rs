@@ -52,6 +52,8 @@ impl Draft {
 
     /// Rows for a whole tree.
     pub(super) fn whole_tree(&mut self, tree: &RatchetTree) -> Result<(), Error> {
+        // A row for each node, and one for each key: two at a leaf, one at a parent.
+        self.writes.reserve(tree.member_count().saturating_mul(5));
         tree.each_recorded(&mut |node| self.put_node(tree, &node))?;
         self.put_summary(tree)
     }
@@ -139,12 +141,14 @@ fn node_id(node: NodeIndex) -> [u8; 4] {
     node.number().to_be_bytes()
 }
 
-/// The id of a key's row: what kind of key, and the first 16 bytes of its hash.
+/// The id of a key's row: what kind of key, and the key; of one that is longer than a hash, its hash.
 fn key_id(suite: &dyn CipherSuite, kind: KeyKind, key: &[u8]) -> Vec<u8> {
     let kind: u8 = match kind {
         KeyKind::Encryption => 1,
         KeyKind::Signature => 2,
     };
-    let hash = suite.hash().hash(&[&[kind], key]);
-    hash.as_bytes().iter().take(16).copied().collect()
+    match key.len() <= suite.hash().length() {
+        true => [&[kind], key].concat(),
+        false => [&[kind], suite.hash().hash(&[key]).as_bytes()].concat(),
+    }
 }

@@ -1,7 +1,6 @@
 //! RFC 9420 §10.1: KeyPackage validation.
 
-use hushwood_codec::Writer;
-use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, HashReference, Random, sign_content};
+use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, HashReference, Random, sign_content_of};
 
 use crate::credential::{CredentialCheck, Subject};
 use crate::error::{ApiMisuse, Error, Unsupported, Violation};
@@ -230,9 +229,7 @@ impl KeyPackageChecks<'_> {
 
 /// What `key_package.signature` signs: the encoded `SignContent` over `KeyPackageTBS`.
 fn key_package_content(key_package: &KeyPackage) -> Result<Vec<u8>, Error> {
-    let mut writer = Writer::new();
-    key_package.encode_tbs(&mut writer);
-    Ok(sign_content("KeyPackageTBS", &writer.finish()?)?)
+    Ok(sign_content_of("KeyPackageTBS", 640, |writer| key_package.encode_tbs(writer))?)
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ record_kinds! {
     TreeSummary = 19,
     /// Of a group, by node number: a node of the current tree, its children's hashes, the members below.
     TreeNode = 20,
-    /// Of a group, by the key's hash: where a public key stands in the current tree.
+    /// Of a group, by the key: where a public key stands in the current tree.
     TreeKey = 21,
     /// Of a group, one: the private keys of the own leaf and the nodes above.
     PrivateTree = 22,

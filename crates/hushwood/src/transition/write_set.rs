@@ -57,6 +57,11 @@ impl WriteSet {
         self.writes.insert(key, Write::Put(value));
     }
 
+    /// Makes room for so many more records.
+    pub(crate) fn reserve(&mut self, records: u32) {
+        self.writes.reserve(usize::try_from(records).unwrap_or_default());
+    }
+
     /// Erases a record; one that does not exist is no error.
     pub fn erase(&mut self, key: RecordKey) {
         self.writes.insert(key, Write::Erase);

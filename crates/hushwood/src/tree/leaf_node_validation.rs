@@ -5,8 +5,7 @@
 //! [`GroupParameters::check`](crate::tree::GroupParameters::check), and what compares leaves with each
 //! other is checked where a tree changes.
 
-use hushwood_codec::Writer;
-use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, Random, sign_content};
+use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, Random, sign_content_of};
 
 use crate::credential::x509::check_binding;
 use crate::credential::{Claim, Credential};
@@ -174,9 +173,8 @@ pub(crate) fn signed_content(leaf: &LeafNode, place: LeafPlace<'_>) -> Result<Ve
         | LeafPlace::Commit(group_id, leaf_index)
         | LeafPlace::Tree(group_id, leaf_index) => (group_id, leaf_index),
     };
-    let mut writer = Writer::new();
-    leaf.encode_tbs(&mut writer, place);
-    Ok(sign_content("LeafNodeTBS", &writer.finish()?)?)
+    // Room for most leaves: keys, a credential, capabilities.
+    Ok(sign_content_of("LeafNodeTBS", 480, |writer| leaf.encode_tbs(writer, place))?)
 }
 
 fn verify(suite: &dyn CipherSuite, leaf: &LeafNode, signed: &[u8]) -> Result<(), Error> {
