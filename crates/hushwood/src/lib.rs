@@ -43,7 +43,7 @@
 //! | to | see |
 //! |---|---|
 //! | make KeyPackages, and keep their private keys | [`key_package`], [`group::client`] |
-//! | validate KeyPackages of others, one or many | [`validate`](key_package::validate), [`validate_many`](key_package::validate_many) |
+//! | validate KeyPackages of others, one or many | [`validate`](key_package::validate()), [`validate_many`](key_package::validate_many) |
 //! | create a group, or open it from its store | [`Group::create`](group::Group::create), [`Group::open`](group::Group::open) |
 //! | add, remove, update, change the group's extensions | [`CommitPlan`](group::CommitPlan) |
 //! | propose what others commit | [`Group::propose`](group::Group::propose), [`NewProposal`](group::NewProposal) |

@@ -44,11 +44,11 @@ pub fn validate(
     Ok(ValidKeyPackage { key_package, reference })
 }
 
-/// Validates many KeyPackages, as [`validate`] does each, with their signatures verified together, which is
+/// Validates many KeyPackages, as [`validate()`] does each, with their signatures verified together, which is
 /// quicker where the suite's scheme allows it.
 ///
 /// # Errors
-/// As [`validate`], if any of them is bad: which it is, [`validate`] tells; [`CryptoError::Random`].
+/// As [`validate()`], if any of them is bad: which it is, [`validate()`] tells; [`CryptoError::Random`].
 pub fn validate_many(
     key_packages: Vec<Unverified<KeyPackage>>,
     (suite, policy, now): (&dyn CipherSuite, &Policy, Timestamp),
