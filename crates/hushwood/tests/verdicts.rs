@@ -87,7 +87,8 @@ fn duty(subject: &Subject) -> &'static str {
     match subject {
         Subject::Added(_) => "C048",
         Subject::Updated(_) => "C049",
-        Subject::Committer(_) | Subject::Joiner | Subject::Resync(_) => "C050",
+        Subject::Committer(_) | Subject::Joiner => "C050",
+        Subject::Resync(_) => "C357",
         Subject::ExternalSender(_) => "C051",
         other => panic!("{other:?}"),
     }
@@ -236,6 +237,18 @@ fn whoever_joins_by_external_commit_is_judged() {
     let checks = asked(&mut bob, &mut observer, &commit);
     assert_eq!(subjects(&checks), [Subject::Joiner]);
     assert_eq!(checks[0].new.credential, carol.credential());
+}
+
+/// C052, C357: a client that comes from outside, in the place of a member.
+#[test]
+fn whoever_replaces_a_member_is_judged_as_its_successor() {
+    let (mut alice, bob, mut observer) = group();
+    let mut carol = actor("carol");
+    let group_info = alice.group_info(true);
+    let commit = carol.external_join(&group_info, None, Some(bob.leaf())).unwrap();
+    let checks = asked(&mut alice, &mut observer, &commit);
+    assert_eq!(subjects(&checks), [Subject::Resync(bob.leaf())]);
+    assert_eq!(checks[0].old.as_ref().unwrap().credential, bob.credential());
 }
 
 /// C051: in a proposal, in a commit, and for those who join later.

@@ -265,7 +265,7 @@ fn a_member_speaks_for_itself_only() {
         carol.public(own, proposal(), None),
         carol.public(own, commit(), Some(vec![1; 32])),
     ] {
-        assert_breaks!(dora.refusal(&message), Violation::MessageSignature, "C068", "C083", "C090");
+        assert_breaks!(dora.refusal(&message), Violation::MessageSignature, "C068", "C083", "C090", "C240");
     }
     // C189: what was forged has taken no key away.
     for message in [alice.private(own, data()), alice.private(own, proposal())] {
