@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         bytes.try_into().map_err(|_| self.error(DecodeErrorKind::EndOfInput))
     }
 
-    /// Reads a variable-size length header (RFC 9420 §2.1.2).
+    /// Reads a variable-size length header (RFC 9420 §2.1.2, C011).
     ///
     /// # Errors
     /// [`DecodeErrorKind::LengthPrefixReserved`], [`DecodeErrorKind::LengthNotMinimal`], or
@@ -192,7 +192,8 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// Reads a length header and then, with `read`, a value that must fill exactly that many bytes.
+    /// Reads a length header and then, with `read`, a value that must fill exactly that many bytes (C002, C010,
+    /// C028).
     ///
     /// # Errors
     /// Those of `read`; [`DecodeErrorKind::TrailingBytes`] if it leaves bytes;

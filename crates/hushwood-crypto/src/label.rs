@@ -9,7 +9,7 @@ use crate::{CipherSuite, CryptoError, HpkePrivateKey, Secret, SignaturePublicKey
 
 const PREFIX: &[u8] = b"MLS 1.0 ";
 
-/// `SignWithLabel(SignatureKey, Label, Content)` (RFC 9420 §5.1.2).
+/// `SignWithLabel(SignatureKey, Label, Content)` (RFC 9420 §5.1.2, C038).
 ///
 /// # Errors
 /// [`SignerError`] if the signer does not sign, or if `content` is longer than a vector can be.
@@ -18,7 +18,7 @@ pub fn sign_with_label(signer: &dyn Signer, label: &str, content: &[u8]) -> Resu
     signer.sign(&message)
 }
 
-/// `VerifyWithLabel(VerificationKey, Label, Content, SignatureValue)` (RFC 9420 §5.1.2).
+/// `VerifyWithLabel(VerificationKey, Label, Content, SignatureValue)` (RFC 9420 §5.1.2, C038).
 ///
 /// # Errors
 /// [`CryptoError::Signature`], [`CryptoError::PublicKey`].
@@ -33,7 +33,7 @@ pub fn verify_with_label(
     suite.signature().verify(key, &message, signature)
 }
 
-/// `DecryptWithLabel(PrivateKey, Label, Context, KEMOutput, Ciphertext)` (RFC 9420 §5.1.3).
+/// `DecryptWithLabel(PrivateKey, Label, Context, KEMOutput, Ciphertext)` (RFC 9420 §5.1.3, C039).
 ///
 /// To encrypt, prepare an [`HpkeInfo`] once and seal to as many recipients as there are.
 ///

@@ -80,7 +80,7 @@ impl Verdicts {
     /// [`ApiMisuse::VerdictMissing`], also if there are too many; [`Violation::CredentialRefused`],
     /// [`Violation::CredentialSuccessorRefused`].
     pub fn confirm(&self, checks: &[CredentialCheck]) -> Result<(), Error> {
-        // RFC 9420 §5.3.1, C046 to C051: every new credential is validated.
+        // RFC 9420 §5.3.1, §7.3, C046 to C051, C114: every new credential is validated.
         if self.0.len() != checks.len() {
             return Err(ApiMisuse::VerdictMissing.into());
         }

@@ -134,7 +134,7 @@ fn key_source(content: &FramedContent) -> Result<KeySource<'_>, Error> {
         (Sender::External(sender_index), _) => Ok(KeySource::ExternalSender(sender_index)),
         (Sender::NewMemberCommit, Content::Commit(commit)) => match &commit.path {
             Some(path) => Ok(KeySource::Message(&path.leaf_node.signature_key)),
-            // RFC 9420 §6.1, C074: without a path there is no key.
+            // RFC 9420 §6.1, §12.4.3.2, C074, C358: the key is in the path; without a path there is none.
             None => Err(Violation::NewMemberContent.into()),
         },
         (Sender::NewMemberProposal, Content::Proposal(Proposal::Add(add))) => {

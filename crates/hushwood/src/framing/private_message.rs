@@ -112,7 +112,7 @@ impl PrivateMessage {
         group_context: &[u8],
         limits: DecodeLimits,
     ) -> Result<Unprotected, Error> {
-        // RFC 9420 §6.3.1, C089: group, epoch, content type and authenticated data are those it was
+        // RFC 9420 §6.3.1, C089, C306: group, epoch, content type and authenticated data are those it was
         // sealed for.
         let aad = private_content_aad(&self)?;
         let nonce = guarded_nonce(&key, sender.reuse_guard);

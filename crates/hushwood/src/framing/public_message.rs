@@ -55,7 +55,7 @@ impl PublicMessage {
         group_context: &[u8],
     ) -> Result<Unprotected, Error> {
         let Checked { unprotected, auth, membership_tag: tag } = self.check_form(group_context)?;
-        // RFC 9420 §6.2, C082, C415: the tag of every member's message must be the one we compute. The
+        // RFC 9420 §6.2, C082, C306, C415: the tag of every member's message must be the one we compute. The
         // comparison is false for every other length: tags that were empty or cut short have been
         // accepted elsewhere.
         if let Some(tag) = tag {

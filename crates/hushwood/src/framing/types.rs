@@ -340,6 +340,7 @@ impl Decode for PublicMessage {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let content = FramedContent::decode(reader)?;
         let auth = FramedContentAuthData::decode_for(content.content.content_type(), reader)?;
+        // RFC 9420 §6.2, C081, C365: a tag stands with members, and with nobody else.
         let membership_tag = match content.sender {
             Sender::Member(_) => Some(Vec::decode(reader.field("PublicMessage.membership_tag"))?),
             Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => None,

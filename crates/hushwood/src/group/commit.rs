@@ -370,7 +370,7 @@ impl Group {
         encode(&MlsMessage::PrivateMessage(message))
     }
 
-    /// A resumption PSK of this very group, if it is kept.
+    /// A resumption PSK of this very group, if it is kept (RFC 9420 §8.4, C175).
     pub(super) fn own_resumption_psk(&self, psk: &Psk) -> Option<&hushwood_crypto::Secret> {
         let Psk::Resumption { psk_group_id, psk_epoch, .. } = psk else { return None };
         if psk_group_id != self.group_id() {

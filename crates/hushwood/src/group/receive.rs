@@ -417,7 +417,8 @@ impl Group {
     }
 }
 
-/// Verifies the signature of a public message with the key of its sender (RFC 9420 §6.1).
+/// Verifies the signature of a public message with the key of its sender (RFC 9420 §6.1), before anybody looks at what
+/// it proposes (§12.4.2, C307).
 pub(crate) fn verify_sender(
     state: &crate::commit::state::PublicState,
     message: Unprotected,

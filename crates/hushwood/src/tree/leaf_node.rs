@@ -97,7 +97,7 @@ impl Decode for LeafNodeSource {
 impl Element for LeafNodeSource {}
 
 impl LeafNode {
-    /// The encoded `LeafNodeTBS`. `place`, the group and leaf, is part of it for leaves made within a
+    /// The encoded `LeafNodeTBS`: every field but the signature (C113). `place`, the group and leaf, is part of it for leaves made within a
     /// group, those with source update or commit (C112).
     pub(crate) fn encode_tbs(&self, writer: &mut Writer, place: (&[u8], LeafIndex)) {
         writer.value(&self.encryption_key).value(&self.signature_key).value(&self.credential);
