@@ -108,6 +108,11 @@ fn check(sections: &[Section], evidence: Option<&Evidence>) -> Result<bool> {
 fn faults_of(row: &Row, places: &Places, evidence: Option<&Evidence>) -> Vec<String> {
     let mut faults = row.faults();
     faults.extend(row.code.iter().filter_map(|place| places.fault_of_code(place)));
+    // A check cites its row (CONTRIBUTING.md).
+    let is_check = row.kind.contains('N') && !row.code.is_empty();
+    if is_check && !row.code.iter().any(|place| places.cites(place, &row.id)) {
+        faults.push("its code does not cite it".into());
+    }
     for test in row.all_tests() {
         if !places.has_test(test) {
             faults.push(format!("there is no test {test}"));

@@ -9,13 +9,21 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use crate::{run, sources};
 
-/// The files of the crates, with the names that each defines.
+/// The files of the crates.
 pub(crate) struct Places {
-    files: BTreeMap<String, BTreeSet<String>>,
+    files: BTreeMap<String, File>,
     /// Test functions, as the package and their own name.
     tests: BTreeSet<(String, String)>,
     /// Rows that the sources cite, each with one file that does.
     pub(crate) cited: BTreeMap<String, String>,
+}
+
+#[derive(Default)]
+struct File {
+    /// What the file defines.
+    names: BTreeSet<String>,
+    /// What it cites.
+    rows: BTreeSet<String>,
 }
 
 /// What stands before the name of an item.
@@ -38,15 +46,15 @@ impl Places {
     fn add(&mut self, root: &Path, file: String) -> Result<()> {
         let text = fs::read_to_string(root.join(&file)).with_context(|| file.clone())?;
         let tokens: TokenStream = text.parse().map_err(|error| anyhow!("{file}: {error}"))?;
-        let mut names = BTreeSet::new();
-        defined(tokens, &mut names);
+        let mut read = File { rows: rows(&text), ..File::default() };
+        defined(tokens, &mut read.names);
         for test in test_names(&text) {
             self.tests.insert((package(&file), test));
         }
-        for row in rows(&text) {
-            self.cited.entry(row).or_insert_with(|| file.clone());
+        for row in &read.rows {
+            self.cited.entry(row.clone()).or_insert_with(|| file.clone());
         }
-        self.files.insert(file, names);
+        self.files.insert(file, read);
         Ok(())
     }
 
@@ -57,9 +65,15 @@ impl Places {
         };
         match self.files.get(file) {
             None => Some(format!("{file}: there is no such file")),
-            Some(names) if !names.contains(name) => Some(format!("{file} defines no {name}")),
+            Some(read) if !read.names.contains(name) => Some(format!("{file} defines no {name}")),
             Some(_) => None,
         }
+    }
+
+    /// True if the file of this place cites the row.
+    pub(crate) fn cites(&self, place: &str, row: &str) -> bool {
+        let file = place.split_once(": ").and_then(|(file, _)| self.files.get(file));
+        file.is_some_and(|read| read.rows.contains(row))
     }
 
     /// True if the sources have a test such as `hushwood::late own_messages_are_told_from_those_of_others`.
