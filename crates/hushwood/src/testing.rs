@@ -1,9 +1,17 @@
 //! A suite for unit tests that is fast, deterministic and not secure in the least: signatures are hashes
 //! over the public key, private keys are public keys. Rules are tested with it, cryptography is not.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use hushwood_crypto::{
     Aead, CipherSuite, CipherSuiteId, CryptoError, Digest, Hash, HpkePrivateKey, HpkePublicKey, Kdf, Kem,
     Random, Secret, Signature, SignaturePrivateKey, SignaturePublicKey, SoftwareSigner,
+};
+
+use crate::error::StoreReadError;
+use crate::transition::{
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, Write, WriteSet,
 };
 
 /// The suite, under the number of the RFC's mandatory one.
@@ -43,6 +51,41 @@ pub(crate) struct StuckRandom;
 impl Random for StuckRandom {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
         bytes.fill(1);
+        Ok(())
+    }
+}
+
+/// Records in memory, whoever asks for whatever version.
+#[derive(Clone, Default)]
+pub(crate) struct ToyStore(BTreeMap<RecordKey, Vec<u8>>);
+
+impl Records for ToyStore {
+    fn version(&self, _: InstanceId) -> Result<u64, StoreReadError> {
+        Ok(0)
+    }
+
+    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
+        Ok(self.0.get(key).map(|value| Secret::copy_of(value)))
+    }
+
+    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
+        let there = self.0.iter().filter(|(key, _)| key.instance == instance && key.kind == kind);
+        Ok(there.map(|(key, value)| (key.id.clone(), Secret::copy_of(value))).collect())
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl Persist for ToyStore {
+    fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
+        for (key, write) in writes.writes() {
+            match write {
+                Write::Put(value) => self.0.insert(key.clone(), value.expose().to_vec()),
+                Write::Erase => self.0.remove(key),
+            };
+        }
         Ok(())
     }
 }
