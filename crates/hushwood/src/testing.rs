@@ -57,7 +57,7 @@ impl Random for StuckRandom {
 
 /// Records in memory, whoever asks for whatever version.
 #[derive(Clone, Default)]
-pub(crate) struct ToyStore(BTreeMap<RecordKey, Vec<u8>>);
+pub(crate) struct ToyStore(pub(crate) BTreeMap<RecordKey, Vec<u8>>);
 
 impl Records for ToyStore {
     fn version(&self, _: InstanceId) -> Result<u64, StoreReadError> {

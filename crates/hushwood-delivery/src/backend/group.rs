@@ -1,6 +1,7 @@
 //! A group's log: entries, heads, snapshots, cursors.
 
 use crate::backend::{AccountId, DeviceId, Seconds};
+use crate::wire::EntryKind;
 
 /// The name of a request, chosen at random by who makes it, so that it can be asked again when the answer was lost.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -9,17 +10,6 @@ pub struct RequestId(pub [u8; 32]);
 /// A reader of one log: random for each device and group, so that it tells nothing of either.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SlotId(pub [u8; 16]);
-
-/// What an entry is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Kind {
-    /// It ends its epoch.
-    Commit,
-    /// It waits for a commit.
-    Proposal,
-    /// An application message.
-    Message,
-}
 
 /// Which entries to read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -134,7 +124,7 @@ pub struct NewEntry {
     /// The name of the request.
     pub request: RequestId,
     /// What it is; a commit goes through [`Backend::commit`](crate::backend::Backend::commit).
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Its epoch.
     pub epoch: u64,
     /// How many epochs back it may be from. A proposal is of the current one.
@@ -167,11 +157,13 @@ pub struct Entry {
     /// Its number: 1 and on, without gaps.
     pub sequence: u64,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Its epoch; of a commit, the one that it ends.
     pub epoch: u64,
     /// The message.
     pub body: Vec<u8>,
+    /// When it was accepted.
+    pub at: Seconds,
 }
 
 /// How much one answer may hold. The first entry is given whatever its size.

@@ -16,8 +16,8 @@ pub use account::{
     AccountId, Claim, DeviceId, InboxEntry, KeyPackageEntry, NewDevice, NewKeyPackage, Registered, Stock,
 };
 pub use group::{
-    Appended, Committed, Created, Cursor, Entry, Head, Kind, Kinds, NewCommit, NewEntry, NewGroup,
-    NewWelcome, OutgoingWelcome, PageLimit, RequestId, SlotId, Snapshot,
+    Appended, Committed, Created, Cursor, Entry, Head, Kinds, NewCommit, NewEntry, NewGroup, NewWelcome,
+    OutgoingWelcome, PageLimit, RequestId, SlotId, Snapshot,
 };
 pub use self_check::{SelfCheckError, self_check};
 pub use sqlite::{SqliteBackend, SqliteSettings};

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
-    AccountId, Appended, Backend, Claim, Committed, Created, Cursor, DeviceId, InboxEntry, Kind, Kinds,
-    NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, PageLimit, Registered, RequestId,
-    Seconds, SlotId, Snapshot,
+    AccountId, Appended, Backend, Claim, Committed, Created, Cursor, DeviceId, InboxEntry, Kinds, NewCommit,
+    NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, PageLimit, Registered, RequestId, Seconds,
+    SlotId, Snapshot,
 };
+use hushwood_delivery::wire::EntryKind;
 
 const NOW: Seconds = Seconds(1_000_000);
 const ALL: PageLimit = PageLimit { entries: 10_000, bytes: u64::MAX };
@@ -46,7 +47,7 @@ fn commit(epoch: u64, who: &str) -> NewCommit {
 fn message(epoch: u64, number: u64) -> NewEntry {
     NewEntry {
         request: request("message", number),
-        kind: Kind::Message,
+        kind: EntryKind::Message,
         epoch,
         late: 2,
         body: format!("message {number}").into_bytes(),
@@ -113,7 +114,7 @@ pub(crate) async fn an_epoch_ends_once(backend: &dyn Backend) {
     assert_eq!(log.len(), 1, "what was stale has left nothing");
     assert_eq!(
         (log[0].kind, log[0].epoch, log[0].body.as_slice()),
-        (Kind::Commit, 0, b"alice ends 0".as_slice())
+        (EntryKind::Commit, 0, b"alice ends 0".as_slice())
     );
 }
 

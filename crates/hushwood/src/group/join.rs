@@ -20,8 +20,9 @@ use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
 use crate::transition::{InstanceId, RecordKind, Records, Step, WriteSet};
 use crate::tree::LeafIndex;
-use crate::welcome::Parent;
+use crate::unverified::Unverified;
 use crate::welcome::join::{JoinedGroup, OpenedSecrets};
+use crate::welcome::{GroupInfo, Parent};
 
 /// A Welcome for one of our KeyPackages, with the part decrypted that is for us.
 #[derive(Debug)]
@@ -84,6 +85,21 @@ impl OpenedWelcome {
     #[must_use]
     pub fn parent(&self) -> Option<Parent> {
         self.secrets.parent()
+    }
+
+    /// What the Welcome says of the group, decrypted and not verified: where the tree is not in it, this tells which is needed
+    /// (`tree_hash`, `epoch`), and what stands in the group's context about where to get it. `parent` as for
+    /// [`stage`](Self::stage).
+    ///
+    /// # Errors
+    /// [`NotNow::PskMissing`]; [`Violation::WelcomeDoesNotOpen`]; [`Error::Decode`].
+    pub fn group_info(
+        &self,
+        answers: &Answers,
+        parent: Option<&Group>,
+    ) -> Result<Unverified<GroupInfo>, Error> {
+        let find = |psk: &Psk| answers.psk(psk).or(parent.and_then(|group| group.own_resumption_psk(psk)));
+        self.secrets.group_info(find, &self.policy).map(Unverified::new)
     }
 
     /// Decrypts and verifies the group. `ratchet_tree` is needed if it is not in the Welcome; `parent` if

@@ -5,9 +5,10 @@ use rusqlite::{Connection, Row, params};
 use crate::backend::sqlite::{found, from_sql, run, to_sql};
 use crate::backend::{AccountId, DeviceId};
 use crate::backend::{
-    Appended, BackendError, Committed, Created, Cursor, Entry, Head, Kind, Kinds, NewCommit, NewEntry,
-    NewGroup, NewWelcome, OutgoingWelcome, PageLimit, RequestId, Seconds, Snapshot,
+    Appended, BackendError, Committed, Created, Cursor, Entry, Head, Kinds, NewCommit, NewEntry, NewGroup,
+    NewWelcome, OutgoingWelcome, PageLimit, RequestId, Seconds, Snapshot,
 };
+use crate::wire::EntryKind;
 
 /// Where a group stands, as its row says.
 struct State {
@@ -69,8 +70,13 @@ pub(super) fn commit(
         return Err(BackendError::Corrupt("a head that moves within a transaction"));
     }
     // The second is the index on commits by epoch: a row that is there already fails the transaction.
-    let entry =
-        LogRow { kind: Kind::Commit, epoch: new.epoch, request: new.request, body: &new.body, at: new.at };
+    let entry = LogRow {
+        kind: EntryKind::Commit,
+        epoch: new.epoch,
+        request: new.request,
+        body: &new.body,
+        at: new.at,
+    };
     insert(connection, &state, sequence, &entry)?;
     for welcome in &new.welcomes {
         let sql =
@@ -111,11 +117,11 @@ pub(super) fn read(
 ) -> Result<Vec<Entry>, BackendError> {
     let sql = match kinds {
         Kinds::All => {
-            "SELECT sequence, kind, epoch, body FROM log
+            "SELECT sequence, kind, epoch, body, at FROM log
             WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3"
         }
         Kinds::Handshakes => {
-            "SELECT sequence, kind, epoch, body FROM log
+            "SELECT sequence, kind, epoch, body, at FROM log
             WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND sequence > ?2 AND kind < 2 ORDER BY sequence LIMIT ?3"
         }
     };
@@ -235,7 +241,7 @@ fn sequence_of(
 
 /// An entry to be written.
 struct LogRow<'a> {
-    kind: Kind,
+    kind: EntryKind,
     epoch: u64,
     request: RequestId,
     body: &'a [u8],
@@ -251,9 +257,9 @@ fn insert(
     let sql =
         "INSERT INTO log (grp, sequence, epoch, kind, request, body, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let kind = match entry.kind {
-        Kind::Commit => 0,
-        Kind::Proposal => 1,
-        Kind::Message => 2,
+        EntryKind::Commit => 0,
+        EntryKind::Proposal => 1,
+        EntryKind::Message => 2,
     };
     let (sequence, epoch, at) = (to_sql(sequence), to_sql(entry.epoch), to_sql(entry.at.0));
     run(connection, sql, params![state.id, sequence, epoch, kind, entry.request.0, entry.body, at])?;
@@ -262,10 +268,17 @@ fn insert(
 
 fn entry(row: &Row<'_>) -> Result<Entry, BackendError> {
     let kind = match row.get::<_, i64>(1)? {
-        0 => Kind::Commit,
-        1 => Kind::Proposal,
-        2 => Kind::Message,
+        0 => EntryKind::Commit,
+        1 => EntryKind::Proposal,
+        2 => EntryKind::Message,
         _ => return Err(BackendError::Corrupt("an entry of no kind")),
     };
-    Ok(Entry { sequence: from_sql(row.get(0)?)?, kind, epoch: from_sql(row.get(2)?)?, body: row.get(3)? })
+    let (sequence, epoch, at) = (row.get(0)?, row.get(2)?, row.get(4)?);
+    Ok(Entry {
+        sequence: from_sql(sequence)?,
+        kind,
+        epoch: from_sql(epoch)?,
+        body: row.get(3)?,
+        at: Seconds(from_sql(at)?),
+    })
 }
