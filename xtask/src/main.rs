@@ -28,7 +28,7 @@ enum Xtask {
     Layers,
     /// Check the table of sections and files in ARCHITECTURE.md, or write it anew
     Sections(sections::Args),
-    /// Run the official test vectors on every provider and print the table
+    /// Run the official test vectors on every provider and print the table; or make such files (`--generate`)
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
