@@ -12,6 +12,8 @@ pub(crate) fn test() -> Result<bool> {
     report.step("tests", unit_and_integration);
     report.step("examples", || counted(&["test", "--workspace", "--exclude", "peers", "--doc"]));
     report.step("vectors", vectors::counts);
+    report.step("own vectors", vectors::own_counts);
+    report.step("peers on them", || peers::follow(&vectors::own_folder()?.join("mls")));
     report.step("peers", || peers::counts(&["--random", "20"]));
     Ok(report.close())
 }

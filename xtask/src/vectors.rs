@@ -20,14 +20,14 @@ pub(crate) struct Args {
     /// Write files of our own making, in the same formats, and try those
     #[arg(long, conflicts_with = "strict")]
     generate: bool,
-    /// The folder for them; they are in its folder `mls`
-    #[arg(long, requires = "generate", default_value = "target/generated-vectors")]
-    out: PathBuf,
+    /// The folder for them, `target/own-vectors` by default; they are in its folder `mls`
+    #[arg(long, requires = "generate")]
+    out: Option<PathBuf>,
     /// Their cipher suites; all by default
     #[arg(long, requires = "generate", value_delimiter = ',')]
     suites: Vec<u16>,
     /// What they are made from: the same files for the same seed and suites
-    #[arg(long, requires = "generate", default_value_t = 1)]
+    #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
@@ -38,15 +38,32 @@ pub(crate) fn vectors(args: &Args) -> Result<bool> {
 
 /// The official ones as a step of a report.
 pub(crate) fn counts() -> Result<Outcome> {
-    let args = Args { strict: false, generate: false, out: PathBuf::new(), suites: Vec::new(), seed: 0 };
+    counts_of(false)
+}
+
+/// Files of our own making, in three suites with other curves and hashes each, as a step of a report. They are in [`own_folder`] then.
+pub(crate) fn own_counts() -> Result<Outcome> {
+    counts_of(true)
+}
+
+/// Where the files of our own making go.
+pub(crate) fn own_folder() -> Result<PathBuf> {
+    Ok(run::target_dir()?.join("own-vectors"))
+}
+
+fn counts_of(generate: bool) -> Result<Outcome> {
+    let args = Args { strict: false, generate, out: None, suites: vec![1, 2, 7], seed: 1 };
     run::counts(&mut command(&args)?).map(Outcome::Counted)
 }
 
 fn command(args: &Args) -> Result<Command> {
     let mut command = run::cargo(&["run", "--quiet", "--package", "test-support", "--bin", "vectors", "--"]);
     if args.generate {
-        // What is relative is so to where the command was given.
-        let out = env::current_dir()?.join(&args.out);
+        let out = match &args.out {
+            // What is relative is so to where the command was given.
+            Some(out) => env::current_dir()?.join(out),
+            None => own_folder()?,
+        };
         command.arg("--generate").arg(out).arg(args.seed.to_string());
         command.args(args.suites.iter().map(u16::to_string));
         return Ok(command);
