@@ -77,6 +77,15 @@ pub fn files() -> &'static [File] {
     &FILES
 }
 
+/// Small ratchet trees of every kind, in suite 1.
+pub(crate) fn small_trees() -> Vec<Vec<u8>> {
+    let generator = Generator::new(&[CipherSuiteId(1)], 1).expect("there is suite 1");
+    let random = &mut crate::random::SeededRandom::new(1);
+    let suite = generator.provider().suites.iter().find(|suite| suite.id() == CipherSuiteId(1));
+    let groves = tree_validation::odd_trees(&generator, *suite.expect("there is suite 1"), random);
+    groves.iter().map(|grove| grove.encoded().0).collect()
+}
+
 /// Runs all files; none where the folder is absent.
 ///
 /// # Panics
