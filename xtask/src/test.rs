@@ -11,7 +11,9 @@ pub(crate) fn test() -> Result<bool> {
     lint::steps(&mut report);
     report.step("tests", unit_and_integration);
     report.step("examples", || counted(&["test", "--workspace", "--exclude", "peers", "--doc"]));
-    report.step("vectors", || vectors::counts(&vectors::Args::default()));
+    report.step("vectors", vectors::counts);
+    report.step("own vectors", vectors::own_counts);
+    report.step("peers on them", || peers::follow(&vectors::own_folder()?.join("mls")));
     report.step("peers", || peers::counts(&["--random", "20"]));
     Ok(report.close())
 }
