@@ -18,7 +18,7 @@ use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
-use crate::transition::{InstanceId, RecordKind, Records, Step, WriteSet};
+use crate::transition::{InstanceId, RecordKind, Records, Step};
 use crate::tree::LeafIndex;
 use crate::unverified::Unverified;
 use crate::welcome::join::{JoinedGroup, OpenedSecrets};
@@ -196,8 +196,7 @@ impl StagedJoin {
         let secret_tree = SecretTree::new(public.suite(), public.tree().leaf_count(), encryption)?;
         let member = Member { state: member, secret_tree };
         let state = NewState { policy: self.policy, public, own_leaf, member };
-        let (group, new) = state.into_group(random)?;
-        let mut writes = WriteSet::new();
+        let (group, mut writes) = state.into_group(random)?;
         // Of two that take one Welcome at the same time, only one joins.
         writes.require(InstanceId::CLIENT, clients);
         // RFC 9420 §16.8, C209, C346: a KeyPackage is used once, unless it is one of last resort.
@@ -205,7 +204,6 @@ impl StagedJoin {
             writes.erase(key_package_key(&self.reference));
         }
         supersede(store, &mut writes, group.group_id())?;
-        writes.append(new);
         Ok(Step::new(writes, None, group))
     }
 }
