@@ -22,6 +22,7 @@ pub mod malformed_keys;
 pub mod mls_vectors;
 pub mod no_random;
 pub mod random;
+pub mod rows;
 pub mod table;
 pub mod toy_suite;
 pub mod vectors;

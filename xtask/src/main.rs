@@ -6,6 +6,7 @@ mod layers;
 mod lint;
 mod peers;
 mod report;
+mod requirements;
 mod run;
 mod sections;
 mod sources;
@@ -29,6 +30,8 @@ enum Xtask {
     Layers,
     /// Check the table of sections and files in ARCHITECTURE.md, or write it anew
     Sections(sections::Args),
+    /// Check that every row of the requirements (spec/) has its code and its tests
+    Requirements(requirements::Args),
     /// Run the official test vectors on every provider and print the table; or make such files (`--generate`)
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Xtask::Lint => lint::lint(),
         Xtask::Layers => layers::layers(),
         Xtask::Sections(args) => sections::sections(&args),
+        Xtask::Requirements(args) => requirements::requirements(&args),
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
         Xtask::Bench(args) => bench::bench(&args),

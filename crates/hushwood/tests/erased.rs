@@ -176,6 +176,23 @@ fn a_used_key_package_is_gone() {
     assert!(client::key_packages(&bob.store).unwrap().is_empty());
 }
 
+/// C315: who was removed can read late messages for a while, and has nothing else left of the epoch.
+#[test]
+fn a_removed_member_keeps_no_more_than_late_messages_need() {
+    let [mut alice, _, mut carol] = three();
+    let (secrets, keys) = (epoch_secrets(&carol), private_keys(&carol));
+    let proposals = vec![NewProposal::Remove(carol.leaf())];
+    let (_, commit) = alice.commit(CommitPlan { proposals, ..CommitPlan::default() }).unwrap();
+    carol.receive(&commit).unwrap();
+    let stored = everything(&carol);
+    let left = secrets.iter().enumerate().filter(|(_, secret)| contains(&stored, secret));
+    let left: Vec<_> = left.map(|(number, _)| number).collect();
+    // The sender data secret, and the resumption PSK.
+    assert!(left.iter().all(|number| [1, 6].contains(number)), "{left:?}");
+    assert!(keys.iter().all(|key| !contains(&stored, key)));
+    assert!(values(&carol, RecordKind::PrivateTree).is_empty());
+}
+
 /// C141, C317: commits and updates of ours that came to nothing.
 #[test]
 fn what_was_prepared_for_an_epoch_that_did_not_come_is_gone() {

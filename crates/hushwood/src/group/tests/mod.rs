@@ -7,12 +7,13 @@ mod successors;
 use hushwood_codec::Decode;
 use hushwood_crypto::{CipherSuite, CipherSuiteId, Secret, Signer, SoftwareSigner};
 use hushwood_rustcrypto::PROVIDER;
+use test_support::{assert_breaks, assert_names};
 
 use super::*;
 use crate::commit::create::{CommitInputs, CommitSigners, CreatedCommit, create};
 use crate::commit::{Answers, Commit, ProposalOrRef};
 use crate::credential::{Credential, InsecureAcceptAll, judge};
-use crate::error::{Row, Violation};
+use crate::error::Violation;
 use crate::extension::{ExtensionType, Extensions};
 use crate::framing::{Authenticated, Content, FramedContent, PublicMessage, Signed, WireFormat};
 use crate::key_package::{KeyPackageBuilder, ValidKeyPackage, validate};
@@ -244,8 +245,4 @@ fn group_of<const N: usize>(names: [&str; N]) -> (Client, [Client; N]) {
     let (_, change) = alice.commits(adds);
     others.iter_mut().for_each(|client| client.join(&change.welcomes[0].message));
     (alice, others)
-}
-
-fn names(error: &Error, row: &'static str) -> bool {
-    error.requirements().contains(&Row(row))
 }
