@@ -16,6 +16,7 @@
 //! comment, and only on the very error it is known by.
 
 pub mod hushwood_peer;
+pub mod json_lines;
 pub mod mls_rs_peer;
 pub mod openmls_peer;
 pub mod peer;
@@ -24,6 +25,7 @@ pub mod replay;
 pub mod run;
 pub mod scenario;
 pub mod table;
+pub mod ts_mls_peer;
 pub mod world;
 
 use peer::Peer;

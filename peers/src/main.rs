@@ -12,10 +12,21 @@ use peers::{
     run::{self, Selection},
     scenario::SCENARIOS,
     table,
+    ts_mls_peer::TsMls,
 };
 
 fn main() -> ExitCode {
-    let all = peers::peers();
+    let mut all = peers::peers();
+    // Before the rest is read, as the names of all peers can be given there.
+    if std::env::args().any(|argument| argument == "--node") {
+        match TsMls::in_node() {
+            Ok(peer) => all.push(Box::new(peer)),
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     let all: Vec<&dyn Peer> = all.iter().map(AsRef::as_ref).collect();
     let request = match parse(std::env::args().skip(1), &all) {
         Ok(request) => request,
@@ -97,6 +108,7 @@ fn parse(mut arguments: impl Iterator<Item = String>, all: &[&dyn Peer]) -> Resu
         let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
             "--help" | "-h" => return Ok(Request::Help),
+            "--node" => {}
             "--list" => return Ok(Request::List),
             "--roles" => roles = true,
             "--vectors" => vectors = Some(PathBuf::from(value()?)),
@@ -133,7 +145,7 @@ fn known<'a>(name: String, names: impl Iterator<Item = &'a str>) -> Result<Strin
 const USAGE: &str = "\
 Cross-play of MLS implementations in one process.
 
-usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N] [--roles] [--with-itself] [--list]
+usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N] [--roles] [--with-itself] [--node] [--list]
        peers --vectors FOLDER [--only PEER]
 
   --random N       how many random conversations (200)
@@ -143,6 +155,7 @@ usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N]
   --suite N        only this cipher suite; random conversations keep theirs
   --roles          a column for each assignment of roles: creator > committer > joiner
   --with-itself    also each peer with itself
+  --node           also ts-mls, in Node
   --list           the peers and the scenarios
   --vectors FOLDER instead of talking, follow the conversations in its passive-client-*.json
 
