@@ -1,6 +1,7 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
 mod bench;
+mod fuzz;
 mod layers;
 mod lint;
 mod peers;
@@ -31,12 +32,14 @@ enum Xtask {
     Sections(sections::Args),
     /// Check that every row of the requirements (spec/) has its code and its tests
     Requirements(requirements::Args),
-    /// Run the official test vectors on every provider and print the table
+    /// Run the official test vectors on every provider and print the table; or make such files (`--generate`)
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
     /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
     Bench(bench::Args),
+    /// Run every fuzz target for some seconds
+    Fuzz(fuzz::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
         Xtask::Bench(args) => bench::bench(&args),
+        Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {

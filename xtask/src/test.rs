@@ -15,7 +15,9 @@ pub(crate) fn test() -> Result<bool> {
         false => requirements::requirements(&requirements::Args::default()).map(Outcome::from),
     });
     report.step("examples", || counted(&["test", "--workspace", "--exclude", "peers", "--doc"]));
-    report.step("vectors", || vectors::counts(&vectors::Args::default()));
+    report.step("vectors", vectors::counts);
+    report.step("own vectors", vectors::own_counts);
+    report.step("peers on them", || peers::follow(&vectors::own_folder()?.join("mls")));
     report.step("peers", || peers::counts(&["--random", "20"]));
     Ok(report.close())
 }

@@ -66,9 +66,17 @@ fn private_keys(actor: &Actor) -> Vec<Vec<u8>> {
     keys
 }
 
+/// The length of a ratchet's row: its generation and its secret.
+const RATCHET: usize = 4 + 1 + LENGTH;
+
 /// The secrets of nodes and ratchets.
 fn tree_secrets(actor: &Actor) -> Vec<Vec<u8>> {
-    values(actor, RecordKind::SecretTree).iter().flat_map(|value| secrets_at_the_end(value, 1)).collect()
+    let secrets = |value: &Vec<u8>| match value.len() {
+        RATCHET => secrets_at_the_end(value, 1),
+        // Behind the leaf, each secret behind the level of its node.
+        _ => value[4..].chunks(LENGTH + 2).flat_map(|node| secrets_at_the_end(node, 1)).collect(),
+    };
+    values(actor, RecordKind::SecretTree).iter().flat_map(secrets).collect()
 }
 
 /// C141, C187, C192: whoever steals the store after a commit finds nothing that the old epoch was made of, and nothing

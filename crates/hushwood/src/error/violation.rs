@@ -37,6 +37,7 @@ error_class! {
         ExternalSenderIndex ["C070"] "an external sender's index is beyond the list",
         ExternalSendersAbsent ["C069"] "a message from an external sender came to a group that lists none",
         GroupContextExtensionsTwice ["C260" "C271"] "a commit covers two group context extensions proposals",
+        GroupInfoOther ["A061"] "a group info is not of the epoch that its commit begins",
         GroupInfoSignature ["C323" "C324" "C351"] "a group info's signature does not verify",
         GroupInfoSigner ["C324" "C351"] "a group info's signer is no member",
         HpkePublicKey ["C032" "C033" "C034" "C101" "C200" "C202"] "an encryption key is malformed or not allowed",

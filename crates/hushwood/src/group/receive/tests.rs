@@ -1,8 +1,5 @@
 //! RFC 9420 §6: what a member who has all keys of the epoch sends in the name of others.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use hushwood_codec::Encode;
 use hushwood_crypto::{CipherSuite, SoftwareSigner};
 use test_support::assert_breaks;
@@ -10,15 +7,13 @@ use test_support::assert_breaks;
 use super::*;
 use crate::commit::Answers;
 use crate::credential::{InsecureAcceptAll, judge};
-use crate::error::StoreReadError;
 use crate::extension::Extensions;
 use crate::framing::{FramedContent, SealingKeys, Signed, WireFormat};
 use crate::group::{CommitPlan, NewGroup, NewProposal, OpenedWelcome, client};
 use crate::key_package::{KeyPackageBuilder, ValidKeyPackage, validate};
 use crate::policy::Policy;
 use crate::proposal::Remove;
-use crate::testing::ToyRandom;
-use crate::transition::{Persist, PersistError, Reader, RecordKey, Records, Write, WriteSet};
+use crate::testing::{ToyRandom, ToyStore};
 use crate::tree::{LeafContent, Supported};
 use crate::unverified::Unverified;
 
@@ -30,46 +25,11 @@ fn suite() -> &'static dyn CipherSuite {
     hushwood_rustcrypto::PROVIDER.suites[0]
 }
 
-/// Records in memory. Groups are not read back from it.
-#[derive(Clone, Default)]
-struct Store(BTreeMap<RecordKey, Vec<u8>>);
-
-impl Records for Store {
-    fn version(&self, _: InstanceId) -> Result<u64, StoreReadError> {
-        Ok(0)
-    }
-
-    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
-        Ok(self.0.get(key).map(|value| Secret::copy_of(value)))
-    }
-
-    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
-        let there = self.0.iter().filter(|(key, _)| key.instance == instance && key.kind == kind);
-        Ok(there.map(|(key, value)| (key.id.clone(), Secret::copy_of(value))).collect())
-    }
-
-    fn reader(&self) -> Result<Reader, StoreReadError> {
-        Ok(Arc::new(self.clone()))
-    }
-}
-
-impl Persist for Store {
-    fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
-        for (key, write) in writes.writes() {
-            match write {
-                Write::Put(value) => self.0.insert(key.clone(), value.expose().to_vec()),
-                Write::Erase => self.0.remove(key),
-            };
-        }
-        Ok(())
-    }
-}
-
 struct Client {
     name: &'static str,
     signer: SoftwareSigner,
     random: ToyRandom,
-    store: Store,
+    store: ToyStore,
     group: Option<Group>,
 }
 
@@ -78,7 +38,7 @@ impl Client {
         let seed = name.bytes().fold(0, |seed, byte| (seed << 8) | u64::from(byte));
         let mut random = ToyRandom(seed << 16);
         let signer = SoftwareSigner::generate(suite(), &mut random).unwrap();
-        Self { name, signer, random, store: Store::default(), group: None }
+        Self { name, signer, random, store: ToyStore::default(), group: None }
     }
 
     fn group(&self) -> &Group {
