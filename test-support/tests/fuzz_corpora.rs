@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hushwood::commit::{Commit, ProposalOrRef};
+use hushwood::proposal::{Proposal, Remove};
+use hushwood::tree::{LeafIndex, Node};
+use hushwood_codec::{Decode, Encode, Writer};
 use peak_alloc::PeakAlloc;
 use test_support::fuzz_targets::{HEAP, targets};
 
@@ -44,4 +48,28 @@ fn every_input_of_every_corpus_is_borne() {
             (target.run)(&fs::read(folder.join(input)).unwrap());
         }
     }
+    large_inputs();
+}
+
+/// The targets allow 8 bytes for each of an input's and a MiB, which inputs of some dozen KiB keep to whatever they
+/// are. A list of a hundred thousand small elements does not: it grows by doubling, and the old half is there while
+/// the new one is filled. What it takes is held to what was measured: 24 to 26 for each byte.
+fn large_inputs() {
+    const PER_BYTE: usize = 27;
+    let remove = ProposalOrRef::Proposal(Proposal::Remove(Remove { removed: LeafIndex::new(3) }));
+    let removes = Commit { proposals: vec![remove; 150_000], path: None }.to_bytes().unwrap();
+    let mut blanks = Writer::new();
+    blanks.opaque(&vec![0; 1 << 20]);
+    let blanks = blanks.finish().unwrap();
+    assert!(peak(&removes, |bytes| Commit::from_bytes(bytes).is_ok()) <= PER_BYTE * removes.len());
+    assert!(
+        peak(&blanks, |bytes| Vec::<Option<Node>>::from_bytes(bytes).is_err()) <= PER_BYTE * blanks.len()
+    );
+}
+
+fn peak(bytes: &[u8], decodes_as_it_should: impl Fn(&[u8]) -> bool) -> usize {
+    let before = HEAP.current_usage();
+    HEAP.reset_peak_usage();
+    assert!(decodes_as_it_should(bytes));
+    HEAP.peak_usage() - before
 }
