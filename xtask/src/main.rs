@@ -1,6 +1,7 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
 mod bench;
+mod interop;
 mod layers;
 mod lint;
 mod peers;
@@ -20,7 +21,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Xtask {
-    /// Everything: lint, unit and integration tests, vectors, peers; ends with a summary
+    /// Everything: lint, unit and integration tests, vectors, peers, interop; ends with a summary
     Test,
     /// Format, layers, sections, clippy, documentation; licences and bans where cargo-deny is installed
     Lint,
@@ -32,6 +33,8 @@ enum Xtask {
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
+    /// Play clients of the working group's interop interface against each other (arguments go to `interop-runner`)
+    Interop(interop::Args),
     /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
     Bench(bench::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Xtask::Sections(args) => sections::sections(&args),
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
+        Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::report::{Outcome, Report};
-use crate::{lint, peers, run, vectors};
+use crate::{interop, lint, peers, run, vectors};
 
 /// `cargo xtask test`.
 pub(crate) fn test() -> Result<bool> {
@@ -13,6 +13,7 @@ pub(crate) fn test() -> Result<bool> {
     report.step("examples", || counted(&["test", "--workspace", "--exclude", "peers", "--doc"]));
     report.step("vectors", || vectors::counts(&vectors::Args::default()));
     report.step("peers", || peers::counts(&["--random", "20"]));
+    report.step("interop", interop::counts);
     Ok(report.close())
 }
 
