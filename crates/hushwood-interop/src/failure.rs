@@ -6,7 +6,7 @@ use hushwood::error::{Error, StoreReadError};
 use hushwood::transition::CommitError;
 use tonic::Status;
 
-/// Why a request was not carried out. Whatever the reason, the member is as it was before.
+/// Why a request was not carried out. The member is in the epoch that it was in; proposals that were taken in before stay.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An id that stands for nothing, or for something of another kind.

@@ -91,6 +91,13 @@ impl Registry {
         }
     }
 
+    /// Does something while nobody else gets at the ids.
+    #[cfg(test)]
+    pub(crate) fn locked<T>(&self, operation: impl FnOnce() -> T) -> T {
+        let _entries = self.entries();
+        operation()
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         lock(&self.entries)
     }

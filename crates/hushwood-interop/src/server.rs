@@ -110,3 +110,21 @@ answer! {
 
     free: FreeRequest -> FreeResponse;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_the_answer_to_one_request_and_no_more() {
+        let service = Service(Arc::new(Harness::new(Settings::new(hushwood_rustcrypto::PROVIDER))));
+        let panics = |harness: &Harness, (): ()| -> Result<(), Failure> {
+            harness.with_entries_locked(|| panic!("a fault, for this test"))
+        };
+        let failed = service.run(Request::new(()), panics).await.unwrap_err();
+        assert_eq!(failed.code(), tonic::Code::Internal);
+        let request = CreateExternalSignerRequest { cipher_suite: 1, identity: b"ds".to_vec() };
+        let made = service.create_external_signer(Request::new(request)).await.unwrap();
+        assert_eq!(made.into_inner().signer_id, 1);
+    }
+}

@@ -4,6 +4,16 @@
 
 mod world;
 
+use hushwood::codec::Encode;
+use hushwood::credential::Credential;
+use hushwood::crypto::{SoftwareSigner, sign_with_label};
+use hushwood::extension::{ExtensionType, Extensions};
+use hushwood::framing::MlsMessage;
+use hushwood::key_package::KeyPackageBuilder;
+use hushwood::policy::{Policy, Timestamp};
+use hushwood::proposal::ProposalType;
+use hushwood::tree::{LeafContent, Lifetime, Supported};
+use hushwood::unverified::Unverified;
 use hushwood_interop::proto::*;
 use tonic::Code;
 use world::{Actor, Mode, SIMPLE, add, creator, extension, joiner, pair, remove, server, servers, store_psk};
@@ -548,4 +558,53 @@ async fn groups_that_are_used_at_the_same_time_do_not_disturb_each_other() {
         assert_eq!(bob.unprotect(&ciphertext.unwrap()).await, "hello");
     }
     alice.commit(vec![], vec![], &mut [&mut bob]).await;
+}
+
+/// A KeyPackage with what other implementations are known to do: default types are listed, GREASE is not, and it is
+/// valid for all time.
+fn unusual_key_package(name: &str) -> Vec<u8> {
+    let suite = hushwood_rustcrypto::PROVIDER.suites[0];
+    let (now, random) = (Timestamp(1_780_000_000), &mut hushwood_rustcrypto::OsRandom);
+    let signer = SoftwareSigner::generate(suite, random).unwrap();
+    let content = LeafContent {
+        credential: Credential::basic(name),
+        supported: Supported::new(&hushwood_rustcrypto::PROVIDER),
+        extensions: Extensions::new(),
+    };
+    let policy = Policy { max_lifetime: u64::MAX, ..Policy::default() };
+    let made = KeyPackageBuilder::new(suite, content)
+        .lifetime(Lifetime { not_before: 0, not_after: u64::MAX })
+        .build(&signer, &policy, now, random);
+    let mut key_package = made.unwrap().key_package;
+    // What is signed is what is sent, up to the signature, which without content is one byte.
+    let sign = |label, mut unsigned: Vec<u8>| {
+        assert_eq!(unsigned.pop(), Some(0));
+        sign_with_label(&signer, label, &unsigned).unwrap()
+    };
+    let leaf = &mut key_package.leaf_node;
+    leaf.capabilities.extensions.extend([1, 2, 3, 4, 5].map(ExtensionType));
+    leaf.capabilities.proposals.push(ProposalType::ADD);
+    leaf.signature.clear();
+    leaf.signature = sign("LeafNodeTBS", leaf.to_bytes().unwrap());
+    key_package.extensions.set(ExtensionType(0x3A3A), vec![1, 2, 3]);
+    key_package.signature.clear();
+    key_package.signature = sign("KeyPackageTBS", key_package.to_bytes().unwrap());
+    MlsMessage::KeyPackage(Box::new(Unverified::new(key_package))).to_bytes().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_packages_as_other_implementations_make_them_are_taken() {
+    let (a, b) = servers().await;
+    let (mut alice, mut bob) = pair(&a, &b, SIMPLE).await;
+    let mut charlie = joiner(&b, "charlie", SIMPLE).await;
+    charlie.key_package = unusual_key_package("charlie");
+    let mut diana = joiner(&b, "diana", SIMPLE).await;
+    diana.key_package = unusual_key_package("diana");
+    let proposals = vec![alice.add_proposal(&charlie).await];
+    let done = bob.commit(proposals, vec![add(&diana)], &mut [&mut alice]).await;
+    assert!(!done.welcome.is_empty());
+    // Their leaves are in the tree that others get.
+    let eliza = joiner(&a, "eliza", SIMPLE).await;
+    let done = alice.commit(vec![], vec![add(&eliza)], &mut [&mut bob]).await;
+    eliza.join(&done.welcome, &[], &done.authenticator).await;
 }

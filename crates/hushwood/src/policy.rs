@@ -48,7 +48,11 @@ pub struct Policy {
     pub max_past_epoch_age: u64,
     /// Past epochs whose resumption PSK is kept (C178). Default 32.
     pub max_resumption_psks: usize,
-    /// Longest lifetime of a KeyPackage's leaf, in seconds (C110). Default 84 days and an hour.
+    /// Longest lifetime of a KeyPackage's leaf, in seconds (RFC 9420 §7.2, C110). Default 84 days and an hour.
+    ///
+    /// "Applications MUST define a maximum total lifetime that is acceptable for a LeafNode, and reject any LeafNode
+    /// where the total lifetime is longer than this duration." `u64::MAX` takes every one, as for mlspp, whose
+    /// KeyPackages never end. What is given up: who steals the keys of an old KeyPackage can be added with it for ever.
     pub max_lifetime: u64,
     /// Lifetime of our own KeyPackages, in seconds. Default 84 days.
     pub lifetime: u64,
@@ -57,10 +61,17 @@ pub struct Policy {
     /// Whether leaves of a tree being joined are refused outside their lifetime. Default false: a group
     /// may be older than its members' KeyPackages.
     pub check_lifetime_in_tree: bool,
-    /// Whether leaves that list default types in their capabilities are refused (C103). Default false.
+    /// Whether leaves that list default types in their capabilities are refused (RFC 9420 §7.2, C103). Default false.
+    ///
+    /// The default types of proposals and extensions "MUST NOT be listed", which binds who makes a leaf, and this
+    /// client lists none. Nothing says that a receiver is to refuse, and to list them means nothing: OpenMLS does it. What
+    /// is given up: a client that breaks this rule is not noticed.
     pub refuse_listed_defaults: bool,
-    /// Whether KeyPackage extensions of types we do not know must be listed in the capabilities (C206).
-    /// Default false: known implementations break this duty with values that are ignored anyway.
+    /// Whether KeyPackage extensions of types we do not know must be listed in the capabilities (RFC 9420 §10, C206).
+    /// Default false. Those of types that we know must be listed in any case.
+    ///
+    /// The types in a KeyPackage "MUST be included" in its leaf's capabilities, and unknown ones "MUST be ignored": mlspp
+    /// adds GREASE that it does not list. What is given up: a client that breaks this rule is not noticed.
     pub require_listed_unknown_extensions: bool,
     /// Which external commits are taken (C362). Default [`ExternalCommits::Allowed`].
     pub external_commits: ExternalCommits,

@@ -27,6 +27,12 @@ impl Harness {
         Self { settings, registry: Registry::default() }
     }
 
+    /// Does something while nobody else gets at the ids.
+    #[cfg(test)]
+    pub(crate) fn with_entries_locked<T>(&self, operation: impl FnOnce() -> T) -> T {
+        self.registry.locked(operation)
+    }
+
     pub(crate) fn name(&self, _: NameRequest) -> Result<NameResponse, Failure> {
         Ok(NameResponse { name: "hushwood".into() })
     }

@@ -1,6 +1,6 @@
 //! Groups that grow out of others: reinitialisation (RFC 9420 §11.2) and branching (§11.3).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use hushwood::credential::Credential;
 use hushwood::crypto::CipherSuite;
@@ -19,14 +19,20 @@ use crate::proto::{
     HandleBranchResponse, HandleCommitRequest, HandlePendingCommitRequest, HandleReInitCommitResponse,
     HandleReInitWelcomeRequest, JoinGroupResponse, ReInitWelcomeRequest,
 };
-use crate::registry::Entry;
+use crate::registry::{Entry, lock};
 use crate::settings::{now, random};
 
 /// A member of a group that is over, and its KeyPackage for the group that replaces it.
 pub(crate) struct Successor {
-    /// The member's state in the old group.
-    old: u32,
+    /// The member's state in the old group, and its id.
+    old: (u32, Arc<Mutex<Member>>),
     transaction: Transaction,
+}
+
+impl Successor {
+    fn with_old<T>(&self, operation: impl FnOnce(&Member) -> Result<T, Failure>) -> Result<T, Failure> {
+        operation(&lock(&self.old.1))
+    }
 }
 
 impl Harness {
@@ -41,40 +47,36 @@ impl Harness {
         &self,
         request: HandlePendingCommitRequest,
     ) -> Result<HandleReInitCommitResponse, Failure> {
-        self.with(request.state_id, |member| {
-            let change = member.apply_pending(Purpose::Reinit)?;
-            self.prepare_successor(request.state_id, member, &change)
-        })
+        self.prepare_successor(request.state_id, |member| member.apply_pending(Purpose::Reinit))
     }
 
     pub(crate) fn handle_re_init_commit(
         &self,
         request: HandleCommitRequest,
     ) -> Result<HandleReInitCommitResponse, Failure> {
-        self.with(request.state_id, |member| {
-            let change = member.handle_commit(&request.proposal, &request.commit, Purpose::Reinit)?;
-            self.prepare_successor(request.state_id, member, &change)
+        self.prepare_successor(request.state_id, |member| {
+            member.handle_commit(&request.proposal, &request.commit, Purpose::Reinit)
         })
     }
 
-    /// The old group is over: a KeyPackage for the new one, with a key of its suite.
+    /// The end of the old group, and a KeyPackage for the new one, with a key of its suite.
     fn prepare_successor(
         &self,
-        old: u32,
-        member: &Member,
-        change: &EpochChange,
+        state_id: u32,
+        end: impl FnOnce(&mut Member) -> Result<EpochChange, Failure>,
     ) -> Result<HandleReInitCommitResponse, Failure> {
+        let old = self.registry.state(state_id)?;
+        let mut member = lock(&old);
+        let change = end(&mut member)?;
         let Status::Reinitialised(reinit) = &change.status else {
             return Err(Failure::Request("the commit does not cover a ReInit"));
         };
         let suite = self.settings.suite(reinit.cipher_suite.0.into())?;
         let (transaction, made) = member.client.transaction(&self.settings, suite)?;
-        let successor = Successor { old, transaction };
-        Ok(HandleReInitCommitResponse {
-            reinit_id: self.registry.keep(Entry::Reinit(Arc::new(successor)))?,
-            key_package: made.message,
-            epoch_authenticator: member.epoch_authenticator()?,
-        })
+        let epoch_authenticator = member.epoch_authenticator()?;
+        let successor = Successor { old: (state_id, old.clone()), transaction };
+        let reinit_id = self.registry.keep(Entry::Reinit(Arc::new(successor)))?;
+        Ok(HandleReInitCommitResponse { reinit_id, key_package: made.message, epoch_authenticator })
     }
 
     pub(crate) fn re_init_welcome(
@@ -83,7 +85,7 @@ impl Harness {
     ) -> Result<CreateSubgroupResponse, Failure> {
         let successor = self.registry.reinit(request.reinit_id)?;
         let Transaction { client, signer, .. } = &successor.transaction;
-        let (group, change) = self.with(successor.old, |member| {
+        let (group, change) = successor.with_old(|member| {
             let Status::Reinitialised(reinit) = member.group.status() else {
                 return Err(Failure::NotNow("the group goes on"));
             };
@@ -111,7 +113,7 @@ impl Harness {
         let successor = self.registry.reinit(request.reinit_id)?;
         let Transaction { client, signer, .. } = &successor.transaction;
         let welcome = (request.welcome.as_slice(), request.ratchet_tree.as_slice());
-        let group = self.with(successor.old, |member| {
+        let group = successor.with_old(|member| {
             let policy = self.successor_policy(&member.group, false);
             successor.transaction.join(&self.settings, &policy, welcome, Some(&member.group))
         })?;
@@ -125,7 +127,7 @@ impl Harness {
     /// The member is in the new group; the runner frees that one only.
     fn forget_reinit(&self, reinit_id: u32, successor: &Successor) {
         self.registry.forget(reinit_id);
-        self.registry.forget(successor.old);
+        self.registry.forget(successor.old.0);
     }
 
     pub(crate) fn create_branch(

@@ -381,6 +381,19 @@ mod tests {
     }
 
     #[test]
+    fn without_a_maximum_every_lifetime_is_taken_that_ends_after_it_begins() {
+        let result = |not_before, not_after| {
+            let policy = Policy { max_lifetime: u64::MAX, ..Policy::default() };
+            let leaf = leaf(LeafNodeSource::KeyPackage(Lifetime { not_before, not_after }), &policy);
+            checks(&policy).alone(&leaf, LeafPlace::KeyPackage)
+        };
+        assert_eq!(result(0, u64::MAX), Ok(()));
+        assert_eq!(result(0, u64::MAX - 1), Ok(()));
+        assert_eq!(result(200, 199), Err(Violation::LeafLifetimeRange));
+        assert_eq!(result(0, 149), Err(Violation::LeafLifetime));
+    }
+
+    #[test]
     fn a_leaf_outside_its_lifetime_is_refused_where_the_policy_looks() {
         let policy = Policy::default();
         let leaf = leaf(key_package_source(), &policy);
