@@ -55,3 +55,22 @@ fn build(profile: &[&str], folder: &str) -> Result<Option<PathBuf>> {
     }
     Ok(Some(run::target_dir()?.join(folder).join(RUNNER)))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::Xtask;
+
+    #[test]
+    fn every_argument_goes_to_the_runner() {
+        for arguments in [&["--help"][..], &["-h"], &["--client", "127.0.0.1:1", "--own", "1"], &[]] {
+            let line = [&["cargo xtask", "interop"], arguments].concat();
+            match Xtask::try_parse_from(line) {
+                Ok(Xtask::Interop(args)) => assert_eq!(args.arguments, arguments),
+                Ok(_) => panic!("another command"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
