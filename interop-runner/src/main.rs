@@ -16,7 +16,15 @@ use interop_runner::run::{self, How};
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    let done = if options.list { list(&options).map(|()| true) } else { play(&options).await };
+    // Whoever ends this program ends the processes that it has started.
+    let done = if options.list {
+        list(&options).map(|()| true)
+    } else {
+        tokio::select! {
+            done = play(&options) => done,
+            () = interrupted() => Err(anyhow::anyhow!("interrupted")),
+        }
+    };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -76,4 +84,29 @@ fn list(options: &Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Done when the program is told to end.
+#[cfg(unix)]
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Done when the program is told to end.
+#[cfg(not(unix))]
+async fn interrupted() {
+    // An error would mean that nobody can tell it.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
 }

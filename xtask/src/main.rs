@@ -2,6 +2,7 @@
 
 mod bench;
 mod fuzz;
+mod interop;
 mod layers;
 mod lint;
 mod peers;
@@ -22,7 +23,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Xtask {
-    /// Everything: lint, unit and integration tests, vectors, peers; ends with a summary
+    /// Everything: lint, unit and integration tests, vectors, peers, interop; ends with a summary
     Test,
     /// Format, layers, sections, clippy, documentation; licences and bans where cargo-deny is installed
     Lint,
@@ -36,6 +37,8 @@ enum Xtask {
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
+    /// Play clients of the working group's interop interface against each other (arguments go to `interop-runner`)
+    Interop(interop::Args),
     /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
     Bench(bench::Args),
     /// Run every fuzz target for some seconds
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Xtask::Requirements(args) => requirements::requirements(&args),
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
+        Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::report::{Outcome, Report};
-use crate::{lint, peers, requirements, run, vectors};
+use crate::{interop, lint, peers, requirements, run, vectors};
 
 /// `cargo xtask test`.
 pub(crate) fn test() -> Result<bool> {
@@ -19,6 +19,7 @@ pub(crate) fn test() -> Result<bool> {
     report.step("own vectors", vectors::own_counts);
     report.step("peers on them", || peers::follow(&vectors::own_folder()?.join("mls")));
     report.step("peers", || peers::counts(&["--random", "20"]));
+    report.step("interop", interop::counts);
     Ok(report.close())
 }
 
