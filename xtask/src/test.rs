@@ -13,6 +13,7 @@ pub(crate) fn test() -> Result<bool> {
     report.step("examples", || counted(&["test", "--workspace", "--exclude", "peers", "--doc"]));
     report.step("vectors", || vectors::counts(&vectors::Args::default()));
     report.step("peers", || peers::counts(&["--random", "20"]));
+    report.step("peers in Node", peers::counts_with_node);
     Ok(report.close())
 }
 
