@@ -115,9 +115,10 @@ const operations = {
     const c = clientOf(client)
     const info = messageIn(groupInfo, "mls_group_info").groupInfo
     const { publicPackage, privatePackage } = await newKeyPackage(c, c.cs, c.signature)
-    const joined = await joinGroupExternal(
-      info, publicPackage, privatePackage, resync, c.cs, treeIn(tree), CONFIG,
-    )
+    const args = [info, publicPackage, privatePackage, resync, c.cs, treeIn(tree), CONFIG]
+    const joined = await joinGroupExternal(...args).catch((error) => {
+      throw /public ?key/i.test(error.message) && isVector(externalPubOf(info)) ? new Defect("externalPub") : error
+    })
     enter(c, joined.newState)
     return {
       commit: messageOut({ version: "mls10", wireformat: "mls_public_message", publicMessage: joined.publicMessage }),
@@ -144,6 +145,8 @@ const operations = {
     c.pending = { newState: made.newState, proposals: typesOf([...byReference, ...extraProposals]) }
     return {
       commit: messageOut(made.commit),
+      proposals: c.pending.proposals,
+      path: text(ownLeaf(state).hpkePublicKey) !== text(ownLeaf(made.newState).hpkePublicKey),
       welcomes: welcomesOut(made.welcome, separateWelcomes),
       tree: treeInWelcome ? null : treeOut(made.newState),
     }
@@ -198,6 +201,7 @@ const operations = {
     const c = clientOf(client)
     const make = withTree ? createGroupInfoWithExternalPubAndRatchetTree : createGroupInfoWithExternalPub
     const groupInfo = await make(stateOf(c), [], c.cs)
+    if (!isVector(externalPubOf(groupInfo))) throw new Defect("externalPub")
     return { groupInfo: messageOut({ version: "mls10", wireformat: "mls_group_info", groupInfo }) }
   },
 
@@ -373,9 +377,12 @@ async function readHandshake(c, process) {
     })
   }
   let seen
-  const { newState } = await process(state, (incoming) => {
+  const watch = (incoming) => {
     seen = incoming
     return "accept"
+  }
+  const { newState } = await process(state, watch).catch((error) => {
+    throw knownDefect(state, seen) ?? error
   })
   if (seen.kind === "proposal") {
     c.state = newState
@@ -389,12 +396,30 @@ async function readHandshake(c, process) {
   }
 }
 
+// What ts-mls is known to trip over, if that is in the commit that it failed on.
+function knownDefect({ privatePath, groupContext }, seen) {
+  const proposals = seen?.kind === "commit" ? seen.proposals.map(({ proposal }) => proposal) : []
+  const removed = proposals.some(({ remove }) => remove?.removed === privatePath.leafIndex)
+  if (removed && proposals.some(({ add }) => add !== undefined)) return new Defect("leafTakenAtOnce")
+  const emptied = proposals.some(({ groupContextExtensions: gce }) => gce?.extensions.length === 0)
+  if (emptied && groupContext.extensions.length > 0) return new Defect("emptyExtensions")
+  return undefined
+}
+
+class Defect extends Error {
+  name = "Defect"
+}
+
 function keyOfOwnUpdate(c, proposals) {
   const own = proposals.find(
     ({ proposal, senderLeafIndex }) =>
       proposal.proposalType === "update" && senderLeafIndex === c.state.privatePath.leafIndex,
   )
   return own && c.updates[text(own.proposal.update.leafNode.hpkePublicKey)]
+}
+
+function ownLeaf({ ratchetTree, privatePath }) {
+  return ratchetTree[2 * privatePath.leafIndex].leaf
 }
 
 function withLeafKey(state, key) {
@@ -455,7 +480,7 @@ function pskProposal(cs, info) {
 async function newLeaf(c) {
   const state = stateOf(c)
   const { leafIndex } = state.privatePath
-  const { credential, capabilities, extensions, signaturePublicKey } = state.ratchetTree[2 * leafIndex].leaf
+  const { credential, capabilities, extensions, signaturePublicKey } = ownLeaf(state)
   const keys = await c.cs.hpke.generateKeyPair()
   const hpkePublicKey = await c.cs.hpke.exportPublicKey(keys.publicKey)
   c.updates[text(hpkePublicKey)] = await c.cs.hpke.exportPrivateKey(keys.privateKey)
@@ -508,6 +533,17 @@ function suiteOf(number) {
 function identityOf(leaf) {
   if (leaf.credential.credentialType !== "basic") throw new Error("not a Basic credential")
   return leaf.credential.identity
+}
+
+function externalPubOf({ extensions }) {
+  return extensions.find(({ extensionType }) => extensionType === "external_pub")?.extensionData ?? new Uint8Array()
+}
+
+// RFC 9420 §2.1.2: whether this is one vector with its length before it, as §12.4.3.2 has it for external_pub.
+function isVector(data) {
+  const [first, second] = data
+  if (first < 64) return first === data.length - 1
+  return first < 128 && (first - 64) * 256 + second === data.length - 2
 }
 
 // Bytes in and out.

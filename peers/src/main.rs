@@ -117,6 +117,7 @@ fn parse(mut arguments: impl Iterator<Item = String>, all: &[&dyn Peer]) -> Resu
             "--seed" => selection.seed = number(&value()?)?,
             "--suite" => selection.suite = Some(CipherSuite(number(&value()?)?)),
             "--only" => selection.only = Some(known(value()?, all.iter().map(|peer| peer.name()))?),
+            "--with" => selection.with = Some(known(value()?, all.iter().map(|peer| peer.name()))?),
             "--scenario" => {
                 let names = SCENARIOS.iter().map(|scenario| scenario.name).chain(["none"]);
                 selection.scenario = Some(known(value()?, names)?);
@@ -145,12 +146,13 @@ fn known<'a>(name: String, names: impl Iterator<Item = &'a str>) -> Result<Strin
 const USAGE: &str = "\
 Cross-play of MLS implementations in one process.
 
-usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N] [--roles] [--with-itself] [--node] [--list]
+usage: peers [--random N] [--seed S] [--only PEER [--with PEER]] [--scenario NAME] [--suite N] [--roles] [--with-itself] [--node] [--list]
        peers --vectors FOLDER [--only PEER]
 
   --random N       how many random conversations (200)
   --seed S         the seed of the first; the others follow (1)
   --only PEER      only pairs with this peer
+  --with PEER      and only those with this one, too; random conversations have all
   --scenario NAME  only this scenario, or none
   --suite N        only this cipher suite; random conversations keep theirs
   --roles          a column for each assignment of roles: creator > committer > joiner

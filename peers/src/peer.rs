@@ -20,6 +20,11 @@ pub trait Peer: Send + Sync {
         false
     }
 
+    /// What its members can't do, so that random conversations don't ask for it.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
     /// A client with fresh signature keys, a Basic credential and an empty store of its own.
     ///
     /// # Errors
@@ -46,6 +51,23 @@ pub struct ClientKeys {
     pub encryption: Vec<u8>,
     /// The private key that Welcomes are encrypted to.
     pub init: Vec<u8>,
+}
+
+/// What an implementation can do that not all can. A named conversation asks all the same and shows it as `n/a`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Commits GroupContextExtensions proposals.
+    pub commits_extensions: bool,
+    /// Makes GroupInfos and external commits that go together with those of others.
+    pub external_commits: bool,
+    /// Makes a path where none is required.
+    pub forces_paths: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { commits_extensions: true, external_commits: true, forces_paths: true }
+    }
 }
 
 /// One client and, once it has created or joined one, its group.

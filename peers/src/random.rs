@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    peer::{CipherSuite, CommitOptions, Peer, WireFormat},
+    peer::{CipherSuite, CommitOptions, Limits, Peer, WireFormat},
     scenario::required,
     world::{Change, Halt, Said, SeatId, World},
 };
@@ -126,7 +126,13 @@ impl Conversation<'_> {
             3 | 4 => self.commit_by_anyone(&[]),
             5 => {
                 let data = self.dice.below(1 << 32).to_be_bytes();
-                self.commit_by_anyone(&[Change::ExternalPsk(PSK), Change::Extensions(required(&data))])
+                let changes = [Change::ExternalPsk(PSK), Change::Extensions(required(&data))];
+                let unable = self.unable(|limits| limits.commits_extensions);
+                if unable == self.world.inside() {
+                    return Ok(());
+                }
+                let committer = self.anyone_but(&unable)?;
+                self.commit(committer, &changes)
             }
             6 if size < MOST => {
                 let who = self.newcomer(None)?;
@@ -148,6 +154,7 @@ impl Conversation<'_> {
         let (mut psk, mut extensions) = (false, false);
         for _ in 0..self.dice.between(1, 4) {
             let proposer = self.anyone()?;
+            let unable = self.unable(|limits| limits.commits_extensions);
             let change = match self.dice.below(5) {
                 0 if size < MOST => {
                     size += 1;
@@ -166,8 +173,9 @@ impl Conversation<'_> {
                     psk = true;
                     Change::ExternalPsk(PSK)
                 }
-                3 if !extensions => {
+                3 if !extensions && self.someone_but(&touched, &unable) => {
                     extensions = true;
+                    touched.extend(unable);
                     Change::Extensions(required(b"by reference"))
                 }
                 _ if !touched.contains(&proposer) => {
@@ -187,7 +195,12 @@ impl Conversation<'_> {
     }
 
     fn external_join(&mut self, who: SeatId) -> Result<(), Halt> {
-        let via = self.anyone_but(&[who])?;
+        let mut unable = self.unable(|limits| limits.external_commits);
+        if !self.world.limits(who).external_commits || !self.someone_but(&[who], &unable) {
+            return Ok(());
+        }
+        unable.push(who);
+        let via = self.anyone_but(&unable)?;
         let tree_inside = self.dice.chance(1, 2);
         let psks: &[&str] = if self.dice.chance(1, 3) { &[PSK] } else { &[] };
         // A resync is a new client: it has forgotten the keys of before.
@@ -248,7 +261,7 @@ impl Conversation<'_> {
 
     fn commit(&mut self, committer: SeatId, changes: &[Change]) -> Result<(), Halt> {
         let options = CommitOptions {
-            force_path: self.dice.chance(1, 2),
+            force_path: self.dice.chance(1, 2) && self.world.limits(committer).forces_paths,
             tree_in_welcome: self.dice.chance(1, 2) || !self.adds(changes),
             separate_welcomes: false,
         };
@@ -276,6 +289,18 @@ impl Conversation<'_> {
         let who = self.world.seat(&name, peer)?;
         self.world.share_psk(PSK)?;
         Ok(who)
+    }
+
+    /// Those inside who can't do something.
+    fn unable(&self, able: impl Fn(Limits) -> bool) -> Vec<SeatId> {
+        let mut unable = self.world.inside();
+        unable.retain(|who| !able(self.world.limits(*who)));
+        unable
+    }
+
+    /// Whether someone inside is in neither list.
+    fn someone_but(&self, some: &[SeatId], others: &[SeatId]) -> bool {
+        self.world.inside().iter().any(|who| !some.contains(who) && !others.contains(who))
     }
 
     fn anyone(&mut self) -> Result<SeatId, Halt> {

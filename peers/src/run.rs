@@ -23,6 +23,8 @@ use crate::{
 pub struct Selection {
     /// Only pairs with this peer.
     pub only: Option<String>,
+    /// Only pairs with this peer, too.
+    pub with: Option<String>,
     /// Only this scenario.
     pub scenario: Option<String>,
     /// Only this suite.
@@ -37,7 +39,7 @@ pub struct Selection {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { only: None, scenario: None, suite: None, with_itself: false, random: 200, seed: 1 }
+        Self { only: None, with: None, scenario: None, suite: None, with_itself: false, random: 200, seed: 1 }
     }
 }
 
@@ -142,7 +144,8 @@ fn pairs<'a>(peers: &[&'a dyn Peer], selection: &Selection) -> Vec<(&'a dyn Peer
         pairs.extend(rest.map(|second| (*first, *second)));
     }
     pairs.retain(|(first, second)| {
-        selection.only.as_deref().is_none_or(|only| first.name() == only || second.name() == only)
+        let named = [&selection.only, &selection.with].into_iter().flatten();
+        named.into_iter().all(|name| first.name() == name || second.name() == name)
     });
     pairs
 }

@@ -19,8 +19,8 @@ use crate::{
     json_lines::{NoAnswer, Program},
     peer::{
         CipherSuite, CommitOptions, Committed, Created, EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LENGTH,
-        Extension, ExternalJoin, Member, MemberEntry, Outcome, PRIVATE_USE_EXTENSION, Peer, PeerError,
-        Proposal, ProposalType, Settings, View, WireFormat,
+        Extension, ExternalJoin, Limits, Member, MemberEntry, Outcome, PRIVATE_USE_EXTENSION, Peer,
+        PeerError, Proposal, ProposalType, Settings, View, WireFormat,
     },
 };
 
@@ -92,6 +92,10 @@ impl Peer for TsMls {
 
     fn suites(&self) -> Vec<CipherSuite> {
         self.suites.clone()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { commits_extensions: false, external_commits: false, forces_paths: false }
     }
 
     fn client(&self, settings: Settings) -> Result<Box<dyn Member>, PeerError> {
@@ -169,6 +173,14 @@ impl Member for TsMlsMember {
                 "separateWelcomes": options.separate_welcomes,
             }),
         )?;
+        let extensions =
+            answer.proposal_types("proposals")?.contains(&ProposalType::GROUP_CONTEXT_EXTENSIONS);
+        match (extensions, answer.flag("path")?) {
+            (true, false) => return Err(NO_PATH_FOR_EXTENSIONS),
+            (true, true) => return Err(PATH_UNDER_OLD_EXTENSIONS),
+            (false, false) if options.force_path => return Err(NO_FORCED_PATH),
+            (false, _) => {}
+        }
         Ok(Committed {
             commit: answer.bytes("commit")?,
             welcomes: answer.all_bytes("welcomes")?,
@@ -299,10 +311,15 @@ fn lock(program: &Mutex<Program>) -> MutexGuard<'_, Program> {
 }
 
 fn failed(operation: &str, why: NoAnswer) -> PeerError {
-    PeerError::Failed(match why {
-        NoAnswer::Broken(why) => format!("ts-mls is gone: {why}"),
-        NoAnswer::Refused(why) => format!("{operation}: {why}"),
-    })
+    match why {
+        NoAnswer::Broken(why) => PeerError::Failed(format!("ts-mls is gone: {why}")),
+        NoAnswer::Refused(why) => match why.strip_prefix("Defect: ") {
+            Some("emptyExtensions") => EXTENSIONS_STAY,
+            Some("externalPub") => EXTERNAL_PUB,
+            Some("leafTakenAtOnce") => LEAF_TAKEN_AT_ONCE,
+            _ => PeerError::Failed(format!("{operation}: {why}")),
+        },
+    }
 }
 
 /// What `json!` makes of braces.
@@ -408,6 +425,39 @@ impl Answer {
         Ok(self.small_numbers(name)?.into_iter().map(ProposalType).collect())
     }
 }
+
+/// RFC 9420 §12.4: the path of a commit may be left out if none of its proposals needs one; add, psk and reinit are those
+/// that don't. ts-mls makes a path for Update and Remove only (`applyProposals` in its `clientState.js`).
+const NO_PATH_FOR_EXTENSIONS: PeerError = PeerError::Defect(
+    "commits GroupContextExtensions without a path (RFC 9420 §12.4: only add, psk and reinit need none)",
+);
+
+/// RFC 9420 §12.4.1: the path secrets are encrypted under the provisional GroupContext, which has the new extensions.
+/// ts-mls takes the old ones (`createUpdatePath` gets `state.groupContext` in its `createCommit.js`).
+const PATH_UNDER_OLD_EXTENSIONS: PeerError = PeerError::Defect(
+    "encrypts the path of a commit with GroupContextExtensions under the old extensions \
+     (RFC 9420 §12.4.1: the provisional GroupContext has the new ones)",
+);
+
+/// RFC 9420 §12.1.7: the proposal's list replaces that of the GroupContext, the empty list, too.
+const EXTENSIONS_STAY: PeerError = PeerError::Defect(
+    "takes a GroupContextExtensions proposal with an empty list for none \
+     (RFC 9420 §12.1.7: the list replaces the one in the GroupContext)",
+);
+
+/// RFC 9420 §12.4.3.2: `struct { HPKEPublicKey external_pub; } ExternalPub;`, and §5.1.1: an HPKEPublicKey is
+/// `opaque<V>`. ts-mls puts in and takes out the key without its length.
+const EXTERNAL_PUB: PeerError = PeerError::Defect(
+    "has the key in external_pub without its length (RFC 9420 §12.4.3.2, §5.1.1: HPKEPublicKey is opaque<V>)",
+);
+
+/// RFC 9420 §12.3: Removes are applied before Adds, and §7.7 gives an added member the leftmost blank leaf. ts-mls thinks
+/// that it was removed if its leaf is blank afterwards.
+const LEAF_TAKEN_AT_ONCE: PeerError = PeerError::Defect(
+    "does not notice its removal by a commit that also adds a member to its leaf (RFC 9420 §12.3, §7.7)",
+);
+
+const NO_FORCED_PATH: PeerError = PeerError::Unsupported("no API for a path that is not required");
 
 /// For one answer. The slowest of its operations takes some seconds where other programs are at work, too.
 const LIMIT: Duration = Duration::from_secs(60);

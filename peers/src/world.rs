@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::peer::{
-    CipherSuite, CommitOptions, Extension, ExternalJoin, Member, Outcome, Peer, PeerError, Proposal,
+    CipherSuite, CommitOptions, Extension, ExternalJoin, Limits, Member, Outcome, Peer, PeerError, Proposal,
     ProposalType, Settings, View, WireFormat,
 };
 
@@ -27,6 +27,7 @@ pub struct World {
 struct Seat {
     identity: String,
     peer: &'static str,
+    limits: Limits,
     member: Box<dyn Member>,
     inside: bool,
 }
@@ -112,7 +113,8 @@ impl World {
         let member = peer
             .client(settings)
             .map_err(|e| halt(peer.name(), &format!("{name} ({})", peer.name()), "start", e))?;
-        self.seats.push(Seat { identity: name.to_owned(), peer: peer.name(), member, inside: false });
+        let (peer, limits) = (peer.name(), peer.limits());
+        self.seats.push(Seat { identity: name.to_owned(), peer, limits, member, inside: false });
         Ok(id)
     }
 
@@ -331,6 +333,11 @@ impl World {
     /// Whether a member is in the group.
     pub fn is_inside(&self, who: SeatId) -> bool {
         self.seats.get(who.0).is_some_and(|seat| seat.inside)
+    }
+
+    /// What this member can do.
+    pub fn limits(&self, who: SeatId) -> Limits {
+        self.seats.get(who.0).map(|seat| seat.limits).unwrap_or_default()
     }
 
     /// Who proposed what by reference in this epoch.

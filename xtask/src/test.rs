@@ -19,6 +19,7 @@ pub(crate) fn test() -> Result<bool> {
     report.step("own vectors", vectors::own_counts);
     report.step("peers on them", || peers::follow(&vectors::own_folder()?.join("mls")));
     report.step("peers", || peers::counts(&["--random", "20"]));
+    report.step("peers in Node", peers::counts_with_node);
     report.step("interop", interop::counts);
     Ok(report.close())
 }
