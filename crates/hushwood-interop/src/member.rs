@@ -7,13 +7,11 @@ use hushwood::commit::Answers;
 use hushwood::credential::{InsecureAcceptAll, judge};
 use hushwood::crypto::{HashReference, SoftwareSigner};
 use hushwood::group::{
-    CommitId, CommitPlan, Cover, EpochChange, Group, MessageId, NewProposal, Received, Status, Unacknowledged,
+    CommitId, CommitPlan, Cover, EpochChange, Group, MessageId, NewProposal, Received, Status,
 };
 use hushwood::policy::Policy;
 use hushwood::proposal::Proposal;
 use hushwood::schedule::Psk;
-use hushwood::transition::Persist;
-use hushwood_store::MemoryStore;
 
 use crate::client::Client;
 use crate::description::{Members, Target};
@@ -161,10 +159,8 @@ impl Member {
             self.client.write(self.group.discard(&staged.id)?)?;
             return Err(failure);
         }
-        let welcome = match staged.change.added.is_empty() {
-            true => Vec::new(),
-            false => self.welcome_ahead(&staged.id)?,
-        };
+        // The interface asks for both at once; the runner holds the Welcome back until the commit has been applied.
+        let welcome = self.group.welcomes_after(&staged.id)?.pop().unwrap_or_default();
         let ratchet_tree = match request.external_tree {
             true => self.group.ratchet_tree_after(&staged.id)?,
             false => Vec::new(),
@@ -251,24 +247,6 @@ impl Member {
         }
         let policy = Policy { ratchet_tree_extension, ..self.group.policy().clone() };
         self.client.write(self.group.set_policy(policy)?)
-    }
-
-    /// The Welcome of a commit of ours that waits.
-    ///
-    /// An application gets it when the commit is accepted (RFC 9420 §12.4.3.1) and not before, but the interface asks for both at
-    /// once. So the commit is applied to a copy of what is stored, which is then thrown away.
-    fn welcome_ahead(&mut self, id: &CommitId) -> Result<Vec<u8>, Failure> {
-        let mut copy: MemoryStore = self.client.read(|store| Ok(store.snapshot()))?;
-        let (writes, pending) = self.group.apply(id, now())?.begin();
-        drop(pending);
-        copy.persist(&writes).map_err(hushwood::transition::CommitError)?;
-        let waiting = self.group.unacknowledged(&copy)?.into_iter();
-        let mut outgoing = waiting.filter_map(|waiting| match waiting {
-            Unacknowledged::Outgoing(outgoing) => Some(outgoing.message),
-            Unacknowledged::Incoming(_) => None,
-        });
-        // Everything else that we have made is acknowledged.
-        outgoing.next().ok_or(Failure::NotNow("the commit has no Welcome"))
     }
 
     /// What was made is handed out with the answer to the request, and need not be kept.
