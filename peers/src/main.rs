@@ -1,16 +1,32 @@
 //! Plays the conversations and prints the table; exits with 1 if any member diverged, 2 on wrong usage.
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 use peers::{
     peer::{CipherSuite, Peer},
+    replay,
     run::{self, Selection},
     scenario::SCENARIOS,
     table,
+    ts_mls_peer::TsMls,
 };
 
 fn main() -> ExitCode {
-    let all = peers::peers();
+    let mut all = peers::peers();
+    // Before the rest is read, as the names of all peers can be given there.
+    if std::env::args().any(|argument| argument == "--node") {
+        match TsMls::in_node() {
+            Ok(peer) => all.push(Box::new(peer)),
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     let all: Vec<&dyn Peer> = all.iter().map(AsRef::as_ref).collect();
     let request = match parse(std::env::args().skip(1), &all) {
         Ok(request) => request,
@@ -29,6 +45,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Request::Play { selection, roles } => play(&all, &selection, roles),
+        Request::Replay { folder, only } => follow(&all, &folder, only.as_deref()),
     }
 }
 
@@ -44,6 +61,24 @@ fn play(all: &[&dyn Peer], selection: &Selection, roles: bool) -> ExitCode {
     let report = table::report(&scenes, &chats, roles);
     print!("{}", report.text);
     if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Our own implementation reads vectors elsewhere (`cargo xtask vectors`).
+fn follow(all: &[&dyn Peer], folder: &Path, only: Option<&str>) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut others = all.to_vec();
+    others.retain(|peer| !peer.name().starts_with("hushwood") && only.is_none_or(|only| only == peer.name()));
+    match replay::replay(&others, folder) {
+        Ok(replayed) => {
+            let report = table::replay_report(&replayed);
+            print!("{}", report.text);
+            if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn list(all: &[&dyn Peer]) {
@@ -62,17 +97,21 @@ enum Request {
     Help,
     List,
     Play { selection: Selection, roles: bool },
+    Replay { folder: PathBuf, only: Option<String> },
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>, all: &[&dyn Peer]) -> Result<Request, String> {
     let mut selection = Selection::default();
     let mut roles = false;
+    let mut vectors = None;
     while let Some(flag) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
             "--help" | "-h" => return Ok(Request::Help),
+            "--node" => {}
             "--list" => return Ok(Request::List),
             "--roles" => roles = true,
+            "--vectors" => vectors = Some(PathBuf::from(value()?)),
             "--with-itself" => selection.with_itself = true,
             "--random" => selection.random = number(&value()?)?,
             "--seed" => selection.seed = number(&value()?)?,
@@ -85,7 +124,10 @@ fn parse(mut arguments: impl Iterator<Item = String>, all: &[&dyn Peer]) -> Resu
             _ => return Err(format!("unknown argument {flag}")),
         }
     }
-    Ok(Request::Play { selection, roles })
+    Ok(match vectors {
+        Some(folder) => Request::Replay { folder, only: selection.only },
+        None => Request::Play { selection, roles },
+    })
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
@@ -103,7 +145,8 @@ fn known<'a>(name: String, names: impl Iterator<Item = &'a str>) -> Result<Strin
 const USAGE: &str = "\
 Cross-play of MLS implementations in one process.
 
-usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N] [--roles] [--with-itself] [--list]
+usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N] [--roles] [--with-itself] [--node] [--list]
+       peers --vectors FOLDER [--only PEER]
 
   --random N       how many random conversations (200)
   --seed S         the seed of the first; the others follow (1)
@@ -112,6 +155,8 @@ usage: peers [--random N] [--seed S] [--only PEER] [--scenario NAME] [--suite N]
   --suite N        only this cipher suite; random conversations keep theirs
   --roles          a column for each assignment of roles: creator > committer > joiner
   --with-itself    also each peer with itself
+  --node           also ts-mls, in Node
   --list           the peers and the scenarios
+  --vectors FOLDER instead of talking, follow the conversations in its passive-client-*.json
 
 A cell is pass, n/a with a reason below the table, or FAIL with the divergence below. Exit code 1 if any FAIL.";

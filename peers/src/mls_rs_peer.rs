@@ -32,14 +32,15 @@ use mls_rs::{
         InMemoryGroupStateStorage, InMemoryKeyPackageStorage, InMemoryPreSharedKeyStorage,
     },
 };
+use mls_rs_core::key_package::KeyPackageData;
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 #[cfg(feature = "openssl")]
 use mls_rs_crypto_openssl::OpensslCryptoProvider;
 
 use crate::peer::{
-    CipherSuite, CommitOptions, Committed, Created, EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LENGTH,
-    Extension, ExternalJoin, Member, MemberEntry, Outcome, PRIVATE_USE_EXTENSION, Peer, PeerError, Proposal,
-    ProposalType, Settings, View, WireFormat,
+    CipherSuite, ClientKeys, CommitOptions, Committed, Created, EXPORTER_CONTEXT, EXPORTER_LABEL,
+    EXPORTER_LENGTH, Extension, ExternalJoin, Member, MemberEntry, Outcome, PRIVATE_USE_EXTENSION, Peer,
+    PeerError, Proposal, ProposalType, Settings, View, WireFormat,
 };
 
 /// The published crate `mls-rs`.
@@ -64,6 +65,32 @@ impl Peer for MlsRs {
             return member(AwsLcCryptoProvider::default(), settings);
         }
         openssl_client(settings)
+    }
+
+    fn client_with(&self, suite: CipherSuite, keys: &ClientKeys) -> Result<Box<dyn Member>, PeerError> {
+        let crypto = AwsLcCryptoProvider::default();
+        let Some(provider) = crypto.cipher_suite_provider(suite.0.into()) else {
+            return Err(PeerError::Unsupported("this provider of mls-rs lacks the suite"));
+        };
+        let message = message_in(&keys.key_package)?;
+        let reference = message.key_package_reference(&provider).map_err(failed("key package"))?;
+        // Behind the version and the wire format (RFC 9420 §6).
+        let bare = keys.key_package.get(4..).unwrap_or_default().to_vec();
+        let (Some(reference), Some(key_package)) = (reference, message.into_key_package()) else {
+            return Err(PeerError::Failed("not a KeyPackage".into()));
+        };
+        let stores = Stores::new()?;
+        let (init, encryption) = (keys.init.clone().into(), keys.encryption.clone().into());
+        let stored = KeyPackageData::new(bare, init, encryption, u64::MAX);
+        stores.key_packages.insert(reference.to_vec(), stored);
+        let settings = Settings {
+            identity: Vec::new(),
+            suite,
+            handshake: WireFormat::PrivateMessage,
+            greased_extensions: false,
+        };
+        let identity = key_package.signing_identity().clone();
+        Ok(member_of(crypto, settings, stores, (identity, keys.signature.clone().into())))
     }
 }
 
@@ -101,9 +128,18 @@ fn member<P: CryptoProvider + Clone + 'static>(
     settings: Settings,
 ) -> Result<Box<dyn Member>, PeerError> {
     let stores = Stores::new()?;
-    let (identity, signer) = signing_identity(&crypto, settings.suite, &settings.identity)?;
+    let identity = signing_identity(&crypto, settings.suite, &settings.identity)?;
+    Ok(member_of(crypto, settings, stores, identity))
+}
+
+fn member_of<P: CryptoProvider + Clone + 'static>(
+    crypto: P,
+    settings: Settings,
+    stores: Stores,
+    (identity, signer): (SigningIdentity, SignatureSecretKey),
+) -> Box<dyn Member> {
     let client = client(crypto.clone(), &stores, &settings, identity, signer);
-    Ok(Box::new(MlsRsMember {
+    Box::new(MlsRsMember {
         crypto,
         client,
         stores,
@@ -112,7 +148,7 @@ fn member<P: CryptoProvider + Clone + 'static>(
         rosters: BTreeMap::new(),
         successor_suite: None,
         reinit: None,
-    }))
+    })
 }
 
 fn client<P: CryptoProvider + Clone>(

@@ -11,8 +11,8 @@ use openmls::{
     },
     prelude::{
         BasicCredential, Capabilities, Ciphersuite, CredentialType, CredentialWithKey,
-        Extension as OpenMlsExtension, ExtensionType, Extensions, GroupContext, KeyPackage, LeafNodeIndex,
-        LeafNodeParameters, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsCrypto,
+        Extension as OpenMlsExtension, ExtensionType, Extensions, GroupContext, KeyPackage, KeyPackageBundle,
+        LeafNodeIndex, LeafNodeParameters, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsCrypto,
         OpenMlsProvider as _, OpenMlsRand as _, PreSharedKeyProposal, ProcessedMessageContent,
         Proposal as OpenMlsProposal, ProtocolVersion, QueuedProposal, RatchetTreeIn,
         SenderRatchetConfiguration, StagedCommit, WireFormatPolicy,
@@ -22,10 +22,11 @@ use openmls::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_traits::storage::StorageProvider as _;
 
 use crate::peer::{
-    CipherSuite, CommitOptions, Committed, EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LENGTH, Extension,
-    ExternalJoin, Member, MemberEntry, Outcome, PRIVATE_USE_EXTENSION, Peer, PeerError, Proposal,
+    CipherSuite, ClientKeys, CommitOptions, Committed, EXPORTER_CONTEXT, EXPORTER_LABEL, EXPORTER_LENGTH,
+    Extension, ExternalJoin, Member, MemberEntry, Outcome, PRIVATE_USE_EXTENSION, Peer, PeerError, Proposal,
     ProposalType, Settings, View, WireFormat,
 };
 
@@ -63,6 +64,34 @@ impl Peer for OpenMls {
             suite,
             group: None,
         }))
+    }
+
+    fn client_with(&self, suite: CipherSuite, keys: &ClientKeys) -> Result<Box<dyn Member>, PeerError> {
+        let settings = Settings {
+            identity: Vec::new(),
+            suite,
+            handshake: WireFormat::PrivateMessage,
+            greased_extensions: false,
+        };
+        let suite = Ciphersuite::try_from(suite.0).map_err(|e| PeerError::failed("suite", e))?;
+        let provider = OpenMlsRustCrypto::default();
+        let key_package = key_package_in(provider.crypto(), &keys.key_package)?;
+        let reference =
+            key_package.hash_ref(provider.crypto()).map_err(|e| PeerError::failed("key package", e))?;
+        // There is no constructor, but stores read it back from this.
+        let bundle: KeyPackageBundle = serde_json::from_value(serde_json::json!({
+            "key_package": key_package,
+            "private_init_key": { "vec": keys.init },
+            "private_encryption_key": { "key": { "vec": keys.encryption } },
+        }))
+        .map_err(|e| PeerError::failed("key package", e))?;
+        provider
+            .storage()
+            .write_key_package(&reference, &bundle)
+            .map_err(|e| PeerError::failed("key package", e))?;
+        let public = key_package.leaf_node().signature_key().as_slice().to_vec();
+        let signer = SignatureKeyPair::from_raw(suite.signature_algorithm(), keys.signature.clone(), public);
+        Ok(Box::new(OpenMlsMember { provider, signer, settings, suite, group: None }))
     }
 }
 

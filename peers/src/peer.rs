@@ -25,6 +25,27 @@ pub trait Peer: Send + Sync {
     /// # Errors
     /// [`PeerError::Failed`] where keys can't be made.
     fn client(&self, settings: Settings) -> Result<Box<dyn Member>, PeerError>;
+
+    /// A client with a KeyPackage and keys that were made elsewhere: it joins and follows, and never sends.
+    ///
+    /// # Errors
+    /// [`PeerError::Failed`] where the keys are refused.
+    fn client_with(&self, _suite: CipherSuite, _keys: &ClientKeys) -> Result<Box<dyn Member>, PeerError> {
+        Err(PeerError::Unsupported("no API for keys that were made elsewhere"))
+    }
+}
+
+/// A KeyPackage with its private keys.
+#[derive(Clone, Debug)]
+pub struct ClientKeys {
+    /// The KeyPackage, an `MLSMessage`.
+    pub key_package: Vec<u8>,
+    /// Its private signature key.
+    pub signature: Vec<u8>,
+    /// The private key of its leaf.
+    pub encryption: Vec<u8>,
+    /// The private key that Welcomes are encrypted to.
+    pub init: Vec<u8>,
 }
 
 /// One client and, once it has created or joined one, its group.

@@ -159,7 +159,7 @@ fn assignments<'a>(first: &'a dyn Peer, second: &'a dyn Peer) -> Vec<Roles<'a>> 
 }
 
 /// Runs a conversation; a peer's panic is a divergence of that conversation, not the end of the run.
-fn guarded(play: impl FnOnce() -> Result<(), (Halt, Vec<String>)>) -> Verdict {
+pub(crate) fn guarded(play: impl FnOnce() -> Result<(), (Halt, Vec<String>)>) -> Verdict {
     match catch_unwind(AssertUnwindSafe(play)) {
         Ok(Ok(())) => Verdict::Pass,
         Ok(Err((Halt::NotAvailable(reason), _))) => Verdict::NotAvailable(reason),

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     peer::CipherSuite,
     random::Played,
+    replay::Replayed,
     run::{Cast, Chat, Scene, Verdict},
     scenario::SCENARIOS,
 };
@@ -27,12 +28,49 @@ pub fn report(scenes: &[Scene<'_>], chats: &[Chat], roles: bool) -> Report {
         let _ = writeln!(text, "[{number}] n/a: {reason}");
     }
     failures(scenes, chats, &mut text);
-    let verdicts = || scenes.iter().map(|s| &s.verdict).chain(chats.iter().map(|c| &c.verdict));
-    let passed = verdicts().filter(|v| matches!(v, Verdict::Pass)).count();
-    let failed = verdicts().filter(|v| matches!(v, Verdict::Fail(..))).count();
-    let absent = verdicts().filter(|v| matches!(v, Verdict::NotAvailable(_))).count();
+    let verdicts = scenes.iter().map(|s| &s.verdict).chain(chats.iter().map(|c| &c.verdict));
+    totals(verdicts, text)
+}
+
+/// The last line.
+fn totals<'v>(verdicts: impl Iterator<Item = &'v Verdict> + Clone, mut text: String) -> Report {
+    let passed = verdicts.clone().filter(|v| matches!(v, Verdict::Pass)).count();
+    let failed = verdicts.clone().filter(|v| matches!(v, Verdict::Fail(..))).count();
+    let absent = verdicts.filter(|v| matches!(v, Verdict::NotAvailable(_))).count();
     let _ = writeln!(text, "total: {passed} pass, {absent} n/a, {failed} FAIL");
     Report { text, failed }
+}
+
+/// Lays out which peers could follow which vectors.
+pub fn replay_report(replayed: &[Replayed<'_>]) -> Report {
+    let mut notes = Notes::default();
+    let mut columns: Vec<&str> = Vec::new();
+    let mut rows: BTreeMap<(&str, CipherSuite), BTreeMap<&str, Vec<&Verdict>>> = BTreeMap::new();
+    for Replayed { file, suite, peer, verdict, .. } in replayed {
+        if !columns.contains(peer) {
+            columns.push(peer);
+        }
+        rows.entry((file, *suite)).or_default().entry(peer).or_default().push(verdict);
+    }
+    let mut lines =
+        vec![[""].into_iter().chain(columns.iter().copied()).map(str::to_owned).collect::<Vec<_>>()];
+    for ((file, suite), cells) in &rows {
+        let mut line = vec![format!("{file} / suite {}", suite.0)];
+        let cell = |peer| cells.get(peer).map_or_else(String::new, |verdicts| cell(verdicts, &mut notes));
+        line.extend(columns.iter().copied().map(cell));
+        lines.push(line);
+    }
+    let mut text = aligned(&lines);
+    for (number, reason) in notes.in_order() {
+        let _ = writeln!(text, "[{number}] n/a: {reason}");
+    }
+    for Replayed { file, number, suite, peer, verdict } in replayed {
+        if let Verdict::Fail(detail, _) = verdict {
+            let _ = writeln!(text, "FAIL {file}, vector {number}, suite {}, {peer}", suite.0);
+            explain(detail, &[], &mut text);
+        }
+    }
+    totals(replayed.iter().map(|replayed| &replayed.verdict), text)
 }
 
 /// Numbers the reasons in the order in which they appear.

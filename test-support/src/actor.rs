@@ -47,6 +47,8 @@ pub struct Actor {
     pub group: Option<Group>,
     /// Whether to read the group back after every step.
     pub reload: bool,
+    /// Its time.
+    pub now: Timestamp,
 }
 
 /// What came of a message.
@@ -76,6 +78,7 @@ impl Actor {
             policy: Policy::default(),
             group: None,
             reload: true,
+            now: NOW,
         }
     }
 
@@ -133,7 +136,7 @@ impl Actor {
             extensions: hushwood::extension::Extensions::new(),
         };
         let new = KeyPackageBuilder::new(self.suite, content)
-            .build(&self.signer, &self.policy, NOW, &mut self.random)
+            .build(&self.signer, &self.policy, self.now, &mut self.random)
             .expect("a KeyPackage is made");
         let step = client::keep_key_package(new).expect("a KeyPackage is kept");
         step.commit(&mut self.store).expect("the store works")
@@ -145,7 +148,7 @@ impl Actor {
         let hushwood::framing::MlsMessage::KeyPackage(key_package) = message else {
             panic!("not a KeyPackage");
         };
-        validate(*key_package, self.suite, &self.policy, NOW)
+        validate(*key_package, self.suite, &self.policy, self.now)
     }
 
     /// Creates a group.
@@ -153,7 +156,8 @@ impl Actor {
         let supported = Supported::new(&self.provider).preferring(self.suite.id());
         let mut settings = NewGroup::new(self.suite, self.credential(), supported);
         settings.policy = self.policy.clone();
-        let step = Group::create(settings, &self.signer, NOW, &mut self.random).expect("a group is made");
+        let step =
+            Group::create(settings, &self.signer, self.now, &mut self.random).expect("a group is made");
         self.group = Some(step.commit(&mut self.store).expect("the store works"));
         self.restart();
         self.group()
@@ -170,8 +174,9 @@ impl Actor {
         plan: CommitPlan<'_>,
         answers: &Answers,
     ) -> Result<(CommitId, Vec<u8>), Error> {
+        let now = self.now;
         let (group, store, signer, random) = self.parts();
-        let step = group.commit(plan, answers, signer, NOW, random)?;
+        let step = group.commit(plan, answers, signer, now, random)?;
         let staged = step.commit(store).expect("the store works");
         self.restart();
         Ok((staged.id, staged.outgoing.message))
@@ -179,8 +184,9 @@ impl Actor {
 
     /// Applies a commit of its own.
     pub fn apply(&mut self, id: &CommitId) -> Result<EpochChange, Error> {
+        let now = self.now;
         let (group, store, ..) = self.parts();
-        let change = group.apply(id, NOW)?.commit(store).expect("the store works");
+        let change = group.apply(id, now)?.commit(store).expect("the store works");
         self.restart();
         Ok(change)
     }
@@ -199,7 +205,7 @@ impl Actor {
     pub fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<&Group, Error> {
         let opened = OpenedWelcome::open(welcome, &self.store, &self.provider, &self.policy)?;
         let answers = Answers::from_store(&self.store, opened.psks())?;
-        let staged = opened.stage(&answers, tree, None, NOW, &mut self.random)?;
+        let staged = opened.stage(&answers, tree, None, self.now, &mut self.random)?;
         let verdicts = judge(staged.checks(), &InsecureAcceptAll);
         let step = staged.accept(&verdicts, &self.store, &mut self.random)?;
         self.group = Some(step.commit(&mut self.store).expect("the store works"));
@@ -219,7 +225,7 @@ impl Actor {
         settings.policy = self.policy.clone();
         settings.resync = resync;
         let (signer, random) = (&self.signer, &mut self.random);
-        let staged = StagedExternalJoin::stage(group_info, tree, settings, signer, NOW, random)?;
+        let staged = StagedExternalJoin::stage(group_info, tree, settings, signer, self.now, random)?;
         let verdicts = judge(staged.checks(), &InsecureAcceptAll);
         let step = staged.accept(&verdicts, &self.store, &mut self.random)?;
         let (group, outgoing) = step.commit(&mut self.store).expect("the store works");
@@ -247,8 +253,9 @@ impl Actor {
 
     /// Makes a proposal.
     pub fn propose(&mut self, proposal: NewProposal<'_>) -> Result<Vec<u8>, Error> {
+        let now = self.now;
         let (group, store, signer, random) = self.parts();
-        let step = group.propose(proposal, b"", signer, NOW, random)?;
+        let step = group.propose(proposal, b"", signer, now, random)?;
         let outgoing = step.commit(store).expect("the store works");
         self.restart();
         Ok(outgoing.message)
@@ -257,7 +264,7 @@ impl Actor {
     /// Receives a message and accepts what it brings.
     pub fn receive(&mut self, message: &[u8]) -> Result<Outcome, Error> {
         let group = self.group.as_mut().expect("the actor is in a group");
-        let outcome = match group.receive(message, NOW)? {
+        let outcome = match group.receive(message, self.now)? {
             Received::Message(received) => {
                 let message =
                     group.accept_message(received)?.commit(&mut self.store).expect("the store works");
@@ -272,13 +279,13 @@ impl Actor {
             }
             Received::Commit(received) => {
                 let answers = Answers::from_store(&self.store, received.psks())?;
-                let staged = group.stage_commit(&received, &answers, NOW, &mut self.random)?;
+                let staged = group.stage_commit(&received, &answers, self.now, &mut self.random)?;
                 let verdicts = judge(staged.checks(), &InsecureAcceptAll);
-                let step = group.accept_commit(staged, &verdicts, NOW)?;
+                let step = group.accept_commit(staged, &verdicts, self.now)?;
                 Outcome::Commit(step.commit(&mut self.store).expect("the store works"))
             }
             Received::OwnCommit(id) => {
-                let step = group.apply(&id, NOW)?;
+                let step = group.apply(&id, self.now)?;
                 Outcome::Commit(step.commit(&mut self.store).expect("the store works"))
             }
             Received::OwnProposal(_) => Outcome::Proposal,

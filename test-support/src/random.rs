@@ -17,6 +17,16 @@ impl SeededRandom {
         Self { seed, counter: 0 }
     }
 
+    /// A source of its own, that depends on what was drawn before.
+    pub fn fork(&mut self) -> Self {
+        Self::new(self.number())
+    }
+
+    /// A number.
+    pub fn number(&mut self) -> u64 {
+        u64::from_le_bytes(self.bytes(8).try_into().expect("eight bytes"))
+    }
+
     /// `length` bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
@@ -33,8 +43,7 @@ impl SeededRandom {
 
     /// A number below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        let bytes: [u8; 8] = self.bytes(8).try_into().expect("eight bytes");
-        usize::try_from(u64::from_le_bytes(bytes) % u64::try_from(end).expect("small")).expect("small")
+        usize::try_from(self.number() % u64::try_from(end).expect("small")).expect("small")
     }
 
     /// Up to `most` bytes.

@@ -1,11 +1,13 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
 mod bench;
+mod fuzz;
 mod interop;
 mod layers;
 mod lint;
 mod peers;
 mod report;
+mod requirements;
 mod run;
 mod sections;
 mod sources;
@@ -29,7 +31,9 @@ enum Xtask {
     Layers,
     /// Check the table of sections and files in ARCHITECTURE.md, or write it anew
     Sections(sections::Args),
-    /// Run the official test vectors on every provider and print the table
+    /// Check that every row of the requirements (spec/) has its code and its tests
+    Requirements(requirements::Args),
+    /// Run the official test vectors on every provider and print the table; or make such files (`--generate`)
     Vectors(vectors::Args),
     /// Play against other implementations of MLS (arguments go to the program `peers`)
     Peers(peers::Args),
@@ -37,6 +41,8 @@ enum Xtask {
     Interop(interop::Args),
     /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
     Bench(bench::Args),
+    /// Run every fuzz target for some seconds
+    Fuzz(fuzz::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -47,10 +53,12 @@ fn main() -> ExitCode {
         Xtask::Lint => lint::lint(),
         Xtask::Layers => layers::layers(),
         Xtask::Sections(args) => sections::sections(&args),
+        Xtask::Requirements(args) => requirements::requirements(&args),
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
         Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
+        Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {

@@ -1,5 +1,6 @@
 //! Cross-play with other implementations of MLS: the crate `peers`, built optimised.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -29,6 +30,14 @@ pub(crate) fn counts(arguments: &[&str]) -> Result<Outcome> {
         return Ok(Outcome::Skipped("the workspace has no member `peers`".into()));
     }
     run::counts(command().args(arguments)).map(Outcome::Counted)
+}
+
+/// How they follow the conversations in files of vectors, as a step of a report.
+pub(crate) fn follow(folder: &Path) -> Result<Outcome> {
+    if !run::has_member("peers")? {
+        return Ok(Outcome::Skipped("the workspace has no member `peers`".into()));
+    }
+    run::counts(command().arg("--vectors").arg(folder)).map(Outcome::Counted)
 }
 
 /// Some suites of a peer need the system's OpenSSL with its headers; without it they are not played.

@@ -1,4 +1,5 @@
-//! The official test vectors on every provider: finds the files and runs the crate `test-support` on them.
+//! The official test vectors on every provider: finds the files and runs the crate `test-support` on them. Or files
+//! of our own making, for others to try.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +12,23 @@ use crate::report::Outcome;
 use crate::run;
 
 /// What counts as a failure.
-#[derive(clap::Args, Default)]
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// A file that is not found is a failure
     #[arg(long)]
     strict: bool,
+    /// Write files of our own making, in the same formats, and try those
+    #[arg(long, conflicts_with = "strict")]
+    generate: bool,
+    /// The folder for them, `target/own-vectors` by default; they are in its folder `mls`
+    #[arg(long, requires = "generate")]
+    out: Option<PathBuf>,
+    /// Their cipher suites; all by default
+    #[arg(long, requires = "generate", value_delimiter = ',')]
+    suites: Vec<u16>,
+    /// What they are made from: the same files for the same seed and suites
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 /// `cargo xtask vectors`.
@@ -23,13 +36,38 @@ pub(crate) fn vectors(args: &Args) -> Result<bool> {
     run::succeeds(&mut command(args)?)
 }
 
-/// The same as a step of a report.
-pub(crate) fn counts(args: &Args) -> Result<Outcome> {
-    run::counts(&mut command(args)?).map(Outcome::Counted)
+/// The official ones as a step of a report.
+pub(crate) fn counts() -> Result<Outcome> {
+    counts_of(false)
+}
+
+/// Files of our own making, in three suites with other curves and hashes each, as a step of a report. They are in [`own_folder`] then.
+pub(crate) fn own_counts() -> Result<Outcome> {
+    counts_of(true)
+}
+
+/// Where the files of our own making go.
+pub(crate) fn own_folder() -> Result<PathBuf> {
+    Ok(run::target_dir()?.join("own-vectors"))
+}
+
+fn counts_of(generate: bool) -> Result<Outcome> {
+    let args = Args { strict: false, generate, out: None, suites: vec![1, 2, 7], seed: 1 };
+    run::counts(&mut command(&args)?).map(Outcome::Counted)
 }
 
 fn command(args: &Args) -> Result<Command> {
     let mut command = run::cargo(&["run", "--quiet", "--package", "test-support", "--bin", "vectors", "--"]);
+    if args.generate {
+        let out = match &args.out {
+            // What is relative is so to where the command was given.
+            Some(out) => env::current_dir()?.join(out),
+            None => own_folder()?,
+        };
+        command.arg("--generate").arg(out).arg(args.seed.to_string());
+        command.args(args.suites.iter().map(u16::to_string));
+        return Ok(command);
+    }
     if args.strict {
         command.arg("--strict");
     }

@@ -17,7 +17,7 @@ pub trait Encode {
     /// # Errors
     /// [`EncodeError`] if a vector is longer than [`MAX_VECTOR_LENGTH`].
     fn to_bytes(&self) -> Result<Vec<u8>, EncodeError> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(ROOM);
         self.encode(&mut writer);
         writer.finish()
     }
@@ -84,7 +84,10 @@ impl Writer {
         let length = self.bytes.len().saturating_sub(content);
         let (header, size) = self.header(length);
         let header = header.get(LONGEST_HEADER.saturating_sub(size)..).unwrap_or_default();
-        self.bytes.splice(start..content, header.iter().copied());
+        if let Some(place) = self.bytes.get_mut(start..start.saturating_add(size)) {
+            place.copy_from_slice(header);
+        }
+        self.bytes.drain(start.saturating_add(size)..content);
         self
     }
 
@@ -152,6 +155,8 @@ impl fmt::Debug for Writer {
 }
 
 const LONGEST_HEADER: usize = 4;
+/// Bytes in which most encodings fit: a buffer that grows from nothing would move them five times.
+const ROOM: usize = 256;
 
 impl Encode for u8 {
     fn encode(&self, writer: &mut Writer) {

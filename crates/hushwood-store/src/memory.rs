@@ -71,6 +71,15 @@ impl Persist for MemoryStore {
                 instance.records.clear();
             }
         }
+        // A whole group is tens of thousands of rows: the tables do not grow step by step under them.
+        let mut coming: BTreeMap<(InstanceId, RecordKind), usize> = BTreeMap::new();
+        for (key, _) in writes.writes().filter(|(_, write)| matches!(write, Write::Put(_))) {
+            *coming.entry((key.instance, key.kind)).or_default() += 1;
+        }
+        for ((instance, kind), rows) in coming.into_iter().filter(|(_, rows)| *rows >= MANY) {
+            let records = &mut instances.entry(instance).or_default().records;
+            records.entry(kind).or_default().reserve(rows);
+        }
         for (key, write) in writes.writes() {
             let records = &mut instances.entry(key.instance).or_default().records;
             let rows = records.entry(key.kind).or_default();
@@ -85,6 +94,9 @@ impl Persist for MemoryStore {
         Ok(())
     }
 }
+
+/// From how many rows of a kind on it is worth making room for them at once.
+const MANY: usize = 64;
 
 impl Records for MemoryStore {
     fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {

@@ -49,6 +49,8 @@
 //! | propose what others commit | [`Group::propose`](group::Group::propose), [`NewProposal`](group::NewProposal) |
 //! | join by a Welcome | [`OpenedWelcome`](group::OpenedWelcome) |
 //! | hand out the tree beside the Welcome | [`Policy::ratchet_tree_extension`](policy::Policy::ratchet_tree_extension), [`Group::ratchet_tree_after`](group::Group::ratchet_tree_after) |
+//! | give a delivery service all that belongs to a commit, with it | [`Group::welcomes_after`](group::Group::welcomes_after), [`Group::group_info_after`](group::Group::group_info_after) |
+//! | know which tree to bring for a Welcome | [`OpenedWelcome::group_info`](group::OpenedWelcome::group_info) |
 //! | join, or rejoin, by an external commit | [`StagedExternalJoin`](group::StagedExternalJoin) |
 //! | propose from outside the group | [`GroupView`](group::GroupView) |
 //! | send and receive | [`Group::encrypt`](group::Group::encrypt), [`Group::receive`](group::Group::receive) |

@@ -10,6 +10,7 @@ use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal, Status};
 use hushwood::schedule::Psk;
 use test_support::actor::{Actor, Outcome, assert_agree};
+use test_support::assert_breaks;
 
 fn suites() -> impl Iterator<Item = CipherSuiteId> {
     (1..=7).map(CipherSuiteId)
@@ -50,8 +51,8 @@ fn a_message_is_read_once() {
     let (mut alice, mut bob, _) = three(CipherSuiteId(1));
     let message = alice.send(b"once").unwrap();
     bob.read(&message).unwrap();
-    assert_eq!(bob.receive(&message).unwrap_err(), NotNow::KeyUsed.into());
-    assert_eq!(alice.receive(&message).unwrap_err(), NotNow::OwnMessage.into());
+    assert_breaks!(bob.receive(&message).unwrap_err(), NotNow::KeyUsed, "C190");
+    assert_breaks!(alice.receive(&message).unwrap_err(), NotNow::OwnMessage, "C098");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn a_commit_that_refers_to_an_unseen_proposal_can_be_offered_again() {
     alice.receive(&update).unwrap();
     let (id, commit) = alice.commit(CommitPlan::default()).unwrap();
     alice.apply(&id).unwrap();
-    assert_eq!(carol.receive(&commit).unwrap_err(), NotNow::ProposalMissing.into());
+    assert_breaks!(carol.receive(&commit).unwrap_err(), NotNow::ProposalMissing, "C042", "C293");
     carol.receive(&update).unwrap();
     carol.receive(&commit).unwrap();
     assert_agree(&[&alice, &carol]);
@@ -241,7 +242,7 @@ fn a_pre_shared_key_is_needed_by_all() {
     bob.receive(&commit).unwrap();
     alice.apply(&id).unwrap();
     assert_agree(&[&alice, &bob]);
-    assert_eq!(carol.receive(&commit).unwrap_err(), NotNow::PskMissing.into());
+    assert_breaks!(carol.receive(&commit).unwrap_err(), NotNow::PskMissing, "C308");
     carol.keep_psk(b"shared", b"a key of enough entropy, surely");
     carol.receive(&commit).unwrap();
     assert_agree(&[&alice, &carol]);

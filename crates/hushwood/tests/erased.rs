@@ -66,9 +66,17 @@ fn private_keys(actor: &Actor) -> Vec<Vec<u8>> {
     keys
 }
 
+/// The length of a ratchet's row: its generation and its secret.
+const RATCHET: usize = 4 + 1 + LENGTH;
+
 /// The secrets of nodes and ratchets.
 fn tree_secrets(actor: &Actor) -> Vec<Vec<u8>> {
-    values(actor, RecordKind::SecretTree).iter().flat_map(|value| secrets_at_the_end(value, 1)).collect()
+    let secrets = |value: &Vec<u8>| match value.len() {
+        RATCHET => secrets_at_the_end(value, 1),
+        // Behind the leaf, each secret behind the level of its node.
+        _ => value[4..].chunks(LENGTH + 2).flat_map(|node| secrets_at_the_end(node, 1)).collect(),
+    };
+    values(actor, RecordKind::SecretTree).iter().flat_map(secrets).collect()
 }
 
 /// C141, C187, C192: whoever steals the store after a commit finds nothing that the old epoch was made of, and nothing
@@ -166,6 +174,23 @@ fn a_used_key_package_is_gone() {
     bob.join(&change.welcomes[0].message, None).unwrap();
     assert!(!contains(&stored(&bob), &init_key));
     assert!(client::key_packages(&bob.store).unwrap().is_empty());
+}
+
+/// C315: who was removed can read late messages for a while, and has nothing else left of the epoch.
+#[test]
+fn a_removed_member_keeps_no_more_than_late_messages_need() {
+    let [mut alice, _, mut carol] = three();
+    let (secrets, keys) = (epoch_secrets(&carol), private_keys(&carol));
+    let proposals = vec![NewProposal::Remove(carol.leaf())];
+    let (_, commit) = alice.commit(CommitPlan { proposals, ..CommitPlan::default() }).unwrap();
+    carol.receive(&commit).unwrap();
+    let stored = everything(&carol);
+    let left = secrets.iter().enumerate().filter(|(_, secret)| contains(&stored, secret));
+    let left: Vec<_> = left.map(|(number, _)| number).collect();
+    // The sender data secret, and the resumption PSK.
+    assert!(left.iter().all(|number| [1, 6].contains(number)), "{left:?}");
+    assert!(keys.iter().all(|key| !contains(&stored, key)));
+    assert!(values(&carol, RecordKind::PrivateTree).is_empty());
 }
 
 /// C141, C317: commits and updates of ours that came to nothing.

@@ -10,6 +10,7 @@ use hushwood::crypto::SignaturePublicKey;
 use hushwood::error::{ApiMisuse, Error, Row, Violation};
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender, RequiredCapabilities};
 use hushwood::group::{CommitPlan, Cover, Group, NewGroup, NewProposal};
+use hushwood::policy::Policy;
 use hushwood::proposal::ReInit;
 use hushwood::tree::{LeafIndex, Supported};
 use hushwood::version::ProtocolVersion;
@@ -136,6 +137,28 @@ fn a_commit_leaves_out_what_the_application_excludes() {
     carol.join(&change.welcomes[0].message, None).unwrap();
     assert!(dave.join(&change.welcomes[0].message, None).is_err());
     assert_agree(&[&alice, &bob, &carol]);
+}
+
+/// C091, C404, C405: a message is not longer, and there are not more in an epoch, than the policy allows.
+#[test]
+fn neither_a_message_too_long_nor_one_too_many_is_encrypted() {
+    let (mut alice, mut bob) = pair();
+    let policy = Policy { max_message: 8, max_epoch_messages: 2, ..alice.group().policy().clone() };
+    let Actor { group, store, .. } = &mut alice;
+    group.as_mut().unwrap().set_policy(policy).unwrap().commit(store).unwrap();
+    assert_eq!(alice.send(b"nine long").unwrap_err(), ApiMisuse::TooLong.into());
+    for _ in 0..2 {
+        alice.send(b"as_eight").unwrap();
+    }
+    let before = alice.rows();
+    assert_eq!(alice.send(b"more").unwrap_err(), ApiMisuse::TooMuchEncrypted.into());
+    assert_eq!(alice.rows(), before);
+    // Another epoch has other keys.
+    let (id, commit) = alice.commit(CommitPlan::default()).unwrap();
+    bob.receive(&commit).unwrap();
+    alice.apply(&id).unwrap();
+    let message = alice.send(b"more").unwrap();
+    assert_eq!(bob.read(&message).unwrap(), b"more");
 }
 
 /// C225, C256, C375: nobody could join such a group, so it is not made.

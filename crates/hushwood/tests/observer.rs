@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use hushwood::commit::Answers;
 use hushwood::credential::{InsecureAcceptAll, Verdict, Verdicts, judge};
 use hushwood::crypto::CipherSuiteId;
 use hushwood::error::{ApiMisuse, Error, NotNow, Violation};
 use hushwood::extension::Extensions;
-use hushwood::group::{CommitPlan, GroupView, LeafUpdate, NewProposal, Status};
+use hushwood::group::{
+    CommitPlan, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Status,
+};
 use hushwood::proposal::ReInit;
 use hushwood::public_group::{Observed, PublicGroup};
 use hushwood::version::ProtocolVersion;
@@ -241,4 +244,46 @@ fn bytes_that_are_no_state_are_refused() {
     for length in (0..bytes.len()).step_by(13) {
         assert!(PublicGroup::from_bytes(&bytes[..length], &hushwood_rustcrypto::PROVIDER).is_err());
     }
+}
+
+/// What a delivery service gets with a commit: a GroupInfo of the epoch that it begins, signed by a member, and the Welcomes.
+#[test]
+fn what_comes_with_a_commit_is_of_its_epoch() {
+    let suite = CipherSuiteId(1);
+    let (mut alice, mut bob, _) = three(suite);
+    let observer = observe(&mut alice);
+    let mut dave = actor("dave", suite);
+    let key_package = dave.key_package();
+    let add = NewProposal::Add(Box::new(alice.validate(&key_package).unwrap()));
+    let (id, commit) = alice.commit(CommitPlan { proposals: vec![add], ..CommitPlan::default() }).unwrap();
+    let options = GroupInfoOptions { ratchet_tree: false, external_pub: true };
+    let random = &mut SeededRandom::new(5);
+    let group_info = alice.group().group_info_after(&id, options, &alice.signer, random).unwrap();
+    let wrong = alice.group().group_info_after(&id, options, &bob.signer, random);
+    assert_eq!(wrong, Err(ApiMisuse::SignerMismatch.into()));
+    let welcomes = alice.group().welcomes_after(&id).unwrap();
+
+    let Observed::Commit(observed) = observer.receive(&commit, NOW, random).unwrap() else {
+        panic!("a commit")
+    };
+    observed.check_group_info(&group_info, &alice.policy).unwrap();
+    let before = alice.group_info(false);
+    let other = observed.check_group_info(&before, &alice.policy);
+    assert_eq!(other, Err(Violation::GroupInfoOther.into()), "of the epoch before");
+    let mut forged = group_info.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = observed.check_group_info(&forged, &alice.policy);
+    assert_eq!(forged, Err(Violation::GroupInfoSignature.into()));
+    assert_eq!(observed.check_group_info(&commit, &alice.policy), Err(NotNow::NotForGroup.into()));
+
+    // Whom it adds knows from the Welcome which tree to ask for.
+    let opened = OpenedWelcome::open(&welcomes[0], &dave.store, &dave.provider, &dave.policy).unwrap();
+    let told = opened.group_info(&Answers::none(), None).unwrap();
+    let change = alice.apply(&id).unwrap();
+    assert_eq!(welcomes, [change.welcomes[0].message.clone()]);
+    assert_eq!(told.inspect().group_context, *alice.group().context());
+    let gone = alice.group().welcomes_after(&id);
+    assert_eq!(gone, Err(ApiMisuse::NoSuchRecord.into()));
+    bob.receive(&commit).unwrap();
+    assert_agree(&[&alice, &bob]);
 }

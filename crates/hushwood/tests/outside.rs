@@ -14,6 +14,7 @@ use hushwood::proposal::{
 use hushwood::schedule::{PreSharedKeyId, Psk};
 use hushwood::version::ProtocolVersion;
 use test_support::actor::{Actor, NOW, Outcome, assert_agree};
+use test_support::assert_breaks;
 use test_support::random::SeededRandom;
 
 fn actor(name: &str, suite: CipherSuiteId) -> Actor {
@@ -183,23 +184,23 @@ fn who_is_not_listed_can_not_propose() {
     let view = world.view();
     // Beyond the list, and at somebody else's place.
     let refused = view.external_proposal(2, remove_bob(), &world.server, NOW).unwrap_err();
-    assert_eq!(refused, Error::WouldViolate(Violation::ExternalSenderIndex));
+    assert_breaks!(refused, Error::WouldViolate(Violation::ExternalSenderIndex), "C070");
     let refused = view.external_proposal(0, remove_bob(), &world.server, NOW).unwrap_err();
     assert_eq!(refused, ApiMisuse::SignerMismatch.into());
     // The members say the same.
     let forged = world.forge(Sender::External(2), remove_bob(), &world.server);
-    assert_eq!(world.alice.receive(&forged).unwrap_err(), Violation::ExternalSenderIndex.into());
+    assert_breaks!(world.alice.receive(&forged).unwrap_err(), Violation::ExternalSenderIndex, "C070");
     let forged = world.forge(Sender::External(0), remove_bob(), &world.server);
-    assert_eq!(world.alice.receive(&forged).unwrap_err(), Violation::MessageSignature.into());
+    assert_breaks!(world.alice.receive(&forged).unwrap_err(), Violation::MessageSignature, "C070");
 }
 
 #[test]
 fn a_group_without_external_senders_takes_no_proposals_from_outside() {
     let mut world = World::without_senders(CipherSuiteId(1));
     let refused = world.server_proposes(remove_bob()).unwrap_err();
-    assert_eq!(refused, Error::WouldViolate(Violation::ExternalSendersAbsent));
+    assert_breaks!(refused, Error::WouldViolate(Violation::ExternalSendersAbsent), "C069");
     let forged = world.forge(Sender::External(0), remove_bob(), &world.server);
-    assert_eq!(world.alice.receive(&forged).unwrap_err(), Violation::ExternalSendersAbsent.into());
+    assert_breaks!(world.alice.receive(&forged).unwrap_err(), Violation::ExternalSendersAbsent, "C069");
 }
 
 #[test]
@@ -208,7 +209,7 @@ fn types_that_need_a_member_are_refused_from_outside() {
     let custom = Proposal::Custom { proposal_type: ProposalType(0xf123), data: b"anything".to_vec() };
     for proposal in [external_init(), custom] {
         let refused = world.server_proposes(proposal.clone()).unwrap_err();
-        assert_eq!(refused, Error::WouldViolate(Violation::ExternalProposalType));
+        assert_breaks!(refused, Error::WouldViolate(Violation::ExternalProposalType), "C072", "C254");
         // A message of a permitted type, with the proposal put in its place; the rule is broken before
         // the signature is looked at.
         let message = world.forge(Sender::External(1), remove_bob(), &world.server);
@@ -218,7 +219,12 @@ fn types_that_need_a_member_are_refused_from_outside() {
         };
         message.content.content = Content::Proposal(proposal);
         let message = MlsMessage::PublicMessage(message).to_bytes().unwrap();
-        assert_eq!(world.alice.receive(&message).unwrap_err(), Violation::ExternalProposalType.into());
+        assert_breaks!(
+            world.alice.receive(&message).unwrap_err(),
+            Violation::ExternalProposalType,
+            "C072",
+            "C254"
+        );
     }
 }
 
@@ -229,7 +235,7 @@ fn a_proposal_from_outside_is_for_one_epoch() {
     let (id, commit) = world.alice.commit(CommitPlan::default()).unwrap();
     world.bob.receive(&commit).unwrap();
     world.alice.apply(&id).unwrap();
-    assert_eq!(world.bob.receive(&late).unwrap_err(), NotNow::EpochPast.into());
+    assert_breaks!(world.bob.receive(&late).unwrap_err(), NotNow::EpochPast, "C064", "C240");
 }
 
 #[test]
@@ -259,7 +265,7 @@ fn a_client_proposes_only_itself() {
     assert_eq!(refused, ApiMisuse::SignerMismatch.into());
     let add = Proposal::Add(Box::new(Add { key_package: key_package.into_key_package() }));
     let forged = world.forge(Sender::NewMemberProposal, add, &world.server);
-    assert_eq!(world.alice.receive(&forged).unwrap_err(), Violation::MessageSignature.into());
+    assert_breaks!(world.alice.receive(&forged).unwrap_err(), Violation::MessageSignature, "C076");
 
     let other_suite = dave.key_package();
     let other_suite = dave.validate(&other_suite).unwrap();
@@ -277,5 +283,5 @@ fn a_policy_can_refuse_clients_that_propose_themselves() {
     let policy = hushwood::policy::Policy { allow_new_member_proposals: false, ..world.alice.policy.clone() };
     let Actor { group, store, .. } = &mut world.alice;
     group.as_mut().unwrap().set_policy(policy).unwrap().commit(store).unwrap();
-    assert_eq!(world.alice.receive(&proposal).unwrap_err(), Violation::PolicyRefused.into());
+    assert_breaks!(world.alice.receive(&proposal).unwrap_err(), Violation::PolicyRefused, "C255");
 }

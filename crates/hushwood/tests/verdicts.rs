@@ -9,7 +9,7 @@ use hushwood::credential::{
     Credential, CredentialCheck, InsecureAcceptAll, Subject, Verdict, Verdicts, judge,
 };
 use hushwood::crypto::CipherSuiteId;
-use hushwood::error::{ApiMisuse, Error, Row, Violation};
+use hushwood::error::{ApiMisuse, Error, Violation};
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
 use hushwood::group::{
     CommitPlan, ExternalJoin, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received,
@@ -20,6 +20,7 @@ use hushwood::tree::{LeafIndex, Supported};
 use hushwood_crypto::{Signer, SoftwareSigner};
 use test_support::actor::{Actor, NOW};
 use test_support::random::SeededRandom;
+use test_support::{assert_breaks, assert_names};
 
 const SUITE: CipherSuiteId = CipherSuiteId(1);
 
@@ -71,6 +72,28 @@ fn refusal(checks: &[CredentialCheck], verdicts: &Verdicts) -> Error {
     }
 }
 
+/// The refusal of a credential names why it had to be judged.
+fn names_duties(refused: &Error, checks: &[CredentialCheck]) {
+    assert_names!(refused, "C114");
+    for check in checks {
+        assert_names!(refused, duty(&check.subject));
+        if check.old.is_some() {
+            assert_names!(refused, "C052");
+        }
+    }
+}
+
+fn duty(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::Added(_) => "C048",
+        Subject::Updated(_) => "C049",
+        Subject::Committer(_) | Subject::Joiner => "C050",
+        Subject::Resync(_) => "C357",
+        Subject::ExternalSender(_) => "C051",
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Bob is asked about a message, and takes it only if he accepts everything. So does who looks on.
 fn asked(bob: &mut Actor, observer: &mut PublicGroup, message: &[u8]) -> Vec<CredentialCheck> {
     let before = (bob.rows(), observer.to_bytes().unwrap());
@@ -86,8 +109,12 @@ fn asked(bob: &mut Actor, observer: &mut PublicGroup, message: &[u8]) -> Vec<Cre
     if !checks.is_empty() {
         for verdicts in wrong_verdicts(checks.len()) {
             let want = refusal(&checks, &verdicts);
-            assert_eq!(member_refusal(bob, message, &verdicts), want);
+            let refused = member_refusal(bob, message, &verdicts);
             assert_eq!(observer_refusal(observer, message, &verdicts), want);
+            assert_eq!(refused, want);
+            if want != ApiMisuse::VerdictMissing.into() {
+                names_duties(&refused, &checks);
+            }
         }
     }
     assert_eq!((bob.rows(), observer.to_bytes().unwrap()), before);
@@ -128,16 +155,6 @@ fn observer_refusal(observer: &mut PublicGroup, message: &[u8], verdicts: &Verdi
 
 fn subjects(checks: &[CredentialCheck]) -> Vec<Subject> {
     checks.iter().map(|check| check.subject).collect()
-}
-
-#[test]
-fn refusals_name_the_duties() {
-    let rows = Violation::CredentialRefused.requirements();
-    assert!(
-        ["C046", "C047", "C048", "C049", "C050", "C051", "C114"].iter().all(|row| rows.contains(&Row(row)))
-    );
-    let rows = Violation::CredentialSuccessorRefused.requirements();
-    assert!(["C049", "C050", "C052", "C114"].iter().all(|row| rows.contains(&Row(row))));
 }
 
 /// C048, by value and by reference.
@@ -222,6 +239,18 @@ fn whoever_joins_by_external_commit_is_judged() {
     assert_eq!(checks[0].new.credential, carol.credential());
 }
 
+/// C052, C357: a client that comes from outside, in the place of a member.
+#[test]
+fn whoever_replaces_a_member_is_judged_as_its_successor() {
+    let (mut alice, bob, mut observer) = group();
+    let mut carol = actor("carol");
+    let group_info = alice.group_info(true);
+    let commit = carol.external_join(&group_info, None, Some(bob.leaf())).unwrap();
+    let checks = asked(&mut alice, &mut observer, &commit);
+    assert_eq!(subjects(&checks), [Subject::Resync(bob.leaf())]);
+    assert_eq!(checks[0].old.as_ref().unwrap().credential, bob.credential());
+}
+
 /// C051: in a proposal, in a commit, and for those who join later.
 #[test]
 fn new_external_senders_are_judged() {
@@ -275,7 +304,7 @@ fn every_member_of_a_group_is_judged_before_it_is_joined() {
         let staged = stage();
         let want = refusal(staged.checks(), &verdicts);
         let refused = staged.accept(&verdicts, &carol.store, &mut SeededRandom::new(7));
-        assert_eq!(refused.map(drop).unwrap_err(), want);
+        assert_breaks!(refused.map(drop).unwrap_err(), want, "C047");
     }
     // C346: the KeyPackage is still good.
     assert_eq!(carol.rows(), before);
@@ -295,7 +324,7 @@ fn every_member_of_a_group_is_judged_before_it_is_joined() {
         let staged = stage();
         let want = refusal(staged.checks(), &verdicts);
         let refused = staged.accept(&verdicts, &dave.store, &mut SeededRandom::new(7));
-        assert_eq!(refused.map(drop).unwrap_err(), want);
+        assert_breaks!(refused.map(drop).unwrap_err(), want.clone(), "C047");
         let view = view(&mut alice);
         assert_eq!(PublicGroup::new(view, &verdicts).map(drop).unwrap_err(), want);
     }

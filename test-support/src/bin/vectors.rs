@@ -1,28 +1,66 @@
-//! Prints the table of the official test vectors, and fails when a cell fails. `cargo xtask vectors`
-//! finds the files and runs this.
+//! Prints the table of the official test vectors, and fails when a cell fails; with `--generate` writes such
+//! files itself and prints their table. `cargo xtask vectors` finds the files and runs this.
 
-use std::path::Path;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, panic, thread};
 
-use hushwood_crypto::CryptoProvider;
+use hushwood_crypto::{CipherSuiteId, CryptoProvider};
+use test_support::mls_vectors::Generator;
 use test_support::table::Row;
 use test_support::{hpke_vectors, known_signatures, mls_vectors, vectors, wycheproof};
 
 const PROVIDERS: [&CryptoProvider; 2] = [&hushwood_aws_lc::PROVIDER, &hushwood_rustcrypto::PROVIDER];
 
 fn main() -> ExitCode {
-    let strict = env::args().skip(1).any(|argument| argument == "--strict");
-    let folder = vectors::folder();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => official(false),
+        ["--strict"] => official(true),
+        ["--generate", folder, seed, suites @ ..] => match generate(Path::new(folder), seed, suites) {
+            Ok(exit_code) => exit_code,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        _ => {
+            eprintln!("usage: vectors [--strict | --generate FOLDER SEED [SUITE...]]");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Writes the files for these suites, for all if none is named, and tries them on every provider.
+fn generate(folder: &Path, seed: &str, suites: &[&str]) -> Result<ExitCode, Box<dyn Error>> {
+    let suites = suites.iter().map(|suite| Ok(CipherSuiteId(suite.parse()?)));
+    let suites = suites.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    let generator = Generator::new(&suites, seed.parse()?);
+    let generator = generator.map_err(|suite| format!("there is no suite {}", suite.0))?;
+    generator.write_all(&folder.join("mls"))?;
+    println!("written to {}\n", folder.join("mls").display());
     let mut table = Table::begin();
-    for (stem, check) in mls_vectors::files() {
-        let file = folder.as_ref().map(|folder| folder.join("mls").join(stem).with_extension("json"));
+    mls_files(&mut table, Some(&folder.to_path_buf()), true);
+    Ok(table.close())
+}
+
+fn mls_files(table: &mut Table, folder: Option<&PathBuf>, strict: bool) {
+    for mls_vectors::File { stem, check, .. } in mls_vectors::files() {
+        let file = folder.map(|folder| folder.join("mls").join(stem).with_extension("json"));
         match file.and_then(|file| fs::read_to_string(file).ok()) {
             Some(json) => table
                 .lines(&on_each(|provider| vec![Row { name: (*stem).to_owned(), ..check(provider, &json) }])),
             None => table.not_found(stem, strict),
         }
     }
+}
+
+fn official(strict: bool) -> ExitCode {
+    let folder = vectors::folder();
+    let mut table = Table::begin();
+    mls_files(&mut table, folder.as_ref(), strict);
     for stem in folder.iter().flat_map(|folder| unchecked(&folder.join("mls"))) {
         table.unchecked(&stem, strict);
     }
@@ -37,7 +75,7 @@ fn unchecked(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     let stems = files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
-    let is_checked = |stem: &String| mls_vectors::files().iter().any(|(checked, _)| checked == stem);
+    let is_checked = |stem: &String| mls_vectors::files().iter().any(|file| file.stem == stem);
     let mut stems: Vec<String> = stems.filter(|stem| !is_checked(stem)).collect();
     stems.sort();
     stems

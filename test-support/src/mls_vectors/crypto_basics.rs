@@ -1,18 +1,19 @@
 //! `crypto-basics.json`: RFC 9420 §5.1, §5.2, §8, §9.1.
 
+use hushwood::tree::KeyPair;
 use hushwood_crypto::hpke::{HpkeCiphertext, HpkeInfo};
 use hushwood_crypto::{
     CipherSuite, CryptoProvider, HpkePrivateKey, HpkePublicKey, SignaturePrivateKey, SignaturePublicKey,
-    SoftwareSigner, decrypt_with_label, derive_secret, expand_with_label, ref_hash, sign_with_label,
+    Signer, SoftwareSigner, decrypt_with_label, derive_secret, expand_with_label, ref_hash, sign_with_label,
     verify_with_label,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::{Checks, Generator, Hex};
 use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     ref_hash: RefHash,
@@ -23,14 +24,14 @@ struct Vector {
     encrypt_with_label: EncryptWithLabel,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct RefHash {
     label: String,
     value: Hex,
     out: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct ExpandWithLabel {
     secret: Hex,
     label: String,
@@ -39,14 +40,14 @@ struct ExpandWithLabel {
     out: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct DeriveSecret {
     secret: Hex,
     label: String,
     out: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct DeriveTreeSecret {
     secret: Hex,
     label: String,
@@ -55,7 +56,7 @@ struct DeriveTreeSecret {
     out: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct SignWithLabel {
     #[serde(rename = "priv")]
     private: Hex,
@@ -66,7 +67,7 @@ struct SignWithLabel {
     signature: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct EncryptWithLabel {
     #[serde(rename = "priv")]
     private: Hex,
@@ -90,7 +91,45 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
     super::for_each_suite("crypto-basics", provider, json, |vector| vector.cipher_suite, case)
 }
 
+/// Makes a file.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("crypto-basics", |suite, random| vec![Vector::generate(suite, random)])
+}
+
 impl Vector {
+    fn generate(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let length = suite.kdf().length();
+        let (label, value) = ("RefHash".to_owned(), Hex(random.bytes(length)));
+        let out = Hex(ref_hash(suite, &label, &value.0).unwrap().0);
+        let ref_hash = RefHash { label, value, out };
+
+        let (secret, label, context) =
+            (Hex(random.bytes(length)), "Expand".to_owned(), Hex(random.bytes(33)));
+        let out = expand_with_label(suite, &secret.secret(), &label, &context.0, 20).unwrap();
+        let expand_with_label = ExpandWithLabel { secret, label, context, length: 20, out: Hex::of(&out) };
+
+        let (secret, label) = (Hex(random.bytes(length)), "Derive".to_owned());
+        let out = Hex::of(&hushwood_crypto::derive_secret(suite, &secret.secret(), &label).unwrap());
+        let derive_secret = DeriveSecret { secret, label, out };
+
+        let (secret, label, generation) =
+            (Hex(random.bytes(length)), "DeriveTree".to_owned(), 0x0102_0304_u32);
+        let context = generation.to_be_bytes();
+        let out = hushwood_crypto::expand_with_label(suite, &secret.secret(), &label, &context, 24).unwrap();
+        let derive_tree_secret =
+            DeriveTreeSecret { secret, label, generation, length: 24, out: Hex::of(&out) };
+
+        Self {
+            cipher_suite: suite.id().0,
+            ref_hash,
+            expand_with_label,
+            derive_secret,
+            derive_tree_secret,
+            sign_with_label: SignWithLabel::generate(suite, random),
+            encrypt_with_label: EncryptWithLabel::generate(suite, random),
+        }
+    }
+
     fn derivations(&self, suite: &dyn CipherSuite, checks: &mut Checks<'_>) {
         let RefHash { label, value, out } = &self.ref_hash;
         checks.equal("RefHash", &ref_hash(suite, label, &value.0).unwrap().0, out);
@@ -111,6 +150,18 @@ impl Vector {
 }
 
 impl SignWithLabel {
+    fn generate(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let signer = SoftwareSigner::generate(suite, random).unwrap();
+        let (content, label) = (Hex(random.bytes(64)), "Sign".to_owned());
+        Self {
+            private: Hex::of(&signer.private_key().0),
+            public: Hex(signer.public_key().0.clone()),
+            signature: Hex(sign_with_label(&signer, &label, &content.0).unwrap()),
+            content,
+            label,
+        }
+    }
+
     fn run(&self, suite: &'static dyn CipherSuite, checks: &mut Checks<'_>) {
         let key = SignaturePublicKey(self.public.0.clone());
         let verify = |signature: &[u8]| {
@@ -126,6 +177,23 @@ impl SignWithLabel {
 }
 
 impl EncryptWithLabel {
+    fn generate(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let keys = KeyPair::generate(suite, random).unwrap();
+        let (label, context) = ("Encrypt".to_owned(), Hex(random.bytes(40)));
+        let plaintext = Hex(random.bytes(50));
+        let info = HpkeInfo::new(suite, &label, &context.0).unwrap();
+        let sealed = info.seal(&keys.public, &plaintext.0, random).unwrap();
+        Self {
+            private: Hex::of(&keys.private.0),
+            public: Hex(keys.public.0),
+            label,
+            context,
+            plaintext,
+            kem_output: Hex(sealed.kem_output),
+            ciphertext: Hex(sealed.ciphertext),
+        }
+    }
+
     fn run(&self, suite: &dyn CipherSuite, checks: &mut Checks<'_>) {
         let key = HpkePrivateKey(self.private.secret());
         let mut opens = |what: &str, ciphertext: &HpkeCiphertext| {

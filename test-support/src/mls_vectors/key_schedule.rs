@@ -5,12 +5,13 @@ use hushwood::schedule::{CommitSecret, GroupContext, InitSecret, JoinerSecret, P
 use hushwood::version::ProtocolVersion;
 use hushwood_codec::Encode;
 use hushwood_crypto::{CipherSuite, CryptoProvider};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::{Checks, Generator, Hex};
+use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     group_id: Hex,
@@ -18,7 +19,7 @@ struct Vector {
     epochs: Vec<Epoch>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 struct Epoch {
     tree_hash: Hex,
     commit_secret: Hex,
@@ -40,7 +41,7 @@ struct Epoch {
     exporter: Exporter,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 struct Exporter {
     label: String,
     context: Hex,
@@ -54,22 +55,89 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
     let case = |vector: &Vector, suite: &'static dyn CipherSuite, checks: &mut Checks<'_>| {
         let mut init = InitSecret::new(vector.initial_init_secret.secret());
         for (number, epoch) in (0..).zip(&vector.epochs) {
-            let group_context = GroupContext {
-                version: ProtocolVersion::MLS10,
-                cipher_suite: suite.id(),
-                group_id: vector.group_id.0.clone(),
-                epoch: number,
-                tree_hash: epoch.tree_hash.0.clone(),
-                confirmed_transcript_hash: epoch.confirmed_transcript_hash.0.clone(),
-                extensions: Extensions::new(),
-            };
-            init = epoch.run(suite, init, &group_context.to_bytes().unwrap(), checks);
+            let context = epoch.context(suite, &vector.group_id, number);
+            init = epoch.run(suite, init, &context, checks);
         }
     };
     super::for_each_suite("key-schedule", provider, json, |vector| vector.cipher_suite, case)
 }
 
+/// Makes a file.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("key-schedule", |suite, random| vec![Vector::generate(suite, random)])
+}
+
+impl Vector {
+    fn generate(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let mut hash = || Hex(random.bytes(suite.kdf().length()));
+        let (group_id, initial_init_secret) = (hash(), hash());
+        let mut init = InitSecret::new(initial_init_secret.secret());
+        let mut epochs = Vec::new();
+        for number in 0..5_u8 {
+            // Every other epoch is without pre-shared keys.
+            let psk_secret = match number % 2 {
+                0 => Hex::of(PskSecret::zero(suite).secret()),
+                _ => hash(),
+            };
+            let mut epoch = Epoch {
+                tree_hash: hash(),
+                commit_secret: hash(),
+                psk_secret,
+                confirmed_transcript_hash: hash(),
+                exporter: Exporter {
+                    label: hex::encode(hash().0),
+                    context: hash(),
+                    length: 32 + usize::from(number),
+                    secret: Hex::default(),
+                },
+                ..Epoch::default()
+            };
+            epoch.group_context = Hex(epoch.context(suite, &group_id, number.into()));
+            init = epoch.fill(suite, init);
+            epochs.push(epoch);
+        }
+        Self { cipher_suite: suite.id().0, group_id, initial_init_secret, epochs }
+    }
+}
+
 impl Epoch {
+    fn context(&self, suite: &dyn CipherSuite, group_id: &Hex, epoch: u64) -> Vec<u8> {
+        let context = GroupContext {
+            version: ProtocolVersion::MLS10,
+            cipher_suite: suite.id(),
+            group_id: group_id.0.clone(),
+            epoch,
+            tree_hash: self.tree_hash.0.clone(),
+            confirmed_transcript_hash: self.confirmed_transcript_hash.0.clone(),
+            extensions: Extensions::new(),
+        };
+        context.to_bytes().unwrap()
+    }
+
+    /// Computes what the key schedule has for the chosen values, and gives the next epoch's `init_secret`.
+    fn fill(&mut self, suite: &'static dyn CipherSuite, init: InitSecret) -> InitSecret {
+        let context = self.group_context.0.as_slice();
+        let commit = CommitSecret::new(self.commit_secret.secret());
+        let joiner = JoinerSecret::derive(suite, init, commit, context).unwrap();
+        self.joiner_secret = Hex::of(joiner.secret());
+        let intermediate = joiner.with_psk(suite, PskSecret::new(self.psk_secret.secret()));
+        self.welcome_secret = Hex::of(intermediate.welcome(suite).unwrap().secret());
+        let (epoch, encryption) = intermediate.epoch(suite, context).unwrap().derive(suite).unwrap();
+        self.init_secret = Hex::of(epoch.init.secret());
+        self.sender_data_secret = Hex::of(epoch.sender_data.secret());
+        self.encryption_secret = Hex::of(encryption.secret());
+        self.exporter_secret = Hex::of(epoch.exporter.secret());
+        self.epoch_authenticator = Hex::of(epoch.authenticator.secret());
+        self.external_secret = Hex::of(epoch.external.secret());
+        self.confirmation_key = Hex::of(epoch.confirmation.secret());
+        self.membership_key = Hex::of(epoch.membership.secret());
+        self.resumption_psk = Hex::of(epoch.resumption.secret());
+        self.external_pub = Hex(epoch.external.key_pair(suite).unwrap().1.0);
+        let Exporter { label, context, length, .. } = &self.exporter;
+        self.exporter.secret = Hex::of(&epoch.exporter.export(suite, label, &context.0, *length).unwrap());
+        epoch.init
+    }
+
     fn run(
         &self,
         suite: &'static dyn CipherSuite,

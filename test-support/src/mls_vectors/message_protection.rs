@@ -1,5 +1,6 @@
 //! `message-protection.json`: RFC 9420 §6.
 
+use hushwood::commit::{Commit, ProposalOrRef};
 use hushwood::error::{Error, Violation};
 use hushwood::extension::Extensions;
 use hushwood::framing::{
@@ -7,21 +8,23 @@ use hushwood::framing::{
     SealingKeys, Sender, Signed, WireFormat,
 };
 use hushwood::policy::{Padding, Policy};
+use hushwood::proposal::{Proposal, Remove};
 use hushwood::schedule::{EncryptionSecret, GroupContext, MembershipKey, SenderDataSecret};
 use hushwood::secret_tree::SecretTree;
 use hushwood::tree::LeafIndex;
 use hushwood::version::ProtocolVersion;
 use hushwood_codec::{Decode, Encode};
 use hushwood_crypto::{
-    CipherSuite, CryptoProvider, Secret, SignaturePrivateKey, SignaturePublicKey, SoftwareSigner,
+    CipherSuite, CryptoProvider, HashReference, Secret, SignaturePrivateKey, SignaturePublicKey, Signer,
+    SoftwareSigner,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::{Checks, Generator, Hex};
 use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     group_id: Hex,
@@ -78,12 +81,61 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
             };
             checks.good("private message", group.opens_to(group.open_private(message), content));
             for padding in [Padding::None, Padding::Block(256), Padding::Padme] {
-                let ours = group.protect_private(content.clone(), padding).unwrap();
+                let random = &mut SeededRandom::new(7);
+                let ours = group.protect_private(content.clone(), padding, random).unwrap();
                 checks.good("our private message", group.opens_to(group.open_private(ours), content));
             }
         }
     };
     super::for_each_suite("message-protection", provider, json, |vector| vector.cipher_suite, case)
+}
+
+/// Makes a file.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("message-protection", |suite, random| vec![Vector::generate(suite, random)])
+}
+
+impl Vector {
+    fn generate(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let signer = SoftwareSigner::generate(suite, random).unwrap();
+        let mut hash = || Hex(random.bytes(suite.kdf().length()));
+        let proposal = Proposal::Remove(Remove { removed: LeafIndex::new(0) });
+        let reference = ProposalOrRef::Reference(HashReference(hash().0));
+        let proposals = vec![ProposalOrRef::Proposal(proposal.clone()), reference];
+        let commit = Commit { proposals, path: None };
+        let mut vector = Self {
+            cipher_suite: suite.id().0,
+            group_id: hash(),
+            epoch: 9,
+            tree_hash: hash(),
+            confirmed_transcript_hash: hash(),
+            signature_priv: Hex::of(&signer.private_key().0),
+            signature_pub: Hex(signer.public_key().0.clone()),
+            encryption_secret: hash(),
+            sender_data_secret: hash(),
+            membership_key: hash(),
+            proposal: Hex(proposal.to_bytes().unwrap()),
+            commit: Hex(commit.to_bytes().unwrap()),
+            application: hash(),
+            ..Self::default()
+        };
+        let group = Group::new(&vector, suite);
+        let public = |content: Content| {
+            let message = group.protect_public(content).unwrap();
+            Hex(MlsMessage::PublicMessage(Box::new(message)).to_bytes().unwrap())
+        };
+        let mut private = |content: Content| {
+            let message = group.protect_private(content, Padding::Padme, random).unwrap();
+            Hex(MlsMessage::PrivateMessage(message).to_bytes().unwrap())
+        };
+        let (proposal, commit) = (Content::Proposal(proposal), Content::Commit(Box::new(commit)));
+        let public = [public(proposal.clone()), public(commit.clone())];
+        let application = Content::Application(vector.application.0.clone());
+        let private = [private(proposal), private(commit), private(application)];
+        [vector.proposal_pub, vector.commit_pub] = public;
+        [vector.proposal_priv, vector.commit_priv, vector.application_priv] = private;
+        vector
+    }
 }
 
 /// A group of two, in which the second member sends.
@@ -171,11 +223,16 @@ impl<'v> Group<'v> {
         PublicMessage::protect(self.suite, signed, &self.membership_key, &self.group_context)
     }
 
-    fn protect_private(&self, content: Content, padding: Padding) -> Result<PrivateMessage, Error> {
+    fn protect_private(
+        &self,
+        content: Content,
+        padding: Padding,
+        random: &mut SeededRandom,
+    ) -> Result<PrivateMessage, Error> {
         let signed = self.sign(WireFormat::PRIVATE_MESSAGE, content)?;
         let content_type = signed.content().content.content_type();
         let (generation, message, _) = self.secret_tree().seal_key(SENDER, content_type)?;
         let keys = SealingKeys { sender_data: &self.sender_data, generation, message };
-        PrivateMessage::protect(self.suite, &signed, keys, padding, &mut SeededRandom::new(7))
+        PrivateMessage::protect(self.suite, &signed, keys, padding, random)
     }
 }

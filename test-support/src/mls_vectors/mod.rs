@@ -1,14 +1,18 @@
 //! The working group's vectors for RFC 9420 (github.com/mlswg/mls-implementations, test-vectors.md): a
-//! module for each file, under the file's name.
+//! module for each file, under the file's name, that reads it and makes new ones like it.
 
 pub mod crypto_basics;
 pub mod deserialization;
+pub mod generator;
+mod grove;
 pub mod key_schedule;
 pub mod message_protection;
 pub mod messages;
+mod newcomer;
 pub mod passive_client;
 pub mod psk_secret;
 pub mod secret_tree;
+mod talk;
 pub mod transcript_hashes;
 pub mod tree_math;
 pub mod tree_operations;
@@ -19,35 +23,67 @@ pub mod welcome;
 use std::fs;
 
 use hushwood_crypto::{CipherSuite, CipherSuiteId, CryptoProvider, Secret};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::generator::Generator;
 use crate::table::Row;
 
 /// Tries all cases of a file, given its text.
 pub type Check = fn(&CryptoProvider, &str) -> Row;
 
-/// The files, by the stem of their names, each with what tries it.
+/// Makes the text of a file.
+pub type Generate = fn(&Generator) -> String;
+
+/// One of the files.
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// The stem of its name.
+    pub stem: &'static str,
+    /// What tries all of its cases.
+    pub check: Check,
+    /// What makes one.
+    pub generate: Generate,
+}
+
+/// The files.
 #[must_use]
-pub fn files() -> &'static [(&'static str, Check)] {
-    &[
-        ("crypto-basics", crypto_basics::run),
-        ("deserialization", deserialization::run),
-        ("key-schedule", key_schedule::run),
-        ("message-protection", message_protection::run),
-        ("messages", messages::run),
-        ("passive-client-handling-commit", passive_client::handling_commit),
-        ("passive-client-random", passive_client::random),
-        ("passive-client-welcome", passive_client::welcome),
-        ("psk_secret", psk_secret::run),
-        ("secret-tree", secret_tree::run),
-        ("transcript-hashes", transcript_hashes::run),
-        ("tree-math", tree_math::run),
-        ("tree-operations", tree_operations::run),
-        ("tree-validation", tree_validation::run),
-        ("treekem", treekem::run),
-        ("welcome", welcome::run),
-    ]
+pub fn files() -> &'static [File] {
+    const fn file(stem: &'static str, check: Check, generate: Generate) -> File {
+        File { stem, check, generate }
+    }
+    const FILES: [File; 16] = [
+        file("crypto-basics", crypto_basics::run, crypto_basics::generate),
+        file("deserialization", deserialization::run, deserialization::generate),
+        file("key-schedule", key_schedule::run, key_schedule::generate),
+        file("message-protection", message_protection::run, message_protection::generate),
+        file("messages", messages::run, messages::generate),
+        file(
+            "passive-client-handling-commit",
+            passive_client::handling_commit,
+            passive_client::generate_handling_commit,
+        ),
+        file("passive-client-random", passive_client::random, passive_client::generate_random),
+        file("passive-client-welcome", passive_client::welcome, passive_client::generate_welcome),
+        file("psk_secret", psk_secret::run, psk_secret::generate),
+        file("secret-tree", secret_tree::run, secret_tree::generate),
+        file("transcript-hashes", transcript_hashes::run, transcript_hashes::generate),
+        file("tree-math", tree_math::run, tree_math::generate),
+        file("tree-operations", tree_operations::run, tree_operations::generate),
+        file("tree-validation", tree_validation::run, tree_validation::generate),
+        file("treekem", treekem::run, treekem::generate),
+        file("welcome", welcome::run, welcome::generate),
+    ];
+    &FILES
+}
+
+/// Small ratchet trees of every kind, in suite 1.
+pub(crate) fn small_trees() -> Vec<Vec<u8>> {
+    let generator = Generator::new(&[CipherSuiteId(1)], 1).expect("there is suite 1");
+    let random = &mut crate::random::SeededRandom::new(1);
+    let suite = generator.provider().suites.iter().find(|suite| suite.id() == CipherSuiteId(1));
+    let groves = tree_validation::odd_trees(&generator, *suite.expect("there is suite 1"), random);
+    groves.iter().map(|grove| grove.encoded().0).collect()
 }
 
 /// Runs all files; none where the folder is absent.
@@ -57,9 +93,9 @@ pub fn files() -> &'static [(&'static str, Check)] {
 #[must_use]
 pub fn run_all(provider: &CryptoProvider) -> Vec<Row> {
     let Some(folder) = crate::vectors::folder() else { return Vec::new() };
-    let check = |(stem, check): &(&str, Check)| {
-        let json = fs::read_to_string(folder.join(format!("mls/{stem}.json"))).unwrap();
-        check(provider, &json)
+    let check = |file: &File| {
+        let json = fs::read_to_string(folder.join(format!("mls/{}.json", file.stem))).unwrap();
+        (file.check)(provider, &json)
     };
     files().iter().map(check).collect()
 }
@@ -105,13 +141,18 @@ impl Checks<'_> {
 }
 
 /// Bytes, in hexadecimal.
-#[derive(Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(try_from = "String")]
 struct Hex(Vec<u8>);
 
 impl Hex {
     fn secret(&self) -> Secret {
         Secret::copy_of(&self.0)
+    }
+
+    /// A secret, for a vector to tell.
+    fn of(secret: &Secret) -> Self {
+        Self(secret.expose().to_vec())
     }
 }
 
@@ -120,5 +161,17 @@ impl TryFrom<String> for Hex {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         hex::decode(text).map(Self)
+    }
+}
+
+impl From<Vec<u8>> for Hex {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(&self.0))
     }
 }

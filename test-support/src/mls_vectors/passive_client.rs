@@ -14,13 +14,15 @@ use hushwood_crypto::{
     CipherSuite, CipherSuiteId, CryptoProvider, HpkePrivateKey, Secret, SignaturePrivateKey,
 };
 use hushwood_store::MemoryStore;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::newcomer::Newcomer;
+use super::talk::{By, Deed, PSK, PSK_ID, Talk, Turn};
+use super::{Checks, Generator, Hex};
 use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     external_psks: Vec<ExternalPsk>,
@@ -34,13 +36,13 @@ struct Vector {
     epochs: Vec<Epoch>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct ExternalPsk {
     psk_id: Hex,
     psk: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Epoch {
     proposals: Vec<Hex>,
     commit: Hex,
@@ -63,6 +65,124 @@ pub fn random(provider: &CryptoProvider, json: &str) -> Row {
 #[must_use]
 pub fn welcome(provider: &CryptoProvider, json: &str) -> Row {
     run("passive-client-welcome", provider, json)
+}
+
+/// Makes `passive-client-welcome.json`: with the tree in the Welcome and beside it, with a pre-shared key and
+/// without, with a path and without.
+pub(super) fn generate_welcome(generator: &Generator) -> String {
+    generator.each_suite("passive-client-welcome", |suite, random| {
+        let mut vectors = Vec::new();
+        for case in 0..8 {
+            let way = Way { tree_beside: case & 1 != 0, with_psk: case & 2 != 0, omit_path: case & 4 != 0 };
+            let mut talk = Talk::new(generator.provider(), suite, (3, true), random);
+            vectors.push(Vector::joined(&mut talk, generator, suite, way));
+        }
+        vectors
+    })
+}
+
+/// Makes `passive-client-handling-commit.json`: every kind of proposal in both forms, alone, with messages of
+/// both kinds; no proposal, all of them, and an external commit.
+pub(super) fn generate_handling_commit(generator: &Generator) -> String {
+    const ALL: [Deed; 5] = [Deed::Add, Deed::Extensions, Deed::Psk, Deed::Remove, Deed::Update];
+    let way = Way { tree_beside: false, with_psk: false, omit_path: false };
+    generator.each_suite("passive-client-handling-commit", |suite, random| {
+        let mut vectors = Vec::new();
+        for (number, by) in [By::Reference, By::Value].into_iter().enumerate() {
+            let mut cases: Vec<Vec<Deed>> = vec![Vec::new(), ALL.into()];
+            cases.extend(ALL.map(|deed| vec![deed]));
+            for deeds in cases {
+                let mut talk = Talk::new(generator.provider(), suite, (4, number == 0), random);
+                let mut vector = Vector::joined(&mut talk, generator, suite, way);
+                for _ in 0..2 {
+                    let deeds: Vec<_> = deeds.iter().map(|deed| (*deed, by)).collect();
+                    let committer = talk.somebody();
+                    vector.epochs.push(talk.turn(committer, &deeds).into());
+                }
+                vectors.push(vector);
+            }
+        }
+        let mut talk = Talk::new(generator.provider(), suite, (3, true), random);
+        let mut vector = Vector::joined(&mut talk, generator, suite, way);
+        vector.epochs.extend([talk.external_turn().into(), talk.external_turn().into()]);
+        vectors.push(vector);
+        vectors
+    })
+}
+
+/// Makes `passive-client-random.json`: for each suite a long conversation about anything.
+pub(super) fn generate_random(generator: &Generator) -> String {
+    let way = Way { tree_beside: true, with_psk: true, omit_path: false };
+    generator.each_suite("passive-client-random", |suite, random| {
+        let mut talk = Talk::new(generator.provider(), suite, (3, true), random);
+        let mut vector = Vector::joined(&mut talk, generator, suite, way);
+        for _ in 0..40 {
+            vector.epochs.push(anything(&mut talk).into());
+        }
+        vec![vector]
+    })
+}
+
+fn anything(talk: &mut Talk) -> Turn {
+    if talk.random.below(10) == 0 {
+        return talk.external_turn();
+    }
+    let mut deeds = Vec::new();
+    for deed in [Deed::Add, Deed::Add, Deed::Extensions, Deed::Psk, Deed::Remove, Deed::Update, Deed::Update]
+    {
+        // It neither dies out nor grows without end.
+        let likely = match deed {
+            Deed::Add => talk.actors.len() < 10,
+            Deed::Remove => talk.actors.len() > 4,
+            Deed::Extensions | Deed::Psk | Deed::Update => talk.random.below(2) == 0,
+        };
+        if likely && talk.random.below(2) == 0 {
+            let by = if talk.random.below(2) == 0 { By::Reference } else { By::Value };
+            deeds.push((deed, by));
+        }
+    }
+    let committer = talk.somebody();
+    talk.turn(committer, &deeds)
+}
+
+/// How the client comes in.
+#[derive(Clone, Copy)]
+struct Way {
+    tree_beside: bool,
+    with_psk: bool,
+    omit_path: bool,
+}
+
+impl Vector {
+    /// A vector that ends with the client in the group.
+    fn joined(talk: &mut Talk, generator: &Generator, suite: &'static dyn CipherSuite, way: Way) -> Self {
+        let newcomer = Newcomer::new(generator.provider(), suite, &mut talk.random);
+        talk.set_ratchet_tree_extension(!way.tree_beside);
+        let (turn, change) = talk.tell(&newcomer.key_package, way.with_psk, way.omit_path);
+        talk.set_ratchet_tree_extension(true);
+        Self {
+            cipher_suite: suite.id().0,
+            external_psks: vec![ExternalPsk { psk_id: Hex(PSK_ID.to_vec()), psk: Hex(PSK.to_vec()) }],
+            key_package: newcomer.key_package,
+            signature_priv: newcomer.signature_priv,
+            encryption_priv: newcomer.encryption_priv,
+            init_priv: newcomer.init_priv,
+            welcome: Hex(change.welcomes[0].message.clone()),
+            ratchet_tree: way.tree_beside.then(|| talk.tree()),
+            initial_epoch_authenticator: Hex(turn.authenticator),
+            epochs: Vec::new(),
+        }
+    }
+}
+
+impl From<Turn> for Epoch {
+    fn from(turn: Turn) -> Self {
+        Self {
+            proposals: turn.proposals.into_iter().map(Hex).collect(),
+            commit: Hex(turn.commit),
+            epoch_authenticator: Hex(turn.authenticator),
+        }
+    }
 }
 
 fn run(name: &str, provider: &CryptoProvider, json: &str) -> Row {

@@ -6,12 +6,13 @@ use hushwood::schedule::{EncryptionSecret, SenderDataSecret};
 use hushwood::secret_tree::SecretTree;
 use hushwood::tree::LeafIndex;
 use hushwood_crypto::{CipherSuite, CryptoProvider};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::{Checks, Generator, Hex};
+use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     sender_data: SenderData,
@@ -19,7 +20,7 @@ struct Vector {
     leaves: Vec<Vec<Generation>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct SenderData {
     sender_data_secret: Hex,
     ciphertext: Hex,
@@ -27,7 +28,7 @@ struct SenderData {
     nonce: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Generation {
     generation: u32,
     handshake_key: Hex,
@@ -58,7 +59,53 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
     super::for_each_suite("secret-tree", provider, json, |vector| vector.cipher_suite, case)
 }
 
+/// Makes a file: trees of one leaf, of a few and of many, the first key of each ratchet and a later one.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("secret-tree", |suite, random| {
+        [1, 8, 32].map(|leaves| Vector::generate(suite, leaves, random)).into()
+    })
+}
+
+impl Vector {
+    fn generate(suite: &'static dyn CipherSuite, leaves: u32, random: &mut SeededRandom) -> Self {
+        let encryption_secret = Hex(random.bytes(suite.kdf().length()));
+        let root = EncryptionSecret::new(encryption_secret.secret());
+        let mut tree = SecretTree::new(suite, leaves, root).unwrap();
+        let mut keys =
+            |leaf| [0, 15].map(|generation| Generation::generate(&mut tree, leaf, generation)).into();
+        Self {
+            cipher_suite: suite.id().0,
+            sender_data: SenderData::generate(suite, random),
+            encryption_secret,
+            leaves: (0..leaves).map(LeafIndex::new).map(&mut keys).collect(),
+        }
+    }
+}
+
+impl SenderData {
+    fn generate(suite: &dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let length = suite.kdf().length();
+        let (sender_data_secret, ciphertext) = (Hex(random.bytes(length)), Hex(random.bytes(77)));
+        let secret = SenderDataSecret::new(sender_data_secret.secret());
+        let derived = sender_data_key(suite, &secret, &ciphertext.0).unwrap();
+        let (key, nonce) = (Hex::of(&derived.key), Hex::of(&derived.nonce));
+        Self { sender_data_secret, ciphertext, key, nonce }
+    }
+}
+
 impl Generation {
+    fn generate(tree: &mut SecretTree, leaf: LeafIndex, generation: u32) -> Self {
+        let handshake = open(tree, leaf, ContentType::Commit, generation);
+        let application = open(tree, leaf, ContentType::Application, generation);
+        Self {
+            generation,
+            handshake_key: Hex::of(&handshake.key),
+            handshake_nonce: Hex::of(&handshake.nonce),
+            application_key: Hex::of(&application.key),
+            application_nonce: Hex::of(&application.nonce),
+        }
+    }
+
     fn run(&self, tree: &mut SecretTree, leaf: LeafIndex, checks: &mut Checks<'_>) {
         let key = open(tree, leaf, ContentType::Commit, self.generation);
         checks.equal("handshake_key", key.key.expose(), &self.handshake_key);

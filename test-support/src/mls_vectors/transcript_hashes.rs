@@ -1,15 +1,21 @@
 //! `transcript-hashes.json`: RFC 9420 §8.2.
 
-use hushwood::framing::{AuthenticatedContent, ContentType};
+use hushwood::commit::{Commit, ProposalOrRef};
+use hushwood::framing::{
+    AuthenticatedContent, Content, ContentType, FramedContent, Sender, Signed, WireFormat,
+};
+use hushwood::proposal::{Proposal, Remove};
 use hushwood::schedule::{ConfirmationKey, confirmed_transcript_hash, interim_transcript_hash};
+use hushwood::tree::LeafIndex;
 use hushwood_codec::{Decode, Encode};
-use hushwood_crypto::{CipherSuite, CryptoProvider};
-use serde::Deserialize;
+use hushwood_crypto::{CipherSuite, CryptoProvider, SoftwareSigner};
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::{Checks, Generator, Hex};
+use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     confirmation_key: Hex,
@@ -40,4 +46,42 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
         checks.equal("interim", &interim, &vector.interim_transcript_hash_after);
     };
     super::for_each_suite("transcript-hashes", provider, json, |vector| vector.cipher_suite, case)
+}
+
+/// Makes a file.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("transcript-hashes", |suite, random| vec![Vector::generate(suite, random)])
+}
+
+impl Vector {
+    fn generate(suite: &'static dyn CipherSuite, random: &mut SeededRandom) -> Self {
+        let length = suite.kdf().length();
+        let signer = SoftwareSigner::generate(suite, random).unwrap();
+        let removal = Proposal::Remove(Remove { removed: LeafIndex::new(3) });
+        let commit = Commit { proposals: vec![ProposalOrRef::Proposal(removal)], path: None };
+        let content = FramedContent {
+            group_id: random.bytes(length),
+            epoch: 7,
+            sender: Sender::Member(LeafIndex::new(1)),
+            authenticated_data: random.bytes(5),
+            content: Content::Commit(Box::new(commit)),
+        };
+        let (format, context) = (WireFormat::PUBLIC_MESSAGE, random.bytes(length));
+        let signed = Signed::sign(&signer, format, content, &context).unwrap();
+        let before = Hex(random.bytes(length));
+        let (content, signature) = (signed.content(), signed.signature());
+        let confirmed = confirmed_transcript_hash(suite, &before.0, format, content, signature).unwrap();
+        let confirmation_key = Hex(random.bytes(length));
+        let tag = ConfirmationKey::new(confirmation_key.secret()).tag(suite, &confirmed);
+        let interim = interim_transcript_hash(suite, &confirmed, &tag).unwrap();
+        let message = signed.complete(Some(tag)).unwrap().into_inner();
+        Self {
+            cipher_suite: suite.id().0,
+            confirmation_key,
+            authenticated_content: Hex(message.to_bytes().unwrap()),
+            interim_transcript_hash_before: before,
+            confirmed_transcript_hash_after: Hex(confirmed.to_vec()),
+            interim_transcript_hash_after: Hex(interim.to_vec()),
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use hushwood::tree::NodeIndex;
 use hushwood_crypto::CryptoProvider;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Checks;
+use super::generator::to_json;
+use super::{Checks, Generator};
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     n_leaves: u32,
     n_nodes: u32,
@@ -39,4 +40,29 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
         checks.good("sibling", all(&|node| node.sibling(leaves)) == vector.sibling);
     }
     row
+}
+
+/// Makes a file: full trees, the only ones that there are (RFC 9420 §4.1).
+pub(super) fn generate(_: &Generator) -> String {
+    to_json(&[1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map(Vector::generate))
+}
+
+impl Vector {
+    fn generate(leaves: u32) -> Self {
+        let root = NodeIndex::root(leaves);
+        let n_nodes = root.last_leaf().node().unwrap().number() + 1;
+        let all = |of: &dyn Fn(NodeIndex) -> Option<NodeIndex>| {
+            let nodes = (0..n_nodes).map(|number| NodeIndex::new(number).unwrap());
+            nodes.map(|node| of(node).map(NodeIndex::number)).collect::<Vec<_>>()
+        };
+        Self {
+            n_leaves: leaves,
+            n_nodes,
+            root: root.number(),
+            left: all(&NodeIndex::left),
+            right: all(&NodeIndex::right),
+            parent: all(&|node| node.parent(leaves)),
+            sibling: all(&|node| node.sibling(leaves)),
+        }
+    }
 }

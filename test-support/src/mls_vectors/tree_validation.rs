@@ -4,12 +4,14 @@ use hushwood::policy::{Policy, Timestamp};
 use hushwood::tree::{LeafChecks, LeafPlace, NodeIndex, RatchetTree};
 use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, CryptoProvider};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::grove::Grove;
+use super::{Checks, Generator, Hex};
+use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     tree: Hex,
@@ -44,4 +46,62 @@ fn case(vector: &Vector, suite: &'static dyn CipherSuite, checks: &mut Checks<'_
     let mut writer = Writer::new();
     tree.encode(&mut writer).unwrap();
     checks.equal("encoded again", &writer.finish().unwrap(), &vector.tree);
+}
+
+/// Makes a file, with the trees that the working group's has, and some that a walk at random leads to.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("tree-validation", |suite, random| {
+        let mut groves = Vec::new();
+        for leaves in [2, 4, 8, 32, 3, 5, 6, 7, 9, 33, 34] {
+            groves.push(Grove::grown(generator.provider(), suite, leaves, random));
+        }
+        groves.extend(odd_trees(generator, suite, random));
+        groves.iter().map(Vector::generate).collect()
+    })
+}
+
+/// Trees with blanks inside, with unmerged leaves, and with both.
+pub(super) fn odd_trees(
+    generator: &Generator,
+    suite: &'static dyn CipherSuite,
+    random: &mut SeededRandom,
+) -> Vec<Grove> {
+    let mut grown = |leaves| Grove::grown(generator.provider(), suite, leaves, random);
+    let mut refilled = grown(8);
+    refilled.remove(&[2, 3]);
+    refilled.add();
+    refilled.commit(0);
+
+    let mut skipping = grown(8);
+    skipping.remove(&[1, 2, 3]);
+    skipping.commit(0);
+
+    let mut unmerged = grown(7);
+    unmerged.add();
+
+    let mut both = grown(7);
+    both.remove(&[1, 4]);
+    both.commit(0);
+    both.add();
+    both.commit(3);
+    both.add();
+
+    let mut walked = grown(1);
+    walked.wander(24);
+    vec![refilled, skipping, unmerged, both, walked]
+}
+
+impl Vector {
+    fn generate(grove: &Grove) -> Self {
+        let tree = &grove.tree;
+        let nodes = (0..=2 * (tree.leaf_count() - 1)).map(|number| NodeIndex::new(number).unwrap());
+        let resolution = |node| tree.resolution(node).unwrap().into_iter().map(NodeIndex::number).collect();
+        Self {
+            cipher_suite: grove.suite.id().0,
+            tree: grove.encoded(),
+            group_id: grove.group_id.clone(),
+            resolutions: nodes.clone().map(resolution).collect(),
+            tree_hashes: nodes.map(|node| Hex(tree.node_hash(node).unwrap().as_bytes().to_vec())).collect(),
+        }
+    }
 }

@@ -12,15 +12,17 @@ use hushwood::tree::{
 use hushwood::version::ProtocolVersion;
 use hushwood_codec::{Decode, Encode};
 use hushwood_crypto::{
-    CipherSuite, CryptoProvider, HpkePrivateKey, SignaturePrivateKey, SoftwareSigner, ct_eq,
+    CipherSuite, CryptoProvider, HpkePrivateKey, Secret, SignaturePrivateKey, Signer, SoftwareSigner, ct_eq,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::grove::Grove;
+use super::tree_validation::odd_trees;
+use super::{Checks, Generator, Hex};
 use crate::random::SeededRandom;
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     group_id: Hex,
@@ -31,7 +33,7 @@ struct Vector {
     update_paths: Vec<Path>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct LeafPrivate {
     index: u32,
     encryption_priv: Hex,
@@ -39,13 +41,13 @@ struct LeafPrivate {
     path_secrets: Vec<NodeSecret>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct NodeSecret {
     node: u32,
     path_secret: Hex,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Path {
     sender: u32,
     update_path: Hex,
@@ -141,7 +143,9 @@ impl LeafPrivate {
         // Keys that are not those of the tree would have been dropped.
         checks.good("path_secrets", private.nodes().count() == self.path_secrets.len());
         let key = SignaturePrivateKey(self.signature_priv.secret());
-        (leaf, Member { private, signer: SoftwareSigner::new(suite, key).unwrap() })
+        let signer = SoftwareSigner::new(suite, key).unwrap();
+        checks.good("signature key", in_tree.signature_key == *signer.public_key());
+        (leaf, Member { private, signer })
     }
 }
 
@@ -157,5 +161,73 @@ impl Vector {
             extensions: Extensions::new(),
         };
         context.to_bytes().unwrap()
+    }
+}
+
+/// Makes a file: small trees, with and without blanks and unmerged leaves, and a path by each member.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("treekem", |suite, random| {
+        let mut groves = Vec::new();
+        for leaves in [2, 3, 4, 5, 7, 8] {
+            groves.push(Grove::grown(generator.provider(), suite, leaves, random));
+        }
+        groves.extend(odd_trees(generator, suite, random));
+        groves.into_iter().map(Vector::generate).collect()
+    })
+}
+
+impl Vector {
+    fn generate(mut grove: Grove) -> Self {
+        let length = grove.suite.kdf().length();
+        let mut vector = Self {
+            cipher_suite: grove.suite.id().0,
+            group_id: grove.group_id.clone(),
+            epoch: 5,
+            confirmed_transcript_hash: Hex(grove.random().bytes(length)),
+            ratchet_tree: grove.encoded(),
+            leaves_private: grove.members.keys().map(|leaf| LeafPrivate::generate(&grove, *leaf)).collect(),
+            update_paths: Vec::new(),
+        };
+        let members: Vec<LeafIndex> = grove.members.keys().copied().collect();
+        for sender in members {
+            let path = Path::generate(&mut grove, sender, &vector);
+            vector.update_paths.push(path);
+        }
+        vector
+    }
+}
+
+impl LeafPrivate {
+    fn generate(grove: &Grove, leaf: LeafIndex) -> Self {
+        let member = &grove.members[&leaf];
+        let secret = |(node, secret): (NodeIndex, &Secret)| NodeSecret {
+            node: node.number(),
+            path_secret: Hex::of(secret),
+        };
+        Self {
+            index: leaf.number(),
+            encryption_priv: Hex::of(&member.encryption_key),
+            signature_priv: Hex::of(&member.signer.private_key().0),
+            path_secrets: grove.path_secrets(leaf).into_iter().map(secret).collect(),
+        }
+    }
+}
+
+impl Path {
+    fn generate(grove: &mut Grove, sender: LeafIndex, vector: &Vector) -> Self {
+        let mut after = grove.tree.clone();
+        let path = grove.path(sender, &mut after);
+        let update_path = grove.encrypt(&path, &after, &vector.context(&after));
+        let secret = |leaf: LeafIndex| {
+            let is_reader = leaf != sender && grove.members.contains_key(&leaf);
+            is_reader.then(|| Hex::of(&path.path_secret_for(leaf).unwrap().into_secret()))
+        };
+        Self {
+            sender: sender.number(),
+            update_path: Hex(update_path.to_bytes().unwrap()),
+            path_secrets: (0..after.leaf_count()).map(LeafIndex::new).map(secret).collect(),
+            commit_secret: Hex::of(path.commit_secret().unwrap().secret()),
+            tree_hash_after: Hex(after.tree_hash().unwrap().as_bytes().to_vec()),
+        }
     }
 }

@@ -6,14 +6,17 @@ use hushwood::welcome::GroupInfo;
 use hushwood::welcome::types::GroupSecrets;
 use hushwood_codec::{Decode, Encode, Writer};
 use hushwood_crypto::{
-    CipherSuite, CryptoProvider, HpkePrivateKey, SignaturePublicKey, decrypt_with_label, verify_with_label,
+    CipherSuite, CryptoProvider, HpkePrivateKey, SignaturePublicKey, Signer, decrypt_with_label,
+    verify_with_label,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Checks, Hex};
+use super::newcomer::Newcomer;
+use super::talk::Talk;
+use super::{Checks, Generator, Hex};
 use crate::table::Row;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Vector {
     cipher_suite: u16,
     init_priv: Hex,
@@ -61,4 +64,21 @@ pub fn run(provider: &CryptoProvider, json: &str) -> Row {
         checks.good("confirmation_tag", confirmed.is_ok());
     };
     super::for_each_suite("welcome", provider, json, |vector| vector.cipher_suite, case)
+}
+
+/// Makes a file: each vector a Welcome into a group of three.
+pub(super) fn generate(generator: &Generator) -> String {
+    generator.each_suite("welcome", |suite, random| {
+        let newcomer = Newcomer::new(generator.provider(), suite, random);
+        let mut talk = Talk::new(generator.provider(), suite, (3, true), random);
+        let (_, change) = talk.tell(&newcomer.key_package, false, false);
+        let committer = talk.actors.iter().find(|actor| actor.leaf() == change.committer).unwrap();
+        vec![Vector {
+            cipher_suite: suite.id().0,
+            init_priv: newcomer.init_priv,
+            signer_pub: Hex(committer.signer.public_key().0.clone()),
+            key_package: newcomer.key_package,
+            welcome: Hex(change.welcomes[0].message.clone()),
+        }]
+    })
 }

@@ -140,20 +140,15 @@ fn decode_rows(error: &DecodeError) -> &'static [Row] {
 /// The rows behind a kind of fault, whatever the field.
 fn decode_kind_rows(kind: DecodeErrorKind) -> &'static [Row] {
     match kind {
-        DecodeErrorKind::EndOfInput => &[Row("C002"), Row("C008"), Row("C011"), Row("C028"), Row("C081")],
+        DecodeErrorKind::EndOfInput => {
+            &[Row("C002"), Row("C008"), Row("C010"), Row("C011"), Row("C028"), Row("C081")]
+        }
         DecodeErrorKind::LengthPrefixReserved => &[Row("C003")],
         DecodeErrorKind::LengthNotMinimal => &[Row("C004"), Row("C005")],
         DecodeErrorKind::PresenceOctet => &[Row("C001")],
-        DecodeErrorKind::TrailingBytes => &[
-            Row("C002"),
-            Row("C010"),
-            Row("C012"),
-            Row("C013"),
-            Row("C014"),
-            Row("C081"),
-            Row("C097"),
-            Row("C365"),
-        ],
+        DecodeErrorKind::TrailingBytes => {
+            &[Row("C002"), Row("C010"), Row("C012"), Row("C013"), Row("C014"), Row("C081"), Row("C365")]
+        }
         DecodeErrorKind::UnknownDiscriminant(_) => {
             &[Row("C015"), Row("C016"), Row("C017"), Row("C018"), Row("C019"), Row("C020")]
         }

@@ -20,6 +20,7 @@ use crate::schedule::EpochSecrets;
 use crate::secret_tree::{self, SecretTree};
 use crate::transition::RecordKind;
 use crate::tree::LeafIndex;
+use crate::tree::records::Difference;
 
 /// An epoch about to become the current one.
 pub(super) struct Arrival<'a> {
@@ -54,11 +55,12 @@ impl Group {
         let own = public.tree.leaf(self.own_leaf)?.filter(|_| member.is_some());
         let own_signature_key = own.map_or_else(|| self.own_signature_key.clone(), |own| own.signature_key);
         draft.group(self, (&own_signature_key, status))?;
-        draft.tree_changes(&self.public.tree, &public.tree)?;
+        let differences = public.tree.differences(&self.public.tree)?;
+        draft.tree_changes((&self.public.tree, &public.tree), &differences)?;
         if let Some(member) = member {
             draft.new_secret_tree(public.context.epoch, &member.secret_tree)?;
         }
-        let past_members = self.draft_past_members(&mut draft, public)?;
+        let past_members = self.draft_past_members(&mut draft, &differences)?;
         let secret_tree = self.draft_retirement(&mut draft, now)?;
         let forgotten = self.past.expired(
             self.policy.max_past_epochs.saturating_sub(usize::from(secret_tree.is_some())),
@@ -75,13 +77,12 @@ impl Group {
     fn draft_past_members(
         &self,
         draft: &mut Draft,
-        next: &PublicState,
+        differences: &[Difference<'_>],
     ) -> Result<BTreeMap<(LeafIndex, u64), Option<PastMember>>, Error> {
         let mut members = BTreeMap::new();
-        let leaves = next.tree.changes_since(&self.public.tree)?.into_iter().filter_map(|node| node.leaf());
-        for leaf in leaves {
-            let old = self.public.tree.leaf(leaf)?.as_ref().map(PastMember::of);
-            let new = next.tree.leaf(leaf)?.as_ref().map(PastMember::of);
+        for difference in differences {
+            let Some(leaf) = difference.at.leaf() else { continue };
+            let [old, new] = difference.leaves()?.map(|leaf| leaf.as_ref().map(PastMember::of));
             if old != new {
                 let id = past_member_id(leaf, self.epoch());
                 let record = PastMemberRecord { member: old.clone() };

@@ -18,10 +18,11 @@ use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
-use crate::transition::{InstanceId, RecordKind, Records, Step, WriteSet};
+use crate::transition::{InstanceId, RecordKind, Records, Step};
 use crate::tree::LeafIndex;
-use crate::welcome::Parent;
+use crate::unverified::Unverified;
 use crate::welcome::join::{JoinedGroup, OpenedSecrets};
+use crate::welcome::{GroupInfo, Parent};
 
 /// A Welcome for one of our KeyPackages, with the part decrypted that is for us.
 #[derive(Debug)]
@@ -84,6 +85,21 @@ impl OpenedWelcome {
     #[must_use]
     pub fn parent(&self) -> Option<Parent> {
         self.secrets.parent()
+    }
+
+    /// What the Welcome says of the group, decrypted and not verified: where the tree is not in it, this tells which is needed
+    /// (`tree_hash`, `epoch`), and what stands in the group's context about where to get it. `parent` as for
+    /// [`stage`](Self::stage).
+    ///
+    /// # Errors
+    /// [`NotNow::PskMissing`]; [`Violation::WelcomeDoesNotOpen`]; [`Error::Decode`].
+    pub fn group_info(
+        &self,
+        answers: &Answers,
+        parent: Option<&Group>,
+    ) -> Result<Unverified<GroupInfo>, Error> {
+        let find = |psk: &Psk| answers.psk(psk).or(parent.and_then(|group| group.own_resumption_psk(psk)));
+        self.secrets.group_info(find, &self.policy).map(Unverified::new)
     }
 
     /// Decrypts and verifies the group. `ratchet_tree` is needed if it is not in the Welcome; `parent` if
@@ -180,8 +196,7 @@ impl StagedJoin {
         let secret_tree = SecretTree::new(public.suite(), public.tree().leaf_count(), encryption)?;
         let member = Member { state: member, secret_tree };
         let state = NewState { policy: self.policy, public, own_leaf, member };
-        let (group, new) = state.into_group(random)?;
-        let mut writes = WriteSet::new();
+        let (group, mut writes) = state.into_group(random)?;
         // Of two that take one Welcome at the same time, only one joins.
         writes.require(InstanceId::CLIENT, clients);
         // RFC 9420 §16.8, C209, C346: a KeyPackage is used once, unless it is one of last resort.
@@ -189,7 +204,6 @@ impl StagedJoin {
             writes.erase(key_package_key(&self.reference));
         }
         supersede(store, &mut writes, group.group_id())?;
-        writes.append(new);
         Ok(Step::new(writes, None, group))
     }
 }

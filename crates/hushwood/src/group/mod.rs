@@ -305,12 +305,61 @@ impl Group {
         if options.external_pub {
             self.check_sending()?;
         }
+        self.sign_group_info(&self.public, member, options, (signer, random))
+    }
+
+    /// As [`group_info`](Self::group_info), of the epoch that a staged commit of ours leads to: for a delivery service that gives it
+    /// out once the commit has won (RFC 9750 §5.2.3, A057, A064). The signer is that of our leaf in that epoch.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchRecord`]; [`ApiMisuse::SignerMismatch`]; as [`group_info`](Self::group_info).
+    pub fn group_info_after(
+        &self,
+        id: &CommitId,
+        options: GroupInfoOptions,
+        signer: &dyn Signer,
+        random: &mut dyn Random,
+    ) -> Result<Vec<u8>, Error> {
+        self.check_usable()?;
+        let staged = self.staged.get(id).ok_or(ApiMisuse::NoSuchRecord)?;
+        let leaf = staged
+            .public
+            .tree
+            .leaf(self.own_leaf)?
+            .ok_or(Error::Bug("a commit that removes its committer"))?;
+        if leaf.signature_key != *signer.public_key() {
+            return Err(ApiMisuse::SignerMismatch.into());
+        }
+        if options.external_pub && staged.change.status != Status::Active {
+            return Err(NotNow::GroupEnded.into());
+        }
+        self.sign_group_info(&staged.public, &staged.member, options, (signer, random))
+    }
+
+    /// The Welcomes of a staged commit of ours, MLSMessages, for a delivery service that holds them back until the commit has
+    /// won (RFC 9750 §5.2.3, A057), and for nobody else: who is welcomed by a commit that loses is in a group of its own (C403).
+    /// Otherwise take them from [`EpochChange::welcomes`] once the commit is applied.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoSuchRecord`]; [`NotNow::Reopen`].
+    pub fn welcomes_after(&self, id: &CommitId) -> Result<Vec<Vec<u8>>, Error> {
+        self.check_usable()?;
+        Ok(self.staged.get(id).ok_or(ApiMisuse::NoSuchRecord)?.welcomes.clone())
+    }
+
+    fn sign_group_info(
+        &self,
+        public: &PublicState,
+        member: &Member,
+        options: GroupInfoOptions,
+        (signer, random): (&dyn Signer, &mut dyn Random),
+    ) -> Result<Vec<u8>, Error> {
         let external_pub = match options.external_pub {
             true => Some(member.state.secrets.external.key_pair(self.suite())?.1),
             false => None,
         };
         let contents = GroupInfoContents { ratchet_tree: options.ratchet_tree, external_pub };
-        let info = group_info(&self.public, contents, (self.own_leaf, signer), &self.policy, random)?;
+        let info = group_info(public, contents, (self.own_leaf, signer), &self.policy, random)?;
         encode(&MlsMessage::GroupInfo(Box::new(Unverified::new(info))))
     }
 

@@ -8,9 +8,9 @@ use hushwood_crypto::{CipherSuite, Secret};
 
 use crate::error::{Error, NotNow, StoreReadError};
 use crate::group::change::Draft;
-use crate::group::record::{public_record, read_value};
+use crate::group::record::{public_record, read_value, record};
 use crate::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
-use crate::tree::records::Recorded;
+use crate::tree::records::{Difference, Recorded, keys_at};
 use crate::tree::{KeyKind, NodeIndex, NodeRecord, RatchetTree, TreeSource};
 
 wire_struct! {
@@ -27,24 +27,35 @@ wire_struct! {
 
 impl Draft {
     /// Rows for the nodes in which `new` differs from `old`: O(what changed).
-    pub(super) fn tree_changes(&mut self, old: &RatchetTree, new: &RatchetTree) -> Result<(), Error> {
-        let mut changed = new.changes_since(old)?;
+    pub(super) fn tree_changes(
+        &mut self,
+        (old, new): (&RatchetTree, &RatchetTree),
+        differences: &[Difference<'_>],
+    ) -> Result<(), Error> {
         // The root lies in the summary. One that became it has had a row, one that was it gets one.
-        if old.root() != new.root() {
-            changed.extend([old.root(), new.root()]);
-        }
+        let roots = match old.root() == new.root() {
+            true => Vec::new(),
+            false => vec![new.compare(old, old.root())?, new.compare(old, new.root())?],
+        };
+        let all = || differences.iter().chain(&roots);
         // First what is gone, then what has come: a key may have moved from one node to another.
-        for &node in &changed {
-            if let Some(gone) = old.recorded(node)? {
-                self.erase_keys(old, &gone)?;
+        for Difference { at, old: gone, new: come } in all() {
+            let stay = keys_at(*come)?;
+            for key in keys_at(*gone)?.into_iter().filter(|key| !stay.contains(key)).flatten() {
+                self.erase(RecordKind::TreeKey, key_id(old.suite(), key));
             }
-            if node == new.root() || new.recorded(node)?.is_none() {
-                self.erase(RecordKind::TreeNode, node_id(node));
+            if *at == new.root() || come.is_none() {
+                self.erase(RecordKind::TreeNode, node_id(*at));
             }
         }
-        for &node in &changed {
-            if let Some(come) = new.recorded(node)? {
-                self.put_node(new, &come)?;
+        for Difference { at, old: gone, new: come } in all() {
+            if let Some(come) = come {
+                self.put_node(new, &Recorded::new(new, come)?)?;
+            }
+            // One that stood there before has its row.
+            let were = keys_at(*gone)?;
+            for key in keys_at(*come)?.into_iter().filter(|key| !were.contains(key)).flatten() {
+                self.put_key(new, key, *at)?;
             }
         }
         self.put_summary(new)
@@ -54,25 +65,32 @@ impl Draft {
     pub(super) fn whole_tree(&mut self, tree: &RatchetTree) -> Result<(), Error> {
         // A row for each node, and one for each key: two at a leaf, one at a parent.
         self.writes.reserve(tree.member_count().saturating_mul(5));
-        tree.each_recorded(&mut |node| self.put_node(tree, &node))?;
+        tree.each_recorded(&mut |node| {
+            self.put_node(tree, &node)?;
+            for key in keys_at(Some(node.subtree()))?.into_iter().flatten() {
+                self.put_key(tree, key, node.at())?;
+            }
+            Ok(())
+        })?;
         self.put_summary(tree)
     }
 
     fn put_node(&mut self, tree: &RatchetTree, node: &Recorded<'_>) -> Result<(), Error> {
         let at = node.at();
         if at != tree.root() {
-            self.put(RecordKind::TreeNode, node_id(at), public_record(node)?);
-        }
-        for (kind, key) in node.keys()? {
-            self.put(RecordKind::TreeKey, key_id(tree.suite(), kind, key), public_record(&at.number())?);
+            let row = record(node.capacity(), |writer| {
+                writer.value(node);
+            })?;
+            self.put(RecordKind::TreeNode, node_id(at), row);
         }
         Ok(())
     }
 
-    fn erase_keys(&mut self, tree: &RatchetTree, node: &Recorded<'_>) -> Result<(), Error> {
-        for (kind, key) in node.keys()? {
-            self.erase(RecordKind::TreeKey, key_id(tree.suite(), kind, key));
-        }
+    fn put_key(&mut self, tree: &RatchetTree, key: (KeyKind, &[u8]), at: NodeIndex) -> Result<(), Error> {
+        let place = record(size_of::<u32>(), |writer| {
+            writer.value(&at.number());
+        })?;
+        self.put(RecordKind::TreeKey, key_id(tree.suite(), key), place);
         Ok(())
     }
 
@@ -110,7 +128,7 @@ impl TreeSource for TreeRows {
     }
 
     fn key(&self, kind: KeyKind, key: &[u8]) -> Result<Option<NodeIndex>, Error> {
-        let id = key_id(self.suite, kind, key);
+        let id = key_id(self.suite, (kind, key));
         let row = self.store.get(&RecordKey::new(self.instance, RecordKind::TreeKey, id))?;
         let number = row.map(|row| read_value::<u32>(&row)).transpose()?;
         Ok(number.and_then(NodeIndex::new))
@@ -142,7 +160,7 @@ fn node_id(node: NodeIndex) -> [u8; 4] {
 }
 
 /// The id of a key's row: what kind of key, and the key; of one that is longer than a hash, its hash.
-fn key_id(suite: &dyn CipherSuite, kind: KeyKind, key: &[u8]) -> Vec<u8> {
+fn key_id(suite: &dyn CipherSuite, (kind, key): (KeyKind, &[u8])) -> Vec<u8> {
     let kind: u8 = match kind {
         KeyKind::Encryption => 1,
         KeyKind::Signature => 2,

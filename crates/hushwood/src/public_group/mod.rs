@@ -29,6 +29,7 @@ use crate::policy::{Policy, Timestamp};
 use crate::proposal::{CachedProposal, Proposal, ProposalCache, ProposalChecks, ProposalList, Purpose};
 use crate::schedule::GroupContext;
 use crate::tree::RatchetTree;
+use crate::welcome::verification::verify_signature;
 
 /// The public state of a group, followed from outside by its public handshake messages.
 ///
@@ -112,6 +113,27 @@ impl ObservedCommit {
     #[must_use]
     pub fn checks(&self) -> &[CredentialCheck] {
         &self.checks
+    }
+
+    /// Checks a GroupInfo, an MLSMessage, that came with the commit: a member has signed this epoch's context and
+    /// confirmation tag (RFC 9420 §12.4.3). What it costs does not depend on how many members there are. The tree, if it is
+    /// in there, is not looked at.
+    ///
+    /// # Errors
+    /// [`NotNow::NotForGroup`] if it is another message; [`Violation::GroupInfoSigner`],
+    /// [`Violation::GroupInfoSignature`]; [`Violation::GroupInfoOther`] if it is of another epoch.
+    pub fn check_group_info(&self, group_info: &[u8], policy: &Policy) -> Result<(), Error> {
+        let MlsMessage::GroupInfo(group_info) = MlsMessage::from_bytes_with(group_info, policy.decode)?
+        else {
+            return Err(NotNow::NotForGroup.into());
+        };
+        let group_info = group_info.into_unchecked();
+        let same = group_info.group_context == self.public.context
+            && group_info.confirmation_tag == self.public.confirmation_tag;
+        if !same {
+            return Err(Violation::GroupInfoOther.into());
+        }
+        verify_signature(&group_info, self.public.suite, &self.public.tree)
     }
 }
 

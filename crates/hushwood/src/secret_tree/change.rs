@@ -25,8 +25,8 @@ pub struct Change {
 /// change computed earlier and applied later would bring consumed secrets back.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
-    /// The secret of a node above a leaf that had no ratchets yet.
-    Node(NodeIndex),
+    /// The secret of a node above a leaf that had no ratchets yet: which row has it, and its level.
+    Node(NodeIndex, u32),
     /// A ratchet at this generation.
     Ratchet(LeafIndex, RatchetType, u32),
     /// The key of a generation that was passed over.

@@ -5,10 +5,11 @@
 //! the keys of generations that were passed over. Deriving replaces a secret by what it was derived
 //! into, so that whatever has been consumed is not there any more (§9.2, C184 to C186).
 //!
-//! A sender's first message of an epoch touches O(log n) rows, later ones one row, and one more for each
-//! generation that is passed over.
+//! A sender's first message of an epoch writes four rows at most, with O(log n) secrets, later ones one row,
+//! and one more for each generation that is passed over.
 
 mod change;
+mod nodes;
 mod ratchet;
 mod row;
 
@@ -23,8 +24,9 @@ use crate::framing::types::{ContentType, MessageKey};
 use crate::policy::Policy;
 use crate::schedule::types::EncryptionSecret;
 use crate::secret_tree::change::{Previous, Source};
+use crate::secret_tree::nodes::NodeSecrets;
 use crate::secret_tree::ratchet::{Ratchet, children};
-use crate::secret_tree::row::{RowValue, node_record, ratchet_record, skipped_record};
+use crate::secret_tree::row::{RowValue, ratchet_record, skipped_record};
 use crate::tree::index::MAX_LEAVES;
 use crate::tree::{LeafIndex, NodeIndex};
 
@@ -37,7 +39,7 @@ pub struct SecretTree {
     suite: &'static dyn CipherSuite,
     leaves: u32,
     usage: Usage,
-    nodes: BTreeMap<NodeIndex, Secret>,
+    nodes: BTreeMap<NodeIndex, NodeSecrets>,
     ratchets: BTreeMap<(LeafIndex, RatchetType), Ratchet>,
     skipped: BTreeMap<(LeafIndex, RatchetType, u32), MessageKey>,
 }
@@ -62,7 +64,8 @@ impl SecretTree {
         encryption_secret: EncryptionSecret,
     ) -> Result<Self, Error> {
         let mut tree = Self::empty(suite, leaves, Usage::Current)?;
-        tree.nodes.insert(NodeIndex::root(leaves), encryption_secret.into_secret());
+        let root = NodeIndex::root(leaves);
+        tree.nodes.insert(root, NodeSecrets::of_top(root, encryption_secret.into_secret()));
         Ok(tree)
     }
 
@@ -170,7 +173,9 @@ impl SecretTree {
     /// [`NotNow::Stale`] if the change was computed from another state; nothing has changed then.
     pub fn apply(&mut self, change: Change) -> Result<Undo, Error> {
         let is_current = match change.source {
-            Source::Node(node) => self.nodes.contains_key(&node),
+            Source::Node(top, level) => {
+                self.nodes.get(&top).is_some_and(|secrets| secrets.get(level).is_some())
+            }
             Source::Ratchet(leaf, ratchet_type, generation) => {
                 let ratchet = self.ratchets.get(&(leaf, ratchet_type));
                 ratchet.is_some_and(|ratchet| ratchet.generation == generation)
@@ -237,7 +242,7 @@ impl SecretTree {
     /// # Errors
     /// None in practice: the values are short.
     pub fn records(&self) -> Result<Vec<(SecretTreeRow, Secret)>, EncodeError> {
-        let nodes = self.nodes.values().map(node_record);
+        let nodes = self.nodes.values().map(NodeSecrets::to_record);
         let ratchets = self.ratchets.values().map(ratchet_record);
         let skipped = self.skipped.values().map(skipped_record);
         let records = nodes.chain(ratchets).chain(skipped);
@@ -278,21 +283,36 @@ impl SecretTree {
         // A leaf has either ratchets or a secret above it, unless a row was lost.
         let leaf_node = leaf.node().ok_or(Violation::SenderBlank)?;
         let above = std::iter::once(leaf_node).chain(leaf_node.direct_path(self.leaves));
-        let mut above = above.filter_map(|node| Some((node, self.nodes.get(&node)?)));
-        let (mut node, secret) = above.next().ok_or(StoreReadError::Missing)?;
+        let mut above = above.filter_map(|top| {
+            let row = self.nodes.get(&top)?;
+            let level = row.level_above(top, leaf)?;
+            Some((top, row, level, row.get(level)?))
+        });
+        let (top, row, level, secret) = above.next().ok_or(StoreReadError::Missing)?;
         let mut secret = secret.duplicate();
+        let way = std::iter::once(leaf_node).chain(leaf_node.direct_path(self.leaves));
+        let source = way.take_while(|node| node.level() <= level).last().unwrap_or(leaf_node);
 
-        let mut change = Change::new(Source::Node(node));
-        change.erases.push(SecretTreeRow::Node(node));
+        let mut change = Change::new(Source::Node(top, level));
+        let mut beside = NodeSecrets::beside(leaf);
+        let mut node = source;
         while let (Some(left), Some(right)) = (node.left(), node.right()) {
             let (left_secret, right_secret) = children(self.suite, &secret)?;
-            let (next, beside) = if left.is_above(leaf) {
-                ((left, left_secret), RowValue::Node(right, right_secret))
-            } else {
-                ((right, right_secret), RowValue::Node(left, left_secret))
+            let (next, next_secret, other) = match left.is_above(leaf) {
+                true => (left, left_secret, right_secret),
+                false => (right, right_secret, left_secret),
             };
-            change.puts.push(beside);
-            (node, secret) = next;
+            beside.insert(next.level(), other);
+            (node, secret) = (next, next_secret);
+        }
+        // The row that had the secret has it no more: what came of it takes its place, or lies beside it.
+        match row.without(level) {
+            Some(rest) => change.puts.push(RowValue::Node(top, rest)),
+            None if source == top && !beside.is_empty() => {}
+            None => change.erases.push(SecretTreeRow::Node(top)),
+        }
+        if !beside.is_empty() {
+            change.puts.push(RowValue::Node(source, beside));
         }
 
         let ratchet = Ratchet::root(self.suite, &secret, ratchet_type)?;
@@ -376,7 +396,8 @@ impl fmt::Debug for SecretTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SecretTree");
         debug.field("leaves", &self.leaves).field("usage", &self.usage);
-        debug.field("nodes", &self.nodes.len()).field("ratchets", &self.ratchets.len());
+        let nodes: usize = self.nodes.values().map(NodeSecrets::len).sum();
+        debug.field("nodes", &nodes).field("ratchets", &self.ratchets.len());
         debug.field("skipped", &self.skipped.len()).finish()
     }
 }

@@ -1,4 +1,4 @@
-//! RFC 9420 §9.2: the secret tree as a store keeps it, a row for each secret, so that each can be erased.
+//! RFC 9420 §9.2: the secret tree as a store keeps it, so that each secret can be erased.
 
 use hushwood_codec::{
     Decode, DecodeError, DecodeErrorKind, DecodeLimits, Encode, EncodeError, Reader, Writer,
@@ -8,13 +8,15 @@ use hushwood_crypto::{CipherSuite, Secret};
 use crate::error::{Error, StoreReadError};
 use crate::framing::types::MessageKey;
 use crate::schedule::epoch::stored_secret;
+use crate::secret_tree::nodes::NodeSecrets;
 use crate::secret_tree::ratchet::{Ratchet, RatchetType};
 use crate::tree::{LeafIndex, NodeIndex};
 
 /// The name of a row: which secret of one epoch's secret tree it holds.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum SecretTreeRow {
-    /// The secret of a node that no leaf below has been derived from.
+    /// The secret of a node that no leaf below has been derived from; after that, the secrets of such nodes
+    /// that came of it.
     Node(NodeIndex),
     /// A leaf's ratchet: its next generation, and the secret of that.
     Ratchet(LeafIndex, RatchetType),
@@ -24,7 +26,7 @@ pub enum SecretTreeRow {
 
 /// What a row holds, or held.
 pub(super) enum RowValue {
-    Node(NodeIndex, Secret),
+    Node(NodeIndex, NodeSecrets),
     Ratchet(LeafIndex, RatchetType, Ratchet),
     Skipped(LeafIndex, RatchetType, u32, MessageKey),
 }
@@ -43,7 +45,7 @@ impl RowValue {
     /// The value as a store keeps it.
     pub(super) fn to_record(&self) -> Result<Secret, EncodeError> {
         match self {
-            Self::Node(_, secret) => node_record(secret),
+            Self::Node(_, secrets) => secrets.to_record(),
             Self::Ratchet(_, _, ratchet) => ratchet_record(ratchet),
             Self::Skipped(_, _, _, key) => skipped_record(key),
         }
@@ -62,7 +64,9 @@ impl RowValue {
         let mut reader = Reader::new(record, DecodeLimits::default())?;
         let secret_length = suite.kdf().length();
         let value = match row {
-            SecretTreeRow::Node(node) => Self::Node(node, stored_secret(&mut reader, secret_length)?),
+            SecretTreeRow::Node(top) => {
+                Self::Node(top, NodeSecrets::decode(top, secret_length, &mut reader)?)
+            }
             SecretTreeRow::Ratchet(leaf, ratchet_type) => {
                 let generation = u32::decode(&mut reader)?;
                 let secret = stored_secret(&mut reader, secret_length)?;
@@ -77,10 +81,6 @@ impl RowValue {
         reader.finish()?;
         Ok(value)
     }
-}
-
-pub(super) fn node_record(secret: &Secret) -> Result<Secret, EncodeError> {
-    record(writer_for(secret).value(secret))
 }
 
 pub(super) fn ratchet_record(ratchet: &Ratchet) -> Result<Secret, EncodeError> {

@@ -375,6 +375,8 @@ fn lists_all<T: Copy + Ord>(listed: &[T], wanted: &[T]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use test_support::assert_breaks;
+
     use super::*;
 
     const A: ExtensionType = ExtensionType(0xF001);
@@ -434,7 +436,7 @@ mod tests {
         assert!(!reserved.supports_credential(CredentialType(0)));
         // C023: a group that uses it is not joined, whatever the application says it supports.
         let group = parameters(&RequiredCapabilities::default(), &[ExtensionType(0)]);
-        assert_eq!(reserved.check_group(&group), Err(Unsupported::GroupExtension));
+        assert_breaks!(reserved.check_group(&group).unwrap_err(), Unsupported::GroupExtension, "C023");
         for kind in 0..3 {
             let mut required = RequiredCapabilities::default();
             match kind {
@@ -443,7 +445,11 @@ mod tests {
                 _ => required.credential_types.push(CredentialType(0)),
             }
             let group = parameters(&required, &[]);
-            assert_eq!(reserved.check_group(&group), Err(Unsupported::RequiredCapability));
+            assert_breaks!(
+                reserved.check_group(&group).unwrap_err(),
+                Unsupported::RequiredCapability,
+                "C347"
+            );
         }
     }
 
@@ -474,10 +480,10 @@ mod tests {
         let group = parameters(&RequiredCapabilities::default(), &[]);
         let mut capabilities = supported().capabilities();
         capabilities.cipher_suites.clear();
-        assert_eq!(group.check(&capabilities), Err(Violation::CapabilitiesLackGroup));
+        assert_breaks!(group.check(&capabilities).unwrap_err(), Violation::CapabilitiesLackGroup, "C105");
         let mut capabilities = supported().capabilities();
         capabilities.versions = vec![ProtocolVersion(2)];
-        assert_eq!(group.check(&capabilities), Err(Violation::CapabilitiesLackGroup));
+        assert_breaks!(group.check(&capabilities).unwrap_err(), Violation::CapabilitiesLackGroup, "C105");
     }
 
     #[test]
@@ -490,16 +496,37 @@ mod tests {
                 1 => lacking.proposals.clear(),
                 _ => lacking.credentials.clear(),
             }
-            assert_eq!(group.check(&lacking.capabilities()), Err(Violation::CapabilitiesLackRequired));
-            assert_eq!(lacking.check_group(&group), Err(Unsupported::RequiredCapability));
+            assert_breaks!(
+                group.check(&lacking.capabilities()).unwrap_err(),
+                Violation::CapabilitiesLackRequired,
+                "C116",
+                "C117",
+                "C118"
+            );
+            assert_breaks!(
+                lacking.check_group(&group).unwrap_err(),
+                Unsupported::RequiredCapability,
+                "C347",
+                "C363"
+            );
         }
     }
 
     #[test]
     fn a_leaf_without_an_extension_of_the_group_is_refused() {
         let group = parameters(&RequiredCapabilities::default(), &[A, B]);
-        assert_eq!(group.check(&supported().capabilities()), Err(Violation::CapabilitiesLackExtension));
-        assert_eq!(supported().check_group(&group), Err(Unsupported::GroupExtension));
+        assert_breaks!(
+            group.check(&supported().capabilities()).unwrap_err(),
+            Violation::CapabilitiesLackExtension,
+            "C384"
+        );
+        assert_breaks!(
+            supported().check_group(&group).unwrap_err(),
+            Unsupported::GroupExtension,
+            "C321",
+            "C363",
+            "C385"
+        );
     }
 
     #[test]

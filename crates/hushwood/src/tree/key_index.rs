@@ -9,7 +9,7 @@
 //! Of a tree in a store it holds the keys that have come since the tree was opened; the others are looked up
 //! there. What the store says is believed if the tree has the key at that place.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
@@ -163,8 +163,18 @@ impl KeyIndex {
     }
 
     fn fingerprint(&self, kind: KeyKind, key: &[u8]) -> Fingerprint {
-        let bytes = |half: u8| self.secret.hash_one((half, kind, key)).to_le_bytes();
-        let ([a, b, c, d, e, f, g, h], [i, j, k, l, ..]) = (bytes(0), bytes(1));
+        // The key is taken in once for both halves; a byte behind it tells them, and the kinds, apart.
+        let mut hasher = self.secret.build_hasher();
+        hasher.write(key);
+        let bytes = |last: u8| {
+            let mut hasher = hasher.clone();
+            hasher.write_u8(last);
+            hasher.finish().to_le_bytes()
+        };
+        let ([a, b, c, d, e, f, g, h], [i, j, k, l, ..]) = match kind {
+            KeyKind::Encryption => (bytes(0), bytes(1)),
+            KeyKind::Signature => (bytes(2), bytes(3)),
+        };
         [a, b, c, d, e, f, g, h, i, j, k, l]
     }
 }
@@ -234,8 +244,8 @@ impl Trie {
                 let Some(position) = bucket.iter().position(|other| *other == entry) else {
                     return Removed::NotThere;
                 };
-                let left = bucket.iter().enumerate().filter(|(place, _)| *place != position);
-                let left: Arc<[Entry]> = left.map(|(_, entry)| *entry).collect();
+                let (before, after) = bucket.split_at(position);
+                let left: Arc<[Entry]> = before.iter().chain(after.iter().skip(1)).copied().collect();
                 let another = left.iter().any(|other| other.fingerprint == entry.fingerprint);
                 *self = if left.is_empty() { Self::Empty } else { Self::Bucket(left) };
                 if another { Removed::OneOfMany } else { Removed::TheOnlyOne }

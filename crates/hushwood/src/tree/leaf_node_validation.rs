@@ -206,6 +206,7 @@ impl Lifetime {
 #[cfg(test)]
 mod tests {
     use hushwood_crypto::SignaturePublicKey;
+    use test_support::assert_breaks;
 
     use super::*;
     use crate::credential::{Certificate, CredentialType};
@@ -271,11 +272,15 @@ mod tests {
         let sources = [key_package_source(), LeafNodeSource::Update, commit];
         let places =
             [LeafPlace::KeyPackage, LeafPlace::Update(GROUP, PLACE), LeafPlace::Commit(GROUP, PLACE)];
+        let rows = ["C123", "C124", "C126"];
         for (i, source) in sources.iter().enumerate() {
             let leaf = leaf(source.clone(), &policy);
             for (j, place) in places.iter().enumerate() {
-                let want = if i == j { Ok(()) } else { Err(Violation::LeafSource) };
-                assert_eq!(checks(&policy).alone(&leaf, *place), want);
+                let found = checks(&policy).alone(&leaf, *place);
+                match i == j {
+                    true => assert_eq!(found, Ok(())),
+                    false => assert_breaks!(found.unwrap_err(), Violation::LeafSource, rows[j]),
+                }
             }
             assert_eq!(checks(&policy).alone(&leaf, LeafPlace::Tree(GROUP, PLACE)), Ok(()));
         }
@@ -283,7 +288,12 @@ mod tests {
 
     #[test]
     fn a_malformed_encryption_key_is_refused() {
-        assert_eq!(changed(|leaf| leaf.encryption_key.0.truncate(31)), Err(Violation::HpkePublicKey));
+        assert_breaks!(
+            changed(|leaf| leaf.encryption_key.0.truncate(31)).unwrap_err(),
+            Violation::HpkePublicKey,
+            "C032",
+            "C202"
+        );
     }
 
     #[test]
@@ -292,22 +302,24 @@ mod tests {
         let mut leaf = leaf(LeafNodeSource::Update, &policy);
         leaf.signature_key = SignaturePublicKey(vec![1]);
         let place = LeafPlace::Update(GROUP, PLACE);
-        let refused = Err(Violation::SignaturePublicKey.into());
-        assert_eq!(checks(&policy).signature(&leaf, place), refused);
-        assert_eq!(checks(&policy).signatures(&[(leaf, place)], &mut ToyRandom(0)), refused);
+        let refused = checks(&policy).signature(&leaf, place).unwrap_err();
+        assert_breaks!(refused, Violation::SignaturePublicKey, "C035", "C202");
+        let refused = checks(&policy).signatures(&[(leaf, place)], &mut ToyRandom(0));
+        assert_eq!(refused, Err(Violation::SignaturePublicKey.into()));
     }
 
     #[test]
     fn capabilities_without_the_suite_or_version_are_refused() {
-        let lacking = Err(Violation::CapabilitiesLackGroup);
-        assert_eq!(changed(|leaf| leaf.capabilities.cipher_suites.clear()), lacking);
-        assert_eq!(changed(|leaf| leaf.capabilities.versions.clear()), lacking);
+        let suite = changed(|leaf| leaf.capabilities.cipher_suites.clear()).unwrap_err();
+        assert_breaks!(suite, Violation::CapabilitiesLackGroup, "C105");
+        let version = changed(|leaf| leaf.capabilities.versions.clear()).unwrap_err();
+        assert_breaks!(version, Violation::CapabilitiesLackGroup, "C105");
     }
 
     #[test]
     fn a_credential_whose_type_is_not_listed_is_refused() {
-        let lacking = Err(Violation::CapabilitiesLackCredential);
-        assert_eq!(changed(|leaf| leaf.credential = Credential::X509 { certificates: vec![] }), lacking);
+        let lacking = changed(|leaf| leaf.credential = Credential::X509 { certificates: vec![] });
+        assert_breaks!(lacking.unwrap_err(), Violation::CapabilitiesLackCredential, "C107");
     }
 
     #[test]
@@ -320,7 +332,7 @@ mod tests {
                 leaf.capabilities.credentials.push(CredentialType::X509);
                 leaf.credential = Credential::X509 { certificates };
             });
-            assert_eq!(refused, Err(Violation::X509));
+            assert_breaks!(refused.unwrap_err(), Violation::X509, "C043", "C044", "C045");
         }
     }
 
@@ -332,14 +344,14 @@ mod tests {
                 leaf.extensions = Extensions::new();
                 leaf.extensions.set(ExtensionType(value), vec![]);
             });
-            assert_eq!(unlisted, Err(Violation::CapabilitiesLackExtension));
+            assert_breaks!(unlisted.unwrap_err(), Violation::CapabilitiesLackExtension, "C106");
         }
     }
 
     #[test]
     fn a_group_extension_in_a_leaf_is_refused() {
         let misplaced = changed(|leaf| leaf.extensions.set(ExtensionType::RATCHET_TREE, vec![]));
-        assert_eq!(misplaced, Err(Violation::ExtensionMisplaced));
+        assert_breaks!(misplaced.unwrap_err(), Violation::ExtensionMisplaced, "C375");
     }
 
     #[test]
@@ -374,10 +386,10 @@ mod tests {
         };
         let most = Policy::default().max_lifetime;
         assert_eq!(range(100, 100 + most), Ok(()));
-        assert_eq!(range(100, 101 + most), Err(Violation::LeafLifetimeRange));
-        assert_eq!(range(200, 199), Err(Violation::LeafLifetimeRange));
-        assert_eq!(range(u64::MAX, 0), Err(Violation::LeafLifetimeRange));
-        assert_eq!(range(0, u64::MAX), Err(Violation::LeafLifetimeRange));
+        assert_breaks!(range(100, 101 + most).unwrap_err(), Violation::LeafLifetimeRange, "C110", "C111");
+        assert_breaks!(range(200, 199).unwrap_err(), Violation::LeafLifetimeRange, "C110", "C111");
+        assert_breaks!(range(u64::MAX, 0).unwrap_err(), Violation::LeafLifetimeRange, "C110", "C111");
+        assert_breaks!(range(0, u64::MAX).unwrap_err(), Violation::LeafLifetimeRange, "C110", "C111");
     }
 
     #[test]
@@ -412,11 +424,11 @@ mod tests {
         }
         let late = Policy { check_lifetime_on_add: false, ..Policy::default() };
         assert_eq!(result(&late, add, 201, false), Ok(()));
-        assert_eq!(result(&late, add, 201, true), Err(Violation::LeafLifetime));
+        assert_breaks!(result(&late, add, 201, true).unwrap_err(), Violation::LeafLifetime, "C122");
         let tree = LeafPlace::Tree(GROUP, PLACE);
         assert_eq!(result(&policy, tree, 201, false), Ok(()));
         let strict = Policy { check_lifetime_in_tree: true, ..Policy::default() };
-        assert_eq!(result(&strict, tree, 201, false), Err(Violation::LeafLifetime));
+        assert_breaks!(result(&strict, tree, 201, false).unwrap_err(), Violation::LeafLifetime, "C122");
     }
 
     #[test]
@@ -437,7 +449,12 @@ mod tests {
         for change in changes {
             let mut leaf = good.clone();
             change(&mut leaf);
-            assert_eq!(checks(&policy).signature(&leaf, place), Err(Violation::LeafSignature.into()));
+            assert_breaks!(
+                checks(&policy).signature(&leaf, place).unwrap_err(),
+                Violation::LeafSignature,
+                "C113",
+                "C115"
+            );
         }
     }
 
@@ -446,7 +463,11 @@ mod tests {
         let policy = Policy::default();
         let leaf = leaf(LeafNodeSource::Update, &policy);
         for place in [LeafPlace::Tree(b"other", PLACE), LeafPlace::Tree(GROUP, LeafIndex::new(4))] {
-            assert_eq!(checks(&policy).signature(&leaf, place), Err(Violation::LeafSignature.into()));
+            assert_breaks!(
+                checks(&policy).signature(&leaf, place).unwrap_err(),
+                Violation::LeafSignature,
+                "C112"
+            );
         }
         assert_eq!(checks(&policy).signature(&leaf, LeafPlace::Tree(GROUP, PLACE)), Ok(()));
     }

@@ -59,7 +59,12 @@ impl PackedParent {
     /// # Errors
     /// [`ApiMisuse::TooLong`](crate::error::ApiMisuse::TooLong) for a parent that has no encoding.
     pub(crate) fn new(parent: &ParentNode) -> Result<Self, Error> {
-        Ok(Self(parent.to_bytes()?.into_boxed_slice()))
+        let ParentNode { encryption_key, parent_hash, unmerged_leaves } = parent;
+        let room = encryption_key.0.len().saturating_add(parent_hash.len());
+        let room = room.saturating_add(unmerged_leaves.len().saturating_mul(4)).saturating_add(8);
+        let mut writer = Writer::with_capacity(room);
+        writer.value(parent);
+        Ok(Self(writer.finish()?.into_boxed_slice()))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

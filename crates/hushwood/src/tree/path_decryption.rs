@@ -89,6 +89,7 @@ impl PrivateTree {
 #[cfg(test)]
 mod tests {
     use hushwood_crypto::hpke::HpkeInfo;
+    use test_support::assert_breaks;
 
     use super::*;
     use crate::testing::SUITE;
@@ -121,7 +122,7 @@ mod tests {
             path.nodes[node].encrypted_path_secret[recipient].ciphertext[3] ^= 1;
             for private in others(&world, &sent) {
                 if let Err(error) = decrypt(&sent.tree, private, sent.sender, &path, (CONTEXT, &sent.added)) {
-                    assert_eq!(error, Violation::PathSecret.into());
+                    assert_breaks!(error, Violation::PathSecret, "C139");
                     stopped += 1;
                 }
             }
@@ -135,7 +136,7 @@ mod tests {
         for private in others(&world, &sent) {
             let context = (&b"another"[..], &sent.added);
             let error = decrypt(&sent.tree, private, sent.sender, &sent.path, context).unwrap_err();
-            assert_eq!(error, Violation::PathSecret.into());
+            assert_breaks!(error, Violation::PathSecret, "C135");
         }
     }
 
@@ -157,7 +158,7 @@ mod tests {
                 let entry = steps.iter().position(|step| step.copath_child.is_above(private.leaf())).unwrap();
                 let result = decrypt(&tree, private, sent.sender, &path, (CONTEXT, &sent.added));
                 match entry <= place {
-                    true => assert_eq!(result.unwrap_err(), Violation::PathKeyMismatch.into()),
+                    true => assert_breaks!(result.unwrap_err(), Violation::PathKeyMismatch, "C138"),
                     false => assert!(result.is_ok()),
                 }
             }
@@ -182,7 +183,7 @@ mod tests {
             for private in others(&world, &sent) {
                 let context = (CONTEXT, &sent.added);
                 let error = decrypt(&sent.tree, private, sent.sender, &path, context).unwrap_err();
-                assert_eq!(error, Violation::PathSecret.into());
+                assert_breaks!(error, Violation::PathSecret, "C140");
             }
         }
     }

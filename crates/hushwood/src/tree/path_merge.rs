@@ -85,6 +85,7 @@ fn check_keys(tree: &RatchetTree, path: &UpdatePath) -> Result<(), Error> {
 mod tests {
     use hushwood_crypto::HpkePublicKey;
     use hushwood_crypto::hpke::HpkeCiphertext;
+    use test_support::assert_breaks;
 
     use super::*;
     use crate::error::ApiMisuse;
@@ -114,11 +115,11 @@ mod tests {
         let mut longer = sent.path.clone();
         let encryption_key = HpkePublicKey(vec![1; 32]);
         longer.nodes.push(UpdatePathNode { encryption_key, encrypted_path_secret: vec![] });
-        assert_eq!(refusal(&sent, &longer), Violation::PathLength.into());
+        assert_breaks!(refusal(&sent, &longer), Violation::PathLength, "C133");
         for node in 0..sent.path.nodes.len() {
             let mut shorter = sent.path.clone();
             shorter.nodes.remove(node);
-            assert_eq!(refusal(&sent, &shorter), Violation::PathLength.into());
+            assert_breaks!(refusal(&sent, &shorter), Violation::PathLength, "C133");
         }
     }
 
@@ -129,10 +130,10 @@ mod tests {
             let mut more = sent.path.clone();
             let extra = HpkeCiphertext { kem_output: vec![], ciphertext: vec![] };
             more.nodes[node].encrypted_path_secret.push(extra);
-            assert_eq!(refusal(&sent, &more), Violation::PathCiphertextCount.into());
+            assert_breaks!(refusal(&sent, &more), Violation::PathCiphertextCount, "C134");
             let mut less = sent.path.clone();
             if less.nodes[node].encrypted_path_secret.pop().is_some() {
-                assert_eq!(refusal(&sent, &less), Violation::PathCiphertextCount.into());
+                assert_breaks!(refusal(&sent, &less), Violation::PathCiphertextCount, "C134");
             }
         }
     }
@@ -142,7 +143,7 @@ mod tests {
         let sent = sent();
         let mut tree = sent.before.clone();
         let error = merge(&mut tree, sent.sender, &sent.path, &BTreeSet::new()).unwrap_err();
-        assert_eq!(error, Violation::PathCiphertextCount.into());
+        assert_breaks!(error, Violation::PathCiphertextCount, "C132");
     }
 
     #[test]
@@ -155,11 +156,11 @@ mod tests {
         for key in keys {
             let mut path = sent.path.clone();
             path.leaf_node.encryption_key = key.clone();
-            assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+            assert_breaks!(refusal(&sent, &path), Violation::PathKeyReused, "C310");
             for node in 0..sent.path.nodes.len() {
                 let mut path = sent.path.clone();
                 path.nodes[node].encryption_key = key.clone();
-                assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+                assert_breaks!(refusal(&sent, &path), Violation::PathKeyReused, "C310");
             }
         }
     }
@@ -170,11 +171,11 @@ mod tests {
         for node in 1..sent.path.nodes.len() {
             let mut path = sent.path.clone();
             path.nodes[node].encryption_key = path.nodes[0].encryption_key.clone();
-            assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+            assert_breaks!(refusal(&sent, &path), Violation::PathKeyReused, "C311");
         }
         let mut path = sent.path.clone();
         path.leaf_node.encryption_key = path.nodes[0].encryption_key.clone();
-        assert_eq!(refusal(&sent, &path), Violation::PathKeyReused.into());
+        assert_breaks!(refusal(&sent, &path), Violation::PathKeyReused, "C311");
     }
 
     #[test]
@@ -183,7 +184,7 @@ mod tests {
         for node in 0..sent.path.nodes.len() {
             let mut path = sent.path.clone();
             path.nodes[node].encryption_key.0.pop();
-            assert_eq!(refusal(&sent, &path), Violation::HpkePublicKey.into());
+            assert_breaks!(refusal(&sent, &path), Violation::HpkePublicKey, "C032");
         }
     }
 
@@ -193,16 +194,16 @@ mod tests {
         for node in 0..sent.path.nodes.len() {
             let mut path = sent.path.clone();
             path.nodes[node].encryption_key.0[0] ^= 1;
-            assert_eq!(refusal(&sent, &path), Violation::ParentHash.into());
+            assert_breaks!(refusal(&sent, &path), Violation::ParentHash, "C137", "C150");
         }
         for parent_hash in [vec![], vec![0; 32]] {
             let mut path = sent.path.clone();
             path.leaf_node.leaf_node_source = LeafNodeSource::Commit { parent_hash };
-            assert_eq!(refusal(&sent, &path), Violation::ParentHash.into());
+            assert_breaks!(refusal(&sent, &path), Violation::ParentHash, "C137", "C150");
         }
         let mut path = sent.path.clone();
         path.leaf_node.leaf_node_source = LeafNodeSource::Update;
-        assert_eq!(refusal(&sent, &path), Violation::LeafSource.into());
+        assert_breaks!(refusal(&sent, &path), Violation::LeafSource, "C126");
     }
 
     #[test]

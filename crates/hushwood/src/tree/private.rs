@@ -287,6 +287,8 @@ impl Decode for PrivateChanges {
 
 #[cfg(test)]
 mod tests {
+    use test_support::assert_breaks;
+
     use super::*;
     use crate::testing::SUITE;
     use crate::tree::world::{World, client};
@@ -316,7 +318,7 @@ mod tests {
     fn a_missing_path_secret_after_a_path_is_refused() {
         let (world, joiner, keys, _) = joined();
         let error = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, None).unwrap_err();
-        assert_eq!(error, Violation::WelcomePathSecret.into());
+        assert_breaks!(error, Violation::WelcomePathSecret, "C303", "C341");
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
             let wrong = PathSecret::received(SUITE, wrong).unwrap();
             let keys = keys.duplicate();
             let error = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, Some(wrong)).unwrap_err();
-            assert_eq!(error, Violation::PathKeyMismatch.into());
+            assert_breaks!(error, Violation::PathKeyMismatch, "C340");
         }
     }
 
@@ -350,7 +352,7 @@ mod tests {
         let joiner = world.tree.add(leaf).unwrap();
         let secret = PathSecret::generate(SUITE, &mut world.dice.0).unwrap();
         let error = PrivateTree::join(&world.tree, (joiner, keys), COMMITTER, Some(secret)).unwrap_err();
-        assert_eq!(error, Violation::PathKeyMismatch.into());
+        assert_breaks!(error, Violation::PathKeyMismatch, "C340");
     }
 
     #[test]
@@ -373,7 +375,7 @@ mod tests {
         };
         assert!(join(&sent.tree).is_ok());
         let tampered = RatchetTree::from_nodes(SUITE, nodes, 16).unwrap();
-        assert_eq!(join(&tampered).unwrap_err(), Violation::WelcomePathSecret.into());
+        assert_breaks!(join(&tampered).unwrap_err(), Violation::WelcomePathSecret, "C341");
     }
 
     #[test]

@@ -71,12 +71,25 @@ impl RatchetTree {
     /// # Errors
     /// [`Error::StoreRead`] for a tree that is read from a store.
     pub fn changes_since(&self, old: &Self) -> Result<Vec<NodeIndex>, Error> {
-        let mut changed = BTreeSet::new();
-        match self.root.at() > old.root.at() {
-            true => differences(&self.root, &old.root, &mut changed)?,
-            false => differences(&old.root, &self.root, &mut changed)?,
-        }
-        Ok(changed.into_iter().collect())
+        Ok(self.differences(old)?.into_iter().map(|difference| difference.at).collect())
+    }
+
+    /// [`changes_since`](Self::changes_since), with what is there in each tree: each place once.
+    pub(crate) fn differences<'t>(&'t self, old: &'t Self) -> Result<Vec<Difference<'t>>, Error> {
+        let mut found = Vec::new();
+        let is_higher = self.root.at() > old.root.at();
+        let (higher, lower) = if is_higher { (self, old) } else { (old, self) };
+        differences(&higher.root, &lower.root, &mut |at, higher, lower| {
+            let (new, old) = if is_higher { (higher, lower) } else { (lower, higher) };
+            found.push(Difference { at, old, new });
+        })?;
+        Ok(found)
+    }
+
+    /// A place in both trees, whether it differs or not.
+    pub(crate) fn compare<'t>(&'t self, old: &'t Self, at: NodeIndex) -> Result<Difference<'t>, Error> {
+        let head = |tree: &'t Self| Ok::<_, Error>(tree.root.find(at)?.filter(|subtree| subtree.at() == at));
+        Ok(Difference { at, old: head(old)?, new: head(self)? })
     }
 
     /// The record of a node; `None` if it has none: within a blank subtree, or beyond the tree.
@@ -89,7 +102,7 @@ impl RatchetTree {
     }
 
     /// A node as it is stored, where it has a record.
-    pub(crate) fn recorded(&self, index: NodeIndex) -> Result<Option<Recorded<'_>>, Error> {
+    fn recorded(&self, index: NodeIndex) -> Result<Option<Recorded<'_>>, Error> {
         let found = self.root.find(index)?.filter(|subtree| subtree.at() == index);
         found.map(|subtree| Recorded::new(self, subtree)).transpose()
     }
@@ -131,8 +144,28 @@ impl RatchetTree {
     pub fn record_indices(&self) -> Result<impl Iterator<Item = NodeIndex>, Error> {
         self.load()?;
         let mut indices = BTreeSet::new();
-        record_indices(&self.root, &mut indices)?;
+        each_head(&self.root, &mut |head| _ = indices.insert(head.at()))?;
         Ok(indices.into_iter())
+    }
+}
+
+/// A place where two trees differ.
+pub(crate) struct Difference<'t> {
+    pub(crate) at: NodeIndex,
+    /// What has a record there in the old tree.
+    pub(crate) old: Option<&'t Subtree>,
+    /// What has a record there in the new one.
+    pub(crate) new: Option<&'t Subtree>,
+}
+
+impl Difference<'_> {
+    /// The members there, in the old tree and in the new one.
+    pub(crate) fn leaves(&self) -> Result<[Option<LeafNode>; 2], Error> {
+        let leaf = |there: Option<&Subtree>| match there {
+            Some(Subtree::Leaf(leaf)) => leaf.node.unpack().map(Some),
+            Some(Subtree::Blank(..) | Subtree::Parent(_)) | None => Ok(None),
+        };
+        Ok([leaf(self.old)?, leaf(self.new)?])
     }
 }
 
@@ -144,7 +177,7 @@ pub(crate) struct Recorded<'t> {
 }
 
 impl<'t> Recorded<'t> {
-    fn new(tree: &RatchetTree, subtree: &'t Subtree) -> Result<Self, Error> {
+    pub(crate) fn new(tree: &RatchetTree, subtree: &'t Subtree) -> Result<Self, Error> {
         let hash = |subtree| Ok::<_, Error>(Some(tree_hash(tree.suite, subtree)?));
         let hashes = match subtree {
             Subtree::Blank(..) => [hash(subtree)?, None],
@@ -157,25 +190,26 @@ impl<'t> Recorded<'t> {
         Ok(Self { subtree, hashes })
     }
 
+    /// The subtree whose head it is.
+    pub(crate) fn subtree(&self) -> &'t Subtree {
+        self.subtree
+    }
+
+    /// Room enough for its encoding.
+    pub(crate) fn capacity(&self) -> usize {
+        let node = match self.subtree {
+            Subtree::Blank(..) => 0,
+            Subtree::Leaf(leaf) => leaf.node.bytes().len(),
+            Subtree::Parent(parent) => parent.node.as_ref().map_or(0, |node| node.bytes().len()),
+        };
+        let hashes = self.hashes.iter().flatten().map(|hash| hash.as_bytes().len());
+        // Members, lengths, presence and type.
+        hashes.sum::<usize>().saturating_add(node).saturating_add(16)
+    }
+
     /// Where it is.
     pub(crate) fn at(&self) -> NodeIndex {
         self.subtree.at()
-    }
-
-    /// The public keys that stand there.
-    pub(crate) fn keys(&self) -> Result<impl Iterator<Item = (KeyKind, &'t [u8])> + use<'t>, Error> {
-        let keys = match self.subtree {
-            Subtree::Blank(..) => [None, None],
-            Subtree::Leaf(leaf) => {
-                let (encryption, signature) = leaf.node.keys()?;
-                [Some((KeyKind::Encryption, encryption)), Some((KeyKind::Signature, signature))]
-            }
-            Subtree::Parent(parent) => {
-                let key = parent.node.as_ref().map(|node| Ok::<_, Error>(node.view()?.encryption_key));
-                [key.transpose()?.map(|key| (KeyKind::Encryption, key)), None]
-            }
-        };
-        Ok(keys.into_iter().flatten())
     }
 }
 
@@ -196,38 +230,68 @@ impl Encode for Recorded<'_> {
     }
 }
 
-/// Collects the nodes whose records differ between two subtrees. Both start at the same leaf, and the
+/// Public keys that stand at one place: two at a leaf, one at a parent that is not blank.
+pub(crate) type KeysAt<'t> = [Option<(KeyKind, &'t [u8])>; 2];
+
+/// Those at the head of a subtree; none if there is none.
+pub(crate) fn keys_at(subtree: Option<&Subtree>) -> Result<KeysAt<'_>, Error> {
+    Ok(match subtree {
+        None | Some(Subtree::Blank(..)) => [None, None],
+        Some(Subtree::Leaf(leaf)) => {
+            let (encryption, signature) = leaf.node.keys()?;
+            [Some((KeyKind::Encryption, encryption)), Some((KeyKind::Signature, signature))]
+        }
+        Some(Subtree::Parent(parent)) => match &parent.node {
+            Some(node) => [Some((KeyKind::Encryption, node.view()?.encryption_key)), None],
+            None => [None, None],
+        },
+    })
+}
+
+/// What stands at a place in the first subtree, and in the second.
+type Found<'f, 't> = &'f mut dyn FnMut(NodeIndex, Option<&'t Subtree>, Option<&'t Subtree>);
+
+/// Hands the nodes whose records differ between two subtrees to `found`. Both start at the same leaf, and the
 /// first may be higher.
-fn differences(higher: &Subtree, lower: &Subtree, changed: &mut BTreeSet<NodeIndex>) -> Result<(), Error> {
+fn differences<'t>(higher: &'t Subtree, lower: &'t Subtree, found: Found<'_, 't>) -> Result<(), Error> {
     if higher.is_same(lower) {
         return Ok(());
     }
     match (higher, lower) {
         (Subtree::Parent(one), Subtree::Parent(other)) if one.at == other.at => {
-            changed.insert(one.at);
+            found(one.at, Some(higher), Some(lower));
             let (one, other) = (one.children()?, other.children()?);
-            differences(one.0, other.0, changed)?;
-            differences(one.1, other.1, changed)
+            differences(one.0, other.0, found)?;
+            differences(one.1, other.1, found)
         }
         (Subtree::Parent(parent), _) if parent.at > lower.at() => {
-            changed.insert(parent.at);
+            found(parent.at, Some(higher), None);
             let (left, right) = parent.children()?;
-            differences(left, lower, changed)?;
-            record_indices(right, changed)
+            differences(left, lower, found)?;
+            each_head(right, &mut |head| found(head.at(), Some(head), None))
+        }
+        // A leaf or a blank on one side at least: nothing below the heads is in both.
+        _ if higher.at() == lower.at() => {
+            found(higher.at(), Some(higher), Some(lower));
+            each_head_below(higher, &mut |head| found(head.at(), Some(head), None))?;
+            each_head_below(lower, &mut |head| found(head.at(), None, Some(head)))
         }
         _ => {
-            record_indices(higher, changed)?;
-            record_indices(lower, changed)
+            each_head(higher, &mut |head| found(head.at(), Some(head), None))?;
+            each_head(lower, &mut |head| found(head.at(), None, Some(head)))
         }
     }
 }
 
-fn record_indices(subtree: &Subtree, indices: &mut BTreeSet<NodeIndex>) -> Result<(), Error> {
-    indices.insert(subtree.at());
-    if let Subtree::Parent(parent) = subtree {
-        let (left, right) = parent.children()?;
-        record_indices(left, indices)?;
-        record_indices(right, indices)?;
-    }
-    Ok(())
+/// Hands the subtrees that have a record to `each`. Recursion is as deep as the tree is high.
+fn each_head<'t>(subtree: &'t Subtree, each: &mut dyn FnMut(&'t Subtree)) -> Result<(), Error> {
+    each(subtree);
+    each_head_below(subtree, each)
+}
+
+fn each_head_below<'t>(subtree: &'t Subtree, each: &mut dyn FnMut(&'t Subtree)) -> Result<(), Error> {
+    let Subtree::Parent(parent) = subtree else { return Ok(()) };
+    let (left, right) = parent.children()?;
+    each_head(left, each)?;
+    each_head(right, each)
 }

@@ -397,7 +397,8 @@ const PARENT: u8 = 2;
 
 #[cfg(test)]
 mod tests {
-    use hushwood_codec::Encode;
+    use hushwood_codec::{Decode, Encode};
+    use test_support::{assert_breaks, assert_names};
 
     use super::*;
     use crate::testing::SUITE;
@@ -439,11 +440,23 @@ mod tests {
 
     #[test]
     fn a_list_without_nodes_or_with_a_blank_at_its_end_is_refused() {
-        assert_eq!(refusal(&[]), Violation::TreeShape.into());
+        assert_breaks!(refusal(&[]), Violation::TreeShape, "C371");
         for blanks in 1..8 {
-            assert_eq!(refusal(&vec![None; blanks]), Violation::TreeShape.into());
+            assert_breaks!(refusal(&vec![None; blanks]), Violation::TreeShape, "C371");
             let nodes = [full(), vec![None; blanks]].concat();
-            assert_eq!(refusal(&nodes), Violation::TreeShape.into());
+            assert_breaks!(refusal(&nodes), Violation::TreeShape, "C371");
+        }
+    }
+
+    #[test]
+    fn a_list_is_written_without_blanks_at_its_end() {
+        let mut world = World::of(1, 9);
+        for last in (1..9).rev() {
+            world.tree.remove(LeafIndex::new(last)).unwrap();
+            let written = world.tree.to_extension().unwrap();
+            let nodes = Vec::<Option<Node>>::from_bytes(&written).unwrap();
+            assert!(nodes.last().is_some_and(Option::is_some), "{last} members");
+            assert_eq!(nodes, crate::tree::world::nodes(&world.tree));
         }
     }
 
@@ -451,7 +464,7 @@ mod tests {
     fn leaves_at_odd_and_parents_at_even_places_are_refused() {
         for place in 0..7 {
             let wrong = if place % 2 == 0 { parent(20, &[]) } else { leaf(20) };
-            assert_eq!(refusal(&with(place, wrong)), Violation::TreeShape.into());
+            assert_breaks!(refusal(&with(place, wrong)), Violation::TreeShape, "C018", "C373");
         }
     }
 
@@ -472,18 +485,20 @@ mod tests {
 
     #[test]
     fn a_tree_beyond_the_members_allowed_is_refused() {
-        assert_eq!(RatchetTree::from_nodes(SUITE, full(), 3).unwrap_err(), NotNow::Limit.into());
-        assert_eq!(RatchetTree::from_nodes(SUITE, full(), 0).unwrap_err(), NotNow::Limit.into());
+        assert_breaks!(RatchetTree::from_nodes(SUITE, full(), 3).unwrap_err(), NotNow::Limit, "C372");
+        assert_breaks!(RatchetTree::from_nodes(SUITE, full(), 0).unwrap_err(), NotNow::Limit, "C372");
         assert!(RatchetTree::from_nodes(SUITE, full(), u32::MAX).is_ok());
         let far = [full(), vec![None; 10], vec![leaf(4)]].concat();
-        assert_eq!(RatchetTree::from_nodes(SUITE, far, 8).unwrap_err(), NotNow::Limit.into());
+        assert_breaks!(RatchetTree::from_nodes(SUITE, far, 8).unwrap_err(), NotNow::Limit, "C372");
     }
 
     #[test]
     fn a_bomb_of_blanks_is_refused_early() {
         let mut writer = Writer::new();
         writer.opaque(&vec![0; 4 << 20]);
-        let Err(Error::Decode(error)) = read(&writer.finish().unwrap()) else { panic!("taken") };
+        let refused = read(&writer.finish().unwrap()).unwrap_err();
+        assert_names!(refused, "C009");
+        let Error::Decode(error) = refused else { panic!("{refused:?}") };
         assert_eq!(error.kind, DecodeErrorKind::TooManyElements);
         // Behind the header, and as many nodes as a tree of 2^17 leaves has.
         assert_eq!(error.offset, 4 + (1 << 18) - 1);
@@ -493,12 +508,17 @@ mod tests {
     fn unmerged_leaves_that_are_unsorted_blank_or_elsewhere_are_refused() {
         let refused = [&[1, 0][..], &[0, 0], &[2], &[0, 3], &[1 << 24], &[0, u32::MAX]];
         for unmerged in refused {
-            assert_eq!(refusal(&with(1, parent(20, unmerged))), Violation::UnmergedLeaves.into());
+            assert_breaks!(
+                refusal(&with(1, parent(20, unmerged))),
+                Violation::UnmergedLeaves,
+                "C100",
+                "C336"
+            );
         }
         let mut nodes = with(3, parent(20, &[2, 3]));
         nodes[4] = None;
         nodes[5] = None;
-        assert_eq!(refusal(&nodes), Violation::UnmergedLeaves.into());
+        assert_breaks!(refusal(&nodes), Violation::UnmergedLeaves, "C100", "C336");
         nodes[3] = parent(20, &[3]);
         assert!(RatchetTree::from_nodes(SUITE, nodes, 4).is_ok());
     }
@@ -506,9 +526,9 @@ mod tests {
     #[test]
     fn an_unmerged_leaf_that_a_node_in_between_does_not_list_is_refused() {
         let mut nodes = with(3, parent(20, &[0, 2]));
-        assert_eq!(refusal(&nodes), Violation::UnmergedLeaves.into());
+        assert_breaks!(refusal(&nodes), Violation::UnmergedLeaves, "C337");
         nodes[1] = parent(10, &[0]);
-        assert_eq!(refusal(&nodes), Violation::UnmergedLeaves.into());
+        assert_breaks!(refusal(&nodes), Violation::UnmergedLeaves, "C337");
         nodes[5] = parent(12, &[2, 3]);
         assert!(RatchetTree::from_nodes(SUITE, nodes.clone(), 4).is_ok());
         nodes[5] = None;
@@ -531,10 +551,10 @@ mod tests {
                 Node::Leaf(leaf) => leaf.encryption_key = key,
                 Node::Parent(parent) => parent.encryption_key = key,
             }
-            assert_eq!(refusal(&nodes), Violation::EncryptionKeyReused.into());
+            assert_breaks!(refusal(&nodes), Violation::EncryptionKeyReused, "C338");
         }
         let twin = LeafNode { signature_key: leaf_node(0).signature_key, ..leaf_node(3) };
-        assert_eq!(refusal(&with(6, Some(Node::Leaf(twin)))), Violation::SignatureKeyReused.into());
+        assert_breaks!(refusal(&with(6, Some(Node::Leaf(twin)))), Violation::SignatureKeyReused, "C127");
     }
 
     #[test]
@@ -542,17 +562,17 @@ mod tests {
         let mut nodes = full();
         nodes[0] = None;
         nodes[2] = None;
-        assert_eq!(refusal(&nodes), Violation::ParentHash.into());
+        assert_breaks!(refusal(&nodes), Violation::ParentHash, "C334");
     }
 
     #[test]
     fn a_malformed_parent_key_is_refused() {
         let Some(Node::Parent(mut node)) = parent(20, &[]) else { panic!() };
         node.encryption_key.0.pop();
-        assert_eq!(refusal(&with(3, Some(Node::Parent(node)))), Violation::HpkePublicKey.into());
+        assert_breaks!(refusal(&with(3, Some(Node::Parent(node)))), Violation::HpkePublicKey, "C032", "C101");
         let mut leaf = leaf_node(20);
         leaf.encryption_key.0.push(1);
-        assert_eq!(refusal(&with(2, Some(Node::Leaf(leaf)))), Violation::HpkePublicKey.into());
+        assert_breaks!(refusal(&with(2, Some(Node::Leaf(leaf)))), Violation::HpkePublicKey, "C032", "C101");
         let tree = RatchetTree::from_nodes(SUITE, full(), 4).unwrap();
         assert_eq!(tree.verify_parent_keys(), Ok(()));
     }

@@ -108,6 +108,22 @@ impl OpenedSecrets {
         })
     }
 
+    /// Decrypts the GroupInfo, without verifying anything.
+    ///
+    /// # Errors
+    /// [`NotNow::PskMissing`]; [`Violation::WelcomeDoesNotOpen`]; [`Error::Decode`].
+    pub(crate) fn group_info<'k>(
+        &self,
+        find_psk: impl Fn(&Psk) -> Option<&'k Secret>,
+        policy: &Policy,
+    ) -> Result<GroupInfo, Error> {
+        let psk = psk_secret(self.suite, self.secrets.psks.iter(), find_psk)?;
+        let joiner = JoinerSecret::new(self.secrets.joiner_secret.duplicate());
+        let key = joiner.with_psk(self.suite, psk).welcome(self.suite)?;
+        let opened = key.open(self.suite, &self.encrypted_group_info)?;
+        Ok(GroupInfo::from_bytes_with(opened.expose(), policy.decode)?)
+    }
+
     /// Decrypts the GroupInfo and verifies all there is to verify.
     ///
     /// # Errors

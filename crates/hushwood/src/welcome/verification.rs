@@ -64,13 +64,7 @@ pub(crate) fn verify(
         return Err(Violation::TreeHash.into());
     }
 
-    // C323, C324, C351: a member has signed the GroupInfo.
-    let signer = tree.leaf(group_info.signer)?.ok_or(Violation::GroupInfoSigner)?;
-    let mut tbs = Writer::new();
-    group_info.encode_tbs(&mut tbs);
-    let signature = &group_info.signature;
-    verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
-        .map_err(|_| Violation::GroupInfoSignature)?;
+    verify_signature(&group_info, suite, &tree)?;
     // RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
     if let Some(external_pub) = group_info.extensions.external_pub()?
         && suite.kem().check_public_key(&external_pub).is_err()
@@ -92,6 +86,20 @@ pub(crate) fn verify(
     });
     let checks = checks.into_iter().chain(senders).collect();
     Ok(VerifiedGroup { group_info, tree, parameters, checks })
+}
+
+/// RFC 9420 §12.4.3, C323, C324, C351: a member of the tree has signed the GroupInfo.
+pub(crate) fn verify_signature(
+    group_info: &GroupInfo,
+    suite: &dyn CipherSuite,
+    tree: &RatchetTree,
+) -> Result<(), Error> {
+    let signer = tree.leaf(group_info.signer)?.ok_or(Violation::GroupInfoSigner)?;
+    let mut tbs = Writer::new();
+    group_info.encode_tbs(&mut tbs);
+    let signature = &group_info.signature;
+    verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
+        .map_err(|_| Violation::GroupInfoSignature.into())
 }
 
 /// Validates every leaf of a tree (RFC 9420 §7.3), signatures in batches.

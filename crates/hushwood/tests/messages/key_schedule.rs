@@ -7,6 +7,7 @@ use hushwood::schedule::{
     PreSharedKeyId, Psk, PskSecret, WelcomeSecret, confirmed_transcript_hash, interim_transcript_hash,
 };
 use hushwood_crypto::{CipherSuite, CryptoError, HpkePublicKey, Secret};
+use test_support::assert_breaks;
 use test_support::random::{BrokenRandom, SeededRandom};
 
 use crate::world::{World, commit};
@@ -51,15 +52,15 @@ fn external_inits_that_do_not_decapsulate_are_refused() {
         for length in [0, 1, length - 1, length + 1] {
             let proposal = ExternalInit { kem_output: vec![4; length] };
             let refused = InitSecret::external_receiver(suite, &external, &proposal);
-            assert_eq!(refused.err(), Some(Violation::ExternalInit.into()));
+            assert_breaks!(refused.err().unwrap(), Violation::ExternalInit, "C169");
         }
         // All zeros: of small order, or no point at all.
         let proposal = ExternalInit { kem_output: vec![0; length] };
         let refused = InitSecret::external_receiver(suite, &external, &proposal);
-        assert_eq!(refused.err(), Some(Violation::ExternalInit.into()));
+        assert_breaks!(refused.err().unwrap(), Violation::ExternalInit, "C169");
         let refused =
             InitSecret::external_sender(suite, &HpkePublicKey(vec![0; length]), &mut SeededRandom::new(1));
-        assert_eq!(refused.err(), Some(Violation::HpkePublicKey.into()));
+        assert_breaks!(refused.err().unwrap(), Violation::HpkePublicKey, "C034");
     }
 }
 
@@ -134,14 +135,14 @@ fn a_group_info_opens_with_its_welcome_secret_only() {
         let secret = |byte| WelcomeSecret::new(Secret::new(vec![byte; suite.kdf().length()]));
         let sealed = secret(1).seal(suite, b"group info").unwrap();
         assert_eq!(secret(1).open(suite, &sealed).unwrap().expose(), b"group info");
-        assert_eq!(secret(2).open(suite, &sealed).err(), Some(Violation::WelcomeDoesNotOpen.into()));
+        assert_breaks!(secret(2).open(suite, &sealed).err().unwrap(), Violation::WelcomeDoesNotOpen, "C330");
         for bit in 0..sealed.len() * 8 {
             let refused = secret(1).open(suite, &flipped(&sealed, bit));
-            assert_eq!(refused.err(), Some(Violation::WelcomeDoesNotOpen.into()));
+            assert_breaks!(refused.err().unwrap(), Violation::WelcomeDoesNotOpen, "C330");
         }
         for length in 0..sealed.len() {
             let refused = secret(1).open(suite, &sealed[..length]);
-            assert_eq!(refused.err(), Some(Violation::WelcomeDoesNotOpen.into()));
+            assert_breaks!(refused.err().unwrap(), Violation::WelcomeDoesNotOpen, "C330");
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use hushwood::codec::{Decode, Encode};
 use hushwood::error::{ApiMisuse, Error, NotNow, Violation};
-use hushwood::framing::{ContentType, PrivateMessage, PublicMessage, SealingKeys, Sender, WireFormat};
+use hushwood::framing::{
+    ContentType, PrivateMessage, PublicMessage, SealingKeys, Sender, WireFormat, sender_data_key,
+};
 use hushwood::policy::Padding;
 use hushwood::schedule::SenderDataSecret;
-use hushwood_crypto::{CryptoError, Secret};
+use hushwood_crypto::{CryptoError, Secret, expand_with_label};
+use test_support::assert_breaks;
 use test_support::random::BrokenRandom;
 
 use crate::world::{World, commit, group_context, leaf, remove, text};
@@ -42,7 +45,7 @@ fn a_message_is_read_once() {
         let sent = world.send_private(&mut sending, 1, content);
         assert!(world.receive_private(&mut receiving, sent.clone()).is_ok());
         let again = world.receive_private(&mut receiving, sent);
-        assert_eq!(again.err(), Some(NotNow::KeyUsed.into()));
+        assert_breaks!(again.err().unwrap(), NotNow::KeyUsed, "C190");
     }
 }
 
@@ -90,6 +93,12 @@ fn a_copy_with_any_byte_changed_is_refused_and_the_genuine_one_still_opens() {
             let refused = world.receive_private(&mut receiving, copy);
             assert!(is_refused_unopened(refused.err()));
         }
+        let other_group = corrupted(&|message| message.group_id.push(0));
+        let refused = world.receive_private(&mut receiving, other_group).err().unwrap();
+        assert_breaks!(refused, Violation::SenderDoesNotOpen, "C094", "C096");
+        let other_data = corrupted(&|message| message.authenticated_data.push(0));
+        let refused = world.receive_private(&mut receiving, other_data).err().unwrap();
+        assert_breaks!(refused, Violation::ContentDoesNotOpen, "C089", "C189", "C306");
         assert_eq!(records(&receiving), before, "a refused message changes nothing");
         assert!(world.receive_private(&mut receiving, sent).is_ok());
     }
@@ -107,7 +116,25 @@ fn sender_data_is_of_one_epoch() {
     let sent = world.send_private(&mut sending, 1, text("tea?"));
     let other = SenderDataSecret::new(Secret::new(vec![1; 32]));
     let refused = sent.open_sender_data(world.suite, &other);
-    assert_eq!(refused.err(), Some(Violation::SenderDoesNotOpen.into()));
+    assert_breaks!(refused.err().unwrap(), Violation::SenderDoesNotOpen, "C094", "C096");
+}
+
+/// C093.
+#[test]
+fn the_key_of_sender_data_comes_from_the_beginning_of_the_ciphertext_or_all_of_it() {
+    for suite in suites() {
+        let length = suite.kdf().length();
+        let secret = Secret::new(vec![3; length]);
+        let sender_data = SenderDataSecret::new(secret.duplicate());
+        let ciphertext: Vec<u8> = (0..200).collect();
+        for taken in [0, 1, length - 1, length, length + 1, 200] {
+            let found = sender_data_key(suite, &sender_data, &ciphertext[..taken]).unwrap();
+            let sample = &ciphertext[..taken.min(length)];
+            let expand = |label, length| expand_with_label(suite, &secret, label, sample, length).unwrap();
+            assert!(found.key.ct_eq(&expand("key", suite.aead().key_length())));
+            assert!(found.nonce.ct_eq(&expand("nonce", suite.aead().nonce_length())));
+        }
+    }
 }
 
 #[test]
@@ -117,7 +144,7 @@ fn a_message_of_a_forked_state_has_a_wrong_signature() {
     let sent = world.send_private(&mut sending, 1, text("tea?"));
     let ours = std::mem::replace(&mut world.group_context, group_context(world.suite, 8));
     let refused = world.receive_private(&mut receiving, sent.clone());
-    assert_eq!(refused.err(), Some(Violation::MessageSignature.into()));
+    assert_breaks!(refused.err().unwrap(), Violation::MessageSignature, "C079");
     world.group_context = ours;
     assert!(world.receive_private(&mut receiving, sent).is_ok());
 }

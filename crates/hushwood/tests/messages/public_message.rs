@@ -6,6 +6,7 @@ use hushwood::error::{Error, Violation};
 use hushwood::framing::{Content, FramedContent, PublicMessage, Sender, Signed, WireFormat};
 use hushwood::schedule::MembershipKey;
 use hushwood_crypto::{Secret, ref_hash};
+use test_support::assert_breaks;
 
 use crate::world::{World, commit, group_context, leaf, remove};
 use crate::{any_suite, flipped, suites, wrong_tags};
@@ -33,10 +34,20 @@ fn membership_tags_of_other_lengths_or_with_a_bit_changed_are_refused() {
         let tag = sent.membership_tag.clone().unwrap();
         for wrong in wrong_tags(&tag) {
             let message = PublicMessage { membership_tag: Some(wrong), ..sent.clone() };
-            assert_eq!(world.receive_public(message).err(), Some(Violation::MembershipTag.into()));
+            assert_breaks!(
+                world.receive_public(message).err().unwrap(),
+                Violation::MembershipTag,
+                "C082",
+                "C306"
+            );
         }
         let message = PublicMessage { membership_tag: None, ..sent };
-        assert_eq!(world.receive_public(message).err(), Some(Violation::MembershipTag.into()));
+        assert_breaks!(
+            world.receive_public(message).err().unwrap(),
+            Violation::MembershipTag,
+            "C082",
+            "C306"
+        );
     }
 }
 
@@ -59,10 +70,10 @@ fn a_tag_is_of_one_key_and_one_epoch() {
     let sent = world.send_public(1, remove(2));
     let other_key = MembershipKey::new(Secret::new(vec![6; 32]));
     let refused = sent.clone().unprotect(world.suite, &other_key, &world.group_context);
-    assert_eq!(refused.err(), Some(Violation::MembershipTag.into()));
+    assert_breaks!(refused.err().unwrap(), Violation::MembershipTag, "C082");
     let other_epoch = group_context(world.suite, 8);
     let refused = sent.unprotect(world.suite, &world.membership_key, &other_epoch);
-    assert_eq!(refused.err(), Some(Violation::MembershipTag.into()));
+    assert_breaks!(refused.err().unwrap(), Violation::MembershipTag, "C082");
 }
 
 #[test]
@@ -73,12 +84,60 @@ fn an_observer_verifies_the_signature_without_the_tag() {
     assert!(world.verify(observed).is_ok());
     // A forked or another epoch's state has another group context (C079).
     let observed = sent.clone().unprotect_as_observer(&group_context(world.suite, 8)).unwrap();
-    assert_eq!(world.verify(observed).err(), Some(Violation::MessageSignature.into()));
+    assert_breaks!(world.verify(observed).err().unwrap(), Violation::MessageSignature, "C079", "C083");
     for bit in 0..sent.auth.signature.len() * 8 {
         let mut message = sent.clone();
         message.auth.signature = flipped(&message.auth.signature, bit);
         let observed = message.unprotect_as_observer(&world.group_context).unwrap();
-        assert_eq!(world.verify(observed).err(), Some(Violation::MessageSignature.into()));
+        assert_breaks!(world.verify(observed).err().unwrap(), Violation::MessageSignature, "C079", "C083");
+    }
+}
+
+/// The order of the group that Ed25519 signs in, as it stands in a signature.
+const ED25519_ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
+/// The same signature, written otherwise.
+fn other_encodings(suite: u16, signature: &[u8]) -> Vec<Vec<u8>> {
+    let mut others = vec![[signature, &[0]].concat(), signature[..signature.len() - 1].to_vec()];
+    let mut other = signature.to_vec();
+    match suite {
+        // Ed25519: s, and the order of the group.
+        1 | 3 => {
+            let mut carry = 0;
+            for (byte, order) in other[32..].iter_mut().zip(ED25519_ORDER) {
+                let sum = u16::from(*byte) + u16::from(order) + carry;
+                (*byte, carry) = (sum as u8, sum >> 8);
+            }
+            others.push(other);
+        }
+        // ECDSA in DER: r with a zero before it.
+        2 | 5 | 7 => {
+            let header = if signature[1] == 0x81 { 3 } else { 2 };
+            other[header - 1] += 1;
+            other[header + 1] += 1;
+            other.insert(header + 2, 0);
+            others.push(other);
+        }
+        _ => {}
+    }
+    others
+}
+
+#[test]
+fn a_signature_in_another_encoding_is_refused() {
+    for suite in suites() {
+        let world = World::new(suite);
+        let sent = world.send_public(1, remove(2));
+        for signature in other_encodings(suite.id().0, &sent.auth.signature) {
+            let mut message = sent.clone();
+            message.auth.signature = signature;
+            let observed = message.unprotect_as_observer(&world.group_context).unwrap();
+            let refused = world.verify(observed).err().unwrap();
+            assert_breaks!(refused, Violation::MessageSignature, "C037");
+        }
     }
 }
 
@@ -90,7 +149,7 @@ fn a_member_who_signs_for_another_is_refused() {
     let signed = world.sign(1, WireFormat::PUBLIC_MESSAGE, content);
     let message =
         PublicMessage::protect(world.suite, signed, &world.membership_key, &world.group_context).unwrap();
-    assert_eq!(world.receive_public(message).err(), Some(Violation::MessageSignature.into()));
+    assert_breaks!(world.receive_public(message).err().unwrap(), Violation::MessageSignature, "C068");
 }
 
 #[test]
@@ -99,7 +158,7 @@ fn a_signature_for_private_messages_is_not_one_for_public_messages() {
     let signed = world.sign_as_member(1, WireFormat::PRIVATE_MESSAGE, remove(2)).into_inner();
     let message = PublicMessage { content: signed.content, auth: signed.auth, membership_tag: Some(vec![]) };
     let observed = message.unprotect_as_observer(&world.group_context).unwrap();
-    assert_eq!(world.verify(observed).err(), Some(Violation::MessageSignature.into()));
+    assert_breaks!(world.verify(observed).err().unwrap(), Violation::MessageSignature, "C078");
 }
 
 #[test]
@@ -115,7 +174,13 @@ fn those_outside_are_verified_with_the_key_that_their_kind_brings() {
 
             let mut altered = sent.clone();
             altered.content.authenticated_data.push(0);
-            assert_eq!(world.receive_public(altered).err(), Some(Violation::MessageSignature.into()));
+            assert_breaks!(
+                world.receive_public(altered).err().unwrap(),
+                Violation::MessageSignature,
+                "C070",
+                "C074",
+                "C076"
+            );
             let tagged = PublicMessage { membership_tag: Some(vec![1; 32]), ..sent };
             assert_eq!(world.receive_public(tagged).err(), Some(Violation::MembershipTag.into()));
         }
@@ -141,9 +206,13 @@ fn the_group_context_is_signed_by_members_and_external_committers_only() {
         PublicMessage::from_outside(signed.unwrap().complete(tag).unwrap()).unwrap()
     };
     for (sender, content) in outside(&world) {
-        let received = world.receive_public(signed_without(sender, content));
-        let bound = sender == Sender::NewMemberCommit;
-        assert_eq!(received.err(), bound.then(|| Violation::MessageSignature.into()), "{sender:?}");
+        let received = world.receive_public(signed_without(sender, content)).err();
+        match sender {
+            Sender::NewMemberCommit => {
+                assert_breaks!(received.unwrap(), Violation::MessageSignature, "C079");
+            }
+            _ => assert_eq!(received, None, "{sender:?}"),
+        }
     }
 }
 

@@ -167,14 +167,18 @@ fn the_example_of_the_rfc_keeps_what_it_says_and_nothing_else() {
     open(&mut tree, (d, APPLICATION, 1), &Policy::default()).unwrap();
     let rows: BTreeSet<_> = tree.rows().collect();
     let kept = [
-        SecretTreeRow::Node(NodeIndex::new(1).unwrap()),        // E
-        SecretTreeRow::Node(NodeIndex::new(4).unwrap()),        // C
-        SecretTreeRow::Ratchet(d, RatchetType::Handshake),      // HR0
-        SecretTreeRow::Ratchet(d, RatchetType::Application),    // AR2
+        SecretTreeRow::Node(NodeIndex::new(3).unwrap()),   // of G: E, C
+        SecretTreeRow::Ratchet(d, RatchetType::Handshake), // HR0
+        SecretTreeRow::Ratchet(d, RatchetType::Application), // AR2
         SecretTreeRow::Skipped(d, RatchetType::Application, 0), // K0, N0
     ];
     assert_eq!(rows, BTreeSet::from(kept));
     let store = Store::of(&tree);
+    for (number, depth, is_kept) in [(0, 1, true), (2, 2, true), (3, 0, false), (3, 1, false), (3, 2, false)]
+    {
+        let secret = &oracle.path(leaf(number))[depth];
+        assert_eq!(store.holds(secret.expose()), is_kept, "above leaf {number}, at depth {depth}");
+    }
     let ratchet = oracle.ratchet(d, APPLICATION, 2);
     assert!(!store.holds(ratchet[0].expose()) && !store.holds(ratchet[1].expose()));
     assert!(store.holds(ratchet[2].expose()));
@@ -210,13 +214,23 @@ fn proposals_and_commits_share_a_ratchet() {
 }
 
 #[test]
-fn a_first_message_writes_a_row_for_each_level_and_later_ones_one() {
+fn a_first_message_writes_few_rows_in_any_group_and_later_ones_one() {
     for depth in [0, 1, 10, 17, 24] {
         let oracle = Oracle { suite: any_suite(), leaves: 1 << depth };
         let mut tree = oracle.tree();
         let (_, _, change) = tree.seal_key(leaf(oracle.leaves / 3), APPLICATION).unwrap();
-        assert_eq!((change.puts().unwrap().len(), change.erases().len()), (depth + 2, 1));
+        // Its ratchets, and in place of the root's secret those of a node at each level.
+        let expected = if depth == 0 { (2, 1) } else { (3, 0) };
+        assert_eq!((change.puts().unwrap().len(), change.erases().len()), expected);
+        let bytes: usize = change.puts().unwrap().iter().map(|(_, record)| record.len()).sum();
+        assert!(bytes <= 2 * 37 + 4 + depth * 34, "{bytes} bytes");
         tree.apply(change).unwrap();
+        if depth > 1 {
+            // From a secret of that row, which is written without it.
+            let (_, change) = tree.open_key(leaf(0), APPLICATION, 0, &Policy::default()).unwrap();
+            assert_eq!((change.puts().unwrap().len(), change.erases().len()), (4, 0));
+            drop(change);
+        }
         let (_, _, change) = tree.seal_key(leaf(oracle.leaves / 3), APPLICATION).unwrap();
         assert_eq!((change.puts().unwrap().len(), change.erases().len()), (1, 0));
         let (_, change) = tree.open_key(leaf(oracle.leaves / 3), APPLICATION, 5, &Policy::default()).unwrap();
@@ -437,21 +451,30 @@ fn rows_that_are_not_what_they_should_be_are_corrupt() {
     let (ratchet, application) = (RatchetType::Handshake, RatchetType::Application);
     let secret = |length: u8| [vec![length], vec![1; usize::from(length)]].concat();
     let numbered = |length| [vec![0; 4], secret(length)].concat();
+    let at = |level, length| [vec![level], secret(length)].concat();
+    let of = |leaf, secrets: &[Vec<u8>]| [vec![0, 0, 0, leaf], secrets.concat()].concat();
     let key = |key, nonce| [secret(key), secret(nonce)].concat();
     let node = |number| SecretTreeRow::Node(NodeIndex::new(number).unwrap());
     let read = |row, record: Vec<u8>| {
         SecretTree::from_rows(suite, 4, Usage::Current, [(row, Secret::new(record))]).map(drop)
     };
     let corrupt = Err(Error::StoreRead(StoreReadError::Corrupt));
-    assert_eq!(read(node(3), secret(32)), Ok(()));
+    assert_eq!(read(node(3), of(0, &[at(2, 32)])), Ok(()));
+    assert_eq!(read(node(3), of(3, &[at(0, 32), at(1, 32)])), Ok(()));
     assert_eq!(read(SecretTreeRow::Ratchet(leaf(3), ratchet), numbered(32)), Ok(()));
     assert_eq!(read(SecretTreeRow::Skipped(leaf(3), application, 9), key(16, 12)), Ok(()));
     for (row, record) in [
-        (node(3), secret(31)),
-        (node(3), secret(33)),
-        (node(3), [secret(32), vec![0]].concat()),
+        (node(3), of(0, &[at(2, 31)])),
+        (node(3), of(0, &[at(2, 33)])),
+        (node(3), of(0, &[at(2, 32), vec![0]])),
+        (node(3), of(0, &[at(3, 32)])),
+        (node(3), of(0, &[at(1, 32), at(0, 32)])),
+        (node(3), of(0, &[at(1, 32), at(1, 32)])),
+        (node(3), of(0, &[at(1, 32), at(2, 32)])),
+        (node(3), of(4, &[at(2, 32)])),
+        (node(3), of(0, &[])),
         (node(3), vec![]),
-        (node(7), secret(32)),
+        (node(7), of(0, &[at(3, 32)])),
         (SecretTreeRow::Ratchet(leaf(3), ratchet), secret(32)),
         (SecretTreeRow::Ratchet(leaf(3), ratchet), numbered(16)),
         (SecretTreeRow::Ratchet(leaf(4), ratchet), numbered(32)),

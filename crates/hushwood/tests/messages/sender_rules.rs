@@ -13,6 +13,7 @@ use hushwood::tree::LeafIndex;
 use hushwood::version::ProtocolVersion;
 use hushwood_codec::Encode;
 use hushwood_crypto::Signer;
+use test_support::{assert_breaks, assert_names};
 
 use crate::any_suite;
 use crate::world::{World, commit, remove, text};
@@ -71,11 +72,26 @@ fn every_sender_content_and_format_is_allowed_or_refused_as_the_table_says() {
         assert_eq!(public(Sender::NewMemberProposal), application(expected), "new_member_proposal, {name}");
         let expected = unless(name == "commit with path", Violation::NewMemberContent);
         assert_eq!(public(Sender::NewMemberCommit), application(expected), "new_member_commit, {name}");
+        // The refusals name what each sender may not do.
+        for (sender, name_of, rows) in [
+            (member, "application", &["C060"][..]),
+            (Sender::External(0), "commit", &["C071"]),
+            (Sender::External(0), "update", &["C072", "C254"]),
+            (Sender::NewMemberCommit, "remove", &["C073", "C359"]),
+            (Sender::NewMemberCommit, "commit", &["C074", "C352"]),
+            (Sender::NewMemberProposal, "remove", &["C075", "C254"]),
+            (Sender::NewMemberProposal, "commit with path", &["C075", "C359"]),
+        ] {
+            if name == name_of {
+                let refused = public(sender).unwrap_err();
+                rows.iter().for_each(|row| assert_names!(refused, *row));
+            }
+        }
 
         // C066: nobody outside encrypts.
         for sender in [Sender::External(0), Sender::NewMemberProposal, Sender::NewMemberCommit] {
-            let expected = refused(Violation::ExternalProposalPrivate);
-            assert_eq!(check(sender, WireFormat::PRIVATE_MESSAGE), expected, "{sender:?}, {name}");
+            let refused = check(sender, WireFormat::PRIVATE_MESSAGE).unwrap_err();
+            assert_breaks!(refused, Violation::ExternalProposalPrivate, "C066", "C253");
         }
     }
 }
@@ -95,8 +111,12 @@ fn a_confirmation_tag_belongs_to_commits_only() {
         let content = world.content(Sender::Member(LeafIndex::new(0)), content);
         Signed::sign(&world.signers[0], WireFormat::PRIVATE_MESSAGE, content, b"").unwrap()
     };
-    assert_eq!(sign(commit()).complete(None).err(), Some(Violation::ConfirmationTag.into()));
-    assert_eq!(sign(remove(1)).complete(Some(vec![1])).err(), Some(Violation::ConfirmationTag.into()));
+    assert_breaks!(sign(commit()).complete(None).err().unwrap(), Violation::ConfirmationTag, "C080");
+    assert_breaks!(
+        sign(remove(1)).complete(Some(vec![1])).err().unwrap(),
+        Violation::ConfirmationTag,
+        "C080"
+    );
     assert!(sign(commit()).complete(Some(vec![1])).is_ok());
     assert!(sign(remove(1)).complete(None).is_ok());
 }
@@ -114,11 +134,11 @@ fn external_senders_are_found_by_position_or_not_at_all() {
     assert_eq!(external_sender(&extensions, 0), Ok(sender_of(&world, 0)));
     assert_eq!(external_sender(&extensions, 1), Ok(sender_of(&world, 1)));
     for index in [2, u32::MAX] {
-        let refused = external_sender(&extensions, index);
-        assert_eq!(refused, Err(Violation::ExternalSenderIndex.into()));
+        let refused = external_sender(&extensions, index).unwrap_err();
+        assert_breaks!(refused, Violation::ExternalSenderIndex, "C070");
     }
     let absent = external_sender(&Extensions::new(), 0);
-    assert_eq!(absent, Err(Violation::ExternalSendersAbsent.into()));
+    assert_breaks!(absent.unwrap_err(), Violation::ExternalSendersAbsent, "C069");
 }
 
 fn sender_of(world: &World, member: usize) -> ExternalSender {

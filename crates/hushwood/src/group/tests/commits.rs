@@ -92,6 +92,7 @@ fn a_list_that_breaks_a_rule_is_refused_by_members_and_observers() {
         (vec![psk(), psk()], Violation::PskDuplicate, "C270"),
         (vec![psk_with(external, 31)], Violation::PskNonce, "C247"),
         (vec![resumption(ResumptionPskUsage::Reinit)], Violation::PskUsage, "C229"),
+        (vec![resumption(ResumptionPskUsage::Reinit)], Violation::PskUsage, "C247"),
         (vec![resumption(ResumptionPskUsage::Branch)], Violation::PskUsage, "C235"),
         (
             vec![gce(Extensions::new()), gce(Extensions::new())],
@@ -106,18 +107,18 @@ fn a_list_that_breaks_a_rule_is_refused_by_members_and_observers() {
     for (proposals, violation, row) in lists {
         let error = refused(&bob, &carol.forge_commit(proposals));
         assert_eq!(error, violation.into());
-        assert!(names(&error, row), "{error:?} does not name {row}");
+        assert_names!(error, row);
     }
     // C249, C254: what is no proposal of a member's alone either.
     let error = refused(&bob, &carol.forge(Content::Proposal(external_init()), None));
-    assert_eq!(error, Violation::ExternalInitInMemberCommit.into());
+    assert_breaks!(error, Violation::ExternalInitInMemberCommit, "C249");
     // C295: a reference twice, whatever its type.
     bob.receive(&carol.propose(NewProposal::Add(Box::new(dave)))).unwrap();
     let reference = bob.group().pending_proposals().next().unwrap().reference.clone();
     let proposals = vec![ProposalOrRef::Reference(reference.clone()), ProposalOrRef::Reference(reference)];
     let commit = Content::Commit(Box::new(Commit { proposals, path: None }));
     let error = bob.look_at(&carol.forge(commit, Some(vec![1; 32]))).unwrap_err();
-    assert_eq!(error, Violation::ProposalByReferenceTwice.into());
+    assert_breaks!(error, Violation::ProposalByReferenceTwice, "C295");
 }
 
 #[test]
@@ -134,7 +135,8 @@ fn a_commit_without_the_path_that_it_needs_is_refused() {
     ] {
         let error = refused(&alice, &carol.forge_commit(proposals));
         assert_eq!(error, Violation::PathMissing.into());
-        assert!(names(&error, "C296") && names(&error, "C297"));
+        assert_names!(error, "C296");
+        assert_names!(error, "C297");
     }
     // C298: without need of one, the next thing that is wrong is found.
     let error = bob.look_at(&carol.forge_commit(vec![reinit(1)])).unwrap_err();
@@ -169,7 +171,7 @@ fn an_update_by_reference_needs_a_path() {
     let proposals = vec![ProposalOrRef::Reference(reference)];
     let commit = Content::Commit(Box::new(Commit { proposals, path: None }));
     let error = alice.look_at(&carol.forge(commit, Some(vec![1; 32]))).unwrap_err();
-    assert_eq!(error, Violation::PathMissing.into());
+    assert_breaks!(error, Violation::PathMissing, "C297");
 }
 
 /// C293: the application is told what to get from elsewhere.
@@ -188,7 +190,7 @@ fn proposals_that_a_commit_refers_to_and_that_are_missing_are_named() {
     };
     assert_eq!(alice.group().missing_proposals(&commit), [references[1].clone()]);
     let error = alice.look_at(&staged.outgoing.message).unwrap_err();
-    assert_eq!(error, NotNow::ProposalMissing.into());
+    assert_breaks!(error, NotNow::ProposalMissing, "C042", "C293");
     alice.receive(&proposals[1]).unwrap();
     assert!(alice.look_at(&staged.outgoing.message).is_ok());
 }
@@ -221,7 +223,7 @@ fn a_commit_whose_confirmation_tag_is_of_another_epoch_is_refused() {
     for wrong in [vec![], vec![0; 32], tag[..31].to_vec(), [&tag[..], &[0]].concat()] {
         let error = bob.look_at(&alice.forge(commit.clone(), Some(wrong))).unwrap_err();
         assert_eq!(error, Violation::ConfirmationTag.into());
-        assert!(names(&error, "C313"));
+        assert_names!(error, "C313");
     }
     assert_eq!(bob.group().epoch_authenticator().unwrap(), before);
     assert!(bob.look_at(&alice.forge(commit, Some(tag))).is_ok());
@@ -238,14 +240,14 @@ fn a_commit_that_changes_its_senders_signature_key_is_signed_with_the_old_one() 
     let content = Content::Commit(Box::new(commit.clone()));
     let error = refused(&bob, &alice.forge_as(own, content.clone(), &new, tag.clone()));
     assert_eq!(error, Violation::MessageSignature.into());
-    assert!(names(&error, "C319"));
+    assert_names!(error, "C319");
     // The leaf under the old key.
     let mut wrong = commit;
     sign_leaf(alice.group(), &mut path(&mut wrong).leaf_node, &alice.signer);
     let wrong = Content::Commit(Box::new(wrong));
     let error = refused(&bob, &alice.forge(wrong, tag.clone()));
     assert_eq!(error, Violation::LeafSignature.into());
-    assert!(names(&error, "C312"));
+    assert_names!(error, "C312");
     bob.receive(&alice.forge(content, tag)).unwrap();
     let id = *alice.group().staged_commits().next().unwrap();
     alice.apply(&id);
@@ -269,7 +271,7 @@ fn keys_of_a_path_that_are_not_new_are_refused() {
         sign_leaf(alice.group(), &mut path(&mut reused).leaf_node, &alice.signer);
         let error = refused(&bob, &forge(reused));
         assert_eq!(error, violation.into());
-        assert!(names(&error, row));
+        assert_names!(error, row);
         let mut reused = commit.clone();
         path(&mut reused).nodes[0].encryption_key = old(leaf);
         assert_eq!(refused(&bob, &forge(reused)), Violation::PathKeyReused.into());
@@ -277,7 +279,7 @@ fn keys_of_a_path_that_are_not_new_are_refused() {
     // C311: twice in the path.
     let mut twice = commit.clone();
     path(&mut twice).nodes[1].encryption_key = path(&mut twice).nodes[0].encryption_key.clone();
-    assert_eq!(refused(&bob, &forge(twice)), Violation::PathKeyReused.into());
+    assert_breaks!(refused(&bob, &forge(twice)), Violation::PathKeyReused, "C311");
     assert!(bob.look_at(&forge(commit)).is_ok());
 }
 
@@ -300,7 +302,7 @@ fn a_group_extension_of_a_type_that_all_list_as_grease_is_neither_proposed_nor_a
     let created = alice.create_commit(vec![gce(extensions.clone())]);
     let error = bob.look_at(&alice.public(created.message)).unwrap_err();
     assert_eq!(error, Violation::ExtensionUnsupportedByMember.into());
-    assert!(names(&error, "C388"));
+    assert_names!(error, "C388");
     // Somebody else's proposal of it is left out of commits, and not taken by name.
     bob.receive(&alice.forge(Content::Proposal(gce(extensions)), None)).unwrap();
     let reference = bob.group().pending_proposals().next().unwrap().reference.clone();
@@ -336,7 +338,7 @@ fn a_commit_with_a_bad_signature_is_refused_for_that_whatever_else_is_wrong_with
     let own = Sender::Member(carol.group().own_leaf);
     let error = refused(&bob, &carol.forge_as(own, commit, &alice.signer, Some(vec![1; 32])));
     assert_eq!(error, Violation::MessageSignature.into());
-    assert!(names(&error, "C307"));
+    assert_names!(error, "C307");
 }
 
 /// C388: types that nobody knows can't be read, GREASE or not.
@@ -349,7 +351,7 @@ fn a_proposal_or_credential_of_a_grease_type_is_refused_with_what_it_is_in() {
     grease[at..at + 2].copy_from_slice(&[0x0A, 0x0A]);
     let error = refused(&bob, &grease);
     assert_eq!(error, crate::error::Unsupported::ProposalType.into());
-    assert!(names(&error, "C388"));
+    assert_names!(error, "C388");
     let credential_type = crate::credential::CredentialType(0xF0AA);
     let credential = Credential::Custom { credential_type, data: vec![] };
     let mut bytes = hushwood_codec::Encode::to_bytes(&credential).unwrap();
@@ -357,7 +359,7 @@ fn a_proposal_or_credential_of_a_grease_type_is_refused_with_what_it_is_in() {
     bytes[..2].copy_from_slice(&[0x0A, 0x0A]);
     let error = Error::from(Credential::from_bytes(&bytes).unwrap_err());
     assert_eq!(error, crate::error::Unsupported::CredentialType.into());
-    assert!(names(&error, "C388"));
+    assert_names!(error, "C388");
 }
 
 #[test]
@@ -371,7 +373,7 @@ fn a_group_that_has_ended_sends_nothing_and_takes_no_proposals_or_commits() {
     bob.receive(&commit).unwrap();
     // C314.
     let ended = Error::from(NotNow::GroupEnded);
-    assert!(names(&ended, "C314"));
+    assert_names!(ended, "C314");
     assert_eq!(alice.commit(CommitPlan::default(), &Answers::none()).unwrap_err(), ended);
     let Client { group, signer, random, .. } = &mut alice;
     let group = group.as_mut().unwrap();
@@ -388,6 +390,49 @@ fn a_group_that_has_ended_sends_nothing_and_takes_no_proposals_or_commits() {
     for message in [alice.forge(Content::Proposal(remove(2)), None), alice.forge_commit(vec![remove(2)])] {
         assert_eq!(bob.look_at(&message).unwrap_err(), ended);
         assert_eq!(observe(&watching, &message).unwrap_err(), ended);
+    }
+}
+
+/// C402, C403, C406.
+#[test]
+fn a_commit_takes_effect_and_gives_out_its_welcome_when_it_is_applied() {
+    let (mut alice, _) = group_of(["bob"]);
+    let encrypted_in = |alice: &mut Client| {
+        let Client { group, signer, random, store, .. } = alice;
+        let step = group.as_mut().unwrap().encrypt(b"data", b"", signer, random).unwrap();
+        match MlsMessage::from_bytes(&step.commit(store).unwrap().message).unwrap() {
+            MlsMessage::PrivateMessage(message) => message.epoch,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = alice.group().context().clone();
+    let proposals = vec![add(Client::new("carol").key_package())];
+    let staged = alice.commit(CommitPlan { proposals, ..CommitPlan::default() }, &Answers::none()).unwrap();
+    assert_eq!(alice.group().context(), &before);
+    assert!(staged.change.welcomes.is_empty());
+    assert_eq!(encrypted_in(&mut alice), before.epoch);
+    let change = alice.apply(&staged.id);
+    assert_eq!(change.welcomes.len(), 1);
+    assert_eq!(encrypted_in(&mut alice), before.epoch + 1);
+}
+
+/// C170, C234: also where a group grows out of another, whose commits are made in the same way.
+#[test]
+fn every_use_of_a_pre_shared_key_has_a_nonce_of_its_own() {
+    let (mut alice, _) = group_of(["bob"]);
+    let shared = Psk::External { psk_id: b"shared".to_vec() };
+    let mut answers = Answers::none();
+    answers.add_psk(shared.clone(), Secret::new(vec![7; 32]));
+    let mut nonces = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        let proposals = vec![NewProposal::Psk(shared.clone())];
+        let staged = alice.commit(CommitPlan { proposals, ..CommitPlan::default() }, &answers).unwrap();
+        let (Content::Commit(commit), _) = opened(&staged.outgoing.message) else { panic!("no commit") };
+        let [ProposalOrRef::Proposal(Proposal::Psk(proposal))] = &commit.proposals[..] else {
+            panic!("other proposals")
+        };
+        assert_eq!(proposal.psk.psk_nonce.len(), alice.suite.kdf().length());
+        assert!(nonces.insert(proposal.psk.psk_nonce.clone()));
     }
 }
 
@@ -475,24 +520,24 @@ fn an_external_commit_that_breaks_a_rule_is_refused_by_members_and_observers() {
     ] {
         let error = with(others);
         assert_eq!(error, violation.into());
-        assert!(names(&error, row), "{error:?} does not name {row}");
+        assert_names!(error, row);
     }
     let none = refused(&bob, &forge(vec![], &dave.signer));
-    assert_eq!(none, Violation::ExternalCommitLacksInit.into());
+    assert_breaks!(none, Violation::ExternalCommitLacksInit, "C354");
     // C353.
     let reference = ProposalOrRef::Reference(HashReference(vec![1; 32]));
     let referring = [commit.proposals.clone(), vec![reference]].concat();
     let error = refused(&bob, &forge(referring, &dave.signer));
-    assert_eq!(error, Violation::ExternalCommitReference.into());
+    assert_breaks!(error, Violation::ExternalCommitReference, "C353");
     // C358: by somebody else than who joins.
     let error = refused(&bob, &forge(commit.proposals.clone(), &alice.signer));
     assert_eq!(error, Violation::MessageSignature.into());
-    assert!(names(&error, "C358"));
+    assert_names!(error, "C358");
     // C360: with an init secret of somebody else's making, the keys are others.
     let error =
         bob.look_at(&forge(vec![ProposalOrRef::Proposal(other_init(&alice))], &dave.signer)).unwrap_err();
     assert_eq!(error, Violation::ConfirmationTag.into());
-    assert!(names(&error, "C360"));
+    assert_names!(error, "C360");
     assert!(bob.look_at(&forge(commit.proposals.clone(), &dave.signer)).is_ok());
 }
 
@@ -509,7 +554,7 @@ fn an_external_joiner_with_a_members_signature_key_is_refused() {
     let content = Content::Commit(Box::new(commit));
     let error = refused(&bob, &alice.forge_as(Sender::NewMemberCommit, content, &carol.signer, tag));
     assert_eq!(error, Violation::SignatureKeyReused.into());
-    assert!(names(&error, "C364"));
+    assert_names!(error, "C364");
 }
 
 fn alice_update() -> Vec<u8> {
@@ -537,10 +582,10 @@ fn an_update_that_is_not_the_senders_is_refused_by_members_and_observers() {
     let taken = carol.forge(Content::Proposal(Proposal::Update(update.clone())), None);
     let error = refused(&bob, &taken);
     assert_eq!(error, Violation::LeafSignature.into());
-    assert!(names(&error, "C244"));
+    assert_names!(error, "C244");
     let mut same = Update { leaf_node: update.leaf_node };
     same.leaf_node.encryption_key =
         bob.group().tree().leaf(LeafIndex::new(1)).unwrap().unwrap().encryption_key;
     let same = bob.forge(Content::Proposal(Proposal::Update(Box::new(same))), None);
-    assert_eq!(refused(&carol, &same), Violation::EncryptionKeyReused.into());
+    assert_breaks!(refused(&carol, &same), Violation::EncryptionKeyReused, "C125");
 }

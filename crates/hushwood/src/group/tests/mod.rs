@@ -4,67 +4,29 @@ mod commits;
 mod joining;
 mod successors;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use hushwood_codec::Decode;
 use hushwood_crypto::{CipherSuite, CipherSuiteId, Secret, Signer, SoftwareSigner};
 use hushwood_rustcrypto::PROVIDER;
+use test_support::{assert_breaks, assert_names};
 
 use super::*;
 use crate::commit::create::{CommitInputs, CommitSigners, CreatedCommit, create};
 use crate::commit::{Answers, Commit, ProposalOrRef};
 use crate::credential::{Credential, InsecureAcceptAll, judge};
-use crate::error::{Row, StoreReadError, Violation};
+use crate::error::Violation;
 use crate::extension::{ExtensionType, Extensions};
 use crate::framing::{Authenticated, Content, FramedContent, PublicMessage, Signed, WireFormat};
 use crate::key_package::{KeyPackageBuilder, ValidKeyPackage, validate};
 use crate::policy::{Grease, Timestamp};
 use crate::proposal::{CommittedProposal, ProposalList, ProposalType};
 use crate::schedule::PskSecret;
-use crate::testing::ToyRandom;
-use crate::transition::{Persist, PersistError, Reader, Records, Write, WriteSet};
+use crate::testing::{ToyRandom, ToyStore};
 use crate::tree::{LeafContent, NewLeaf, Supported};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 /// An extension, and a proposal, that every client of these tests supports.
 const KNOWN_EXTENSION: ExtensionType = ExtensionType(0xF001);
 const KNOWN_PROPOSAL: ProposalType = ProposalType(0xF002);
-
-/// Records in memory.
-#[derive(Clone, Default)]
-struct Store(BTreeMap<RecordKey, Vec<u8>>);
-
-impl Records for Store {
-    fn version(&self, _: InstanceId) -> Result<u64, StoreReadError> {
-        Ok(0)
-    }
-
-    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
-        Ok(self.0.get(key).map(|value| Secret::copy_of(value)))
-    }
-
-    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
-        let there = self.0.iter().filter(|(key, _)| key.instance == instance && key.kind == kind);
-        Ok(there.map(|(key, value)| (key.id.clone(), Secret::copy_of(value))).collect())
-    }
-
-    fn reader(&self) -> Result<Reader, StoreReadError> {
-        Ok(Arc::new(self.clone()))
-    }
-}
-
-impl Persist for Store {
-    fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
-        for (key, write) in writes.writes() {
-            match write {
-                Write::Put(value) => self.0.insert(key.clone(), value.expose().to_vec()),
-                Write::Erase => self.0.remove(key),
-            };
-        }
-        Ok(())
-    }
-}
 
 /// A client. It keeps to the rules unless a test says otherwise.
 struct Client {
@@ -75,7 +37,7 @@ struct Client {
     signer: SoftwareSigner,
     policy: Policy,
     random: ToyRandom,
-    store: Store,
+    store: ToyStore,
     group: Option<Group>,
 }
 
@@ -103,7 +65,7 @@ impl Client {
             signer: SoftwareSigner::generate(suite, &mut random).unwrap(),
             policy: Policy { grease: Grease::Nowhere, encrypt_handshakes: false, ..Policy::default() },
             random,
-            store: Store::default(),
+            store: ToyStore::default(),
             group: None,
         }
     }
@@ -283,8 +245,4 @@ fn group_of<const N: usize>(names: [&str; N]) -> (Client, [Client; N]) {
     let (_, change) = alice.commits(adds);
     others.iter_mut().for_each(|client| client.join(&change.welcomes[0].message));
     (alice, others)
-}
-
-fn names(error: &Error, row: &'static str) -> bool {
-    error.requirements().contains(&Row(row))
 }

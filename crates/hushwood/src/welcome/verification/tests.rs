@@ -4,8 +4,9 @@
 //! stands in the way.
 
 use hushwood_codec::{DecodeErrorKind, Encode};
-use hushwood_crypto::{Signer, SoftwareSigner, sign_with_label};
+use hushwood_crypto::{CipherSuiteId, Signer, SoftwareSigner, sign_with_label};
 use hushwood_rustcrypto::PROVIDER;
+use test_support::assert_breaks;
 
 use super::*;
 use crate::credential::{Credential, CredentialType};
@@ -183,7 +184,13 @@ fn a_parents_key_of_small_order_is_refused_though_its_parent_hash_is_right() {
             parent.encryption_key.0[0] = small;
         });
         // C101.
-        assert_eq!(world.refusal(&world.vouched(nodes)), Violation::HpkePublicKey.into());
+        assert_breaks!(
+            world.refusal(&world.vouched(nodes)),
+            Violation::HpkePublicKey,
+            "C032",
+            "C034",
+            "C101"
+        );
     }
 }
 
@@ -192,7 +199,7 @@ fn a_leafs_key_of_small_order_is_refused_though_its_owner_signed_it() {
     let mut world = World::new();
     for member in 0..6 {
         let nodes = world.with_leaf(member, |leaf| leaf.encryption_key.0.fill(0));
-        assert_eq!(world.refusal(&world.vouched(nodes)), Violation::HpkePublicKey.into());
+        assert_breaks!(world.refusal(&world.vouched(nodes)), Violation::HpkePublicKey, "C034");
     }
 }
 
@@ -205,14 +212,14 @@ fn a_parent_that_no_leaf_vouches_for_is_refused() {
             |parent: &mut ParentNode| parent.parent_hash = vec![3; 32],
         ] {
             let nodes = world.with_parent(node, change);
-            assert_eq!(world.refusal(&nodes), Violation::ParentHash.into(), "node {node}");
+            assert_breaks!(world.refusal(&nodes), Violation::ParentHash, "C148", "C151", "C334");
         }
     }
     let source = LeafNodeSource::Commit { parent_hash: vec![3; 32] };
     let nodes = world.with_leaf(MALLORY, |leaf| leaf.leaf_node_source = source);
-    assert_eq!(world.refusal(&nodes), Violation::ParentHash.into());
+    assert_breaks!(world.refusal(&nodes), Violation::ParentHash, "C148", "C151", "C334");
     let nodes = world.with_leaf(MALLORY, |leaf| leaf.leaf_node_source = LeafNodeSource::Update);
-    assert_eq!(world.refusal(&nodes), Violation::ParentHash.into());
+    assert_breaks!(world.refusal(&nodes), Violation::ParentHash, "C148", "C151", "C334");
 }
 
 #[test]
@@ -223,14 +230,14 @@ fn unmerged_leaves_that_are_not_what_they_should_be_are_refused() {
     for unmerged in [&[6][..], &[5, 9], &[0, 5], &[5, 7]] {
         let unmerged: Vec<_> = unmerged.iter().copied().map(LeafIndex::new).collect();
         let nodes = world.with_parent(7, |parent| parent.unmerged_leaves = unmerged);
-        assert_eq!(world.refusal(&nodes), Violation::UnmergedLeaves.into());
+        assert_breaks!(world.refusal(&nodes), Violation::UnmergedLeaves, "C100", "C336");
     }
     let nodes = world.with_parent(7, |parent| parent.unmerged_leaves = [5, 4].map(LeafIndex::new).to_vec());
     let Error::Decode(error) = world.refusal(&nodes) else { panic!("taken") };
     assert_eq!(error.kind, DecodeErrorKind::Unsorted);
     // Without its name there, the member that was added would have to have been there before.
     let nodes = world.with_parent(7, |parent| parent.unmerged_leaves.clear());
-    assert_eq!(world.refusal(&nodes), Violation::ParentHash.into());
+    assert_breaks!(world.refusal(&nodes), Violation::ParentHash, "C149");
 }
 
 #[test]
@@ -244,14 +251,14 @@ fn a_key_that_is_in_the_tree_twice_is_refused() {
     for from in [1, 3, 4, 8] {
         let taken = key(&world.nodes(), from);
         let nodes = world.with_leaf(3, |leaf| leaf.encryption_key = taken.clone());
-        assert_eq!(world.refusal(&nodes), Violation::EncryptionKeyReused.into());
+        assert_breaks!(world.refusal(&nodes), Violation::EncryptionKeyReused, "C128", "C338", "C413");
         let nodes = world.with_parent(7, |parent| parent.encryption_key = taken.clone());
-        assert_eq!(world.refusal(&nodes), Violation::EncryptionKeyReused.into());
+        assert_breaks!(world.refusal(&nodes), Violation::EncryptionKeyReused, "C128", "C338", "C413");
     }
     let mut nodes = world.nodes();
     let signature_key = leaf_in(&mut nodes, 2).signature_key.clone();
     let nodes = world.with_leaf(3, |leaf| leaf.signature_key = signature_key);
-    assert_eq!(world.refusal(&nodes), Violation::SignatureKeyReused.into());
+    assert_breaks!(world.refusal(&nodes), Violation::SignatureKeyReused, "C127", "C413");
 }
 
 #[test]
@@ -260,7 +267,7 @@ fn a_tree_that_is_empty_ends_in_a_blank_or_has_a_node_in_the_wrong_place_is_refu
     let mut swapped = world.nodes();
     swapped.swap(0, 1);
     for nodes in [vec![], [world.nodes(), vec![None]].concat(), swapped] {
-        assert_eq!(world.refusal(&nodes), Violation::TreeShape.into());
+        assert_breaks!(world.refusal(&nodes), Violation::TreeShape, "C018", "C371", "C373");
     }
 }
 
@@ -270,7 +277,13 @@ fn a_leaf_whose_signature_is_not_for_its_place_is_refused() {
     for member in 1..6 {
         let mut nodes = world.nodes();
         leaf_in(&mut nodes, member).signature[7] ^= 1;
-        assert_eq!(world.refusal(&world.vouched(nodes)), Violation::LeafSignature.into());
+        assert_breaks!(
+            world.refusal(&world.vouched(nodes)),
+            Violation::LeafSignature,
+            "C112",
+            "C115",
+            "C335"
+        );
     }
     // Mallory's own, from another group and from another leaf.
     for (group_id, index) in [(&b"another"[..], MALLORY), (GROUP, 1)] {
@@ -278,7 +291,41 @@ fn a_leaf_whose_signature_is_not_for_its_place_is_refused() {
         let leaf = leaf_in(&mut nodes, MALLORY);
         let signed = signed_content(leaf, LeafPlace::Tree(group_id, LeafIndex::new(index))).unwrap();
         leaf.signature = world.signers[0].sign(&signed).unwrap();
-        assert_eq!(world.refusal(&nodes), Violation::LeafSignature.into());
+        assert_breaks!(world.refusal(&nodes), Violation::LeafSignature, "C112", "C115", "C335");
+    }
+}
+
+/// C036: its owner has signed with it, in its own scheme.
+#[test]
+fn a_leaf_with_a_key_of_another_signature_scheme_is_refused() {
+    let mut world = World::new();
+    let other = PROVIDER.suite(CipherSuiteId(2)).unwrap();
+    let signer = SoftwareSigner::generate(other, &mut world.random).unwrap();
+    let mut nodes = world.nodes();
+    let leaf = leaf_in(&mut nodes, 5);
+    leaf.signature_key = signer.public_key().clone();
+    let signed = signed_content(leaf, LeafPlace::Tree(GROUP, LeafIndex::new(5))).unwrap();
+    leaf.signature = signer.sign(&signed).unwrap();
+    assert_breaks!(world.refusal(&nodes), Violation::SignaturePublicKey, "C036");
+}
+
+/// C038: with the right key, over the right content.
+#[test]
+fn a_leaf_that_was_signed_under_another_label_is_refused() {
+    let mut world = World::new();
+    let signed_as = |world: &World, label| {
+        let mut nodes = world.nodes();
+        let leaf = leaf_in(&mut nodes, 5);
+        let mut tbs = Writer::new();
+        leaf.encode_tbs(&mut tbs, (GROUP, LeafIndex::new(5)));
+        leaf.signature = sign_with_label(&world.signers[5], label, &tbs.finish().unwrap()).unwrap();
+        world.group_info(&nodes)
+    };
+    let right = signed_as(&world, "LeafNodeTBS");
+    assert!(world.verify(right).is_ok());
+    for label in ["FramedContentTBS", "KeyPackageTBS", "GroupInfoTBS"] {
+        let wrong = signed_as(&world, label);
+        assert_breaks!(world.verify(wrong).unwrap_err(), Violation::LeafSignature, "C038");
     }
 }
 
@@ -287,26 +334,26 @@ fn a_leaf_that_does_not_support_what_the_group_is_refused() {
     // Leaf 5 is unmerged, so its content is in no parent hash.
     let mut world = World::new();
     let nodes = world.with_leaf(5, |leaf| leaf.capabilities.cipher_suites.clear());
-    assert_eq!(world.refusal(&nodes), Violation::CapabilitiesLackGroup.into());
+    assert_breaks!(world.refusal(&nodes), Violation::CapabilitiesLackGroup, "C105");
     let nodes = world.with_leaf(5, |leaf| leaf.capabilities.credentials = vec![CredentialType::X509]);
-    assert_eq!(world.refusal(&nodes), Violation::CapabilitiesLackCredential.into());
+    assert_breaks!(world.refusal(&nodes), Violation::CapabilitiesLackCredential, "C107", "C119");
     // Its own credential it supports, which the others do not.
     let nodes = world.with_leaf(5, |leaf| {
         let credential_type = CredentialType(0xF000);
         leaf.credential = Credential::Custom { credential_type, data: vec![] };
         leaf.capabilities.credentials.push(credential_type);
     });
-    assert_eq!(world.refusal(&nodes), Violation::CapabilitiesLackCredential.into());
+    assert_breaks!(world.refusal(&nodes), Violation::CapabilitiesLackCredential, "C107", "C119");
     let lifetime = Lifetime { not_before: 200, not_after: 100 };
     let nodes = world.with_leaf(5, |leaf| leaf.leaf_node_source = LeafNodeSource::KeyPackage(lifetime));
-    assert_eq!(world.refusal(&nodes), Violation::LeafLifetimeRange.into());
+    assert_breaks!(world.refusal(&nodes), Violation::LeafLifetimeRange, "C111");
 
     let required = RequiredCapabilities { proposal_types: vec![ProposalType(0xF000)], ..Default::default() };
     world.extensions.set(ExtensionType::REQUIRED_CAPABILITIES, required.to_bytes().unwrap());
-    assert_eq!(world.refusal(&world.nodes()), Violation::CapabilitiesLackRequired.into());
+    assert_breaks!(world.refusal(&world.nodes()), Violation::CapabilitiesLackRequired, "C117");
     world.extensions = Extensions::new();
     world.extensions.set(ExtensionType(0xF000), vec![]);
-    assert_eq!(world.refusal(&world.nodes()), Violation::CapabilitiesLackExtension.into());
+    assert_breaks!(world.refusal(&world.nodes()), Violation::CapabilitiesLackExtension, "C321", "C385");
 }
 
 #[test]
@@ -315,17 +362,17 @@ fn a_tree_of_another_hash_and_no_tree_at_all_are_refused() {
     let mut group_info = world.group_info(&world.nodes());
     group_info.group_context.tree_hash[0] ^= 1;
     let group_info = world.signed(group_info);
-    assert_eq!(world.verify(group_info).unwrap_err(), Violation::TreeHash.into());
+    assert_breaks!(world.verify(group_info).unwrap_err(), Violation::TreeHash, "C333", "C351", "C374");
 
     let mut group_info = world.group_info(&world.nodes());
     group_info.extensions.remove(ExtensionType::RATCHET_TREE);
     let group_info = world.signed(group_info);
-    assert_eq!(world.verify(group_info.clone()).unwrap_err(), NotNow::TreeMissing.into());
+    assert_breaks!(world.verify(group_info.clone()).unwrap_err(), NotNow::TreeMissing, "C332");
     // From elsewhere it is measured by the same hash.
     let other = world.with_leaf(3, |leaf| leaf.encryption_key.0[3] ^= 1).to_bytes().unwrap();
     let circumstances = Circumstances { suite: world.suite, policy: &world.policy, now: NOW };
     let verified = verify(group_info, Some(&other), circumstances, &mut world.random);
-    assert_eq!(verified.unwrap_err(), Violation::TreeHash.into());
+    assert_breaks!(verified.unwrap_err(), Violation::TreeHash, "C333", "C351", "C374");
 }
 
 #[test]
@@ -334,12 +381,12 @@ fn a_group_info_that_no_member_signed_is_refused() {
     for signer in [6, 7, 8, 1 << 24, u32::MAX] {
         let group_info = GroupInfo { signer: LeafIndex::new(signer), ..world.group_info(&world.nodes()) };
         let group_info = world.signed(group_info);
-        assert_eq!(world.verify(group_info).unwrap_err(), Violation::GroupInfoSigner.into());
+        assert_breaks!(world.verify(group_info).unwrap_err(), Violation::GroupInfoSigner, "C324", "C351");
     }
     // Mallory signs as somebody else.
     let group_info = GroupInfo { signer: LeafIndex::new(1), ..world.group_info(&world.nodes()) };
     let group_info = world.signed(group_info);
-    assert_eq!(world.verify(group_info).unwrap_err(), Violation::GroupInfoSignature.into());
+    assert_breaks!(world.verify(group_info).unwrap_err(), Violation::GroupInfoSignature, "C323", "C351");
     for change in [
         |info: &mut GroupInfo| info.group_context.epoch += 1,
         |info: &mut GroupInfo| info.group_context.confirmed_transcript_hash[0] ^= 1,
@@ -349,7 +396,7 @@ fn a_group_info_that_no_member_signed_is_refused() {
     ] {
         let mut group_info = world.group_info(&world.nodes());
         change(&mut group_info);
-        assert_eq!(world.verify(group_info).unwrap_err(), Violation::GroupInfoSignature.into());
+        assert_breaks!(world.verify(group_info).unwrap_err(), Violation::GroupInfoSignature, "C323", "C351");
     }
 }
 
@@ -359,16 +406,16 @@ fn a_group_of_another_version_or_suite_or_with_a_misplaced_extension_is_refused(
     let mut group_info = world.group_info(&world.nodes());
     group_info.group_context.version = ProtocolVersion(2);
     let group_info = world.signed(group_info);
-    assert_eq!(world.verify(group_info).unwrap_err(), Unsupported::ProtocolVersion.into());
+    assert_breaks!(world.verify(group_info).unwrap_err(), Unsupported::ProtocolVersion, "C162", "C331");
     let mut group_info = world.group_info(&world.nodes());
     group_info.group_context.cipher_suite.0 = 3;
     let group_info = world.signed(group_info);
-    assert_eq!(world.verify(group_info).unwrap_err(), Violation::KeyPackageSuite.into());
+    assert_breaks!(world.verify(group_info).unwrap_err(), Violation::KeyPackageSuite, "C331");
     world.extensions.set(ExtensionType::RATCHET_TREE, vec![0]);
-    assert_eq!(world.refusal(&world.nodes()), Violation::ExtensionMisplaced.into());
+    assert_breaks!(world.refusal(&world.nodes()), Violation::ExtensionMisplaced, "C375");
     world.extensions = Extensions::new();
     let mut group_info = world.group_info(&world.nodes());
     group_info.extensions.set(ExtensionType::EXTERNAL_SENDERS, vec![0]);
     let group_info = world.signed(group_info);
-    assert_eq!(world.verify(group_info).unwrap_err(), Violation::ExtensionMisplaced.into());
+    assert_breaks!(world.verify(group_info).unwrap_err(), Violation::ExtensionMisplaced, "C375");
 }

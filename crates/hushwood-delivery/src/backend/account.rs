@@ -1,0 +1,106 @@
+//! Accounts: devices, KeyPackages, inboxes (RFC 9750 §5.1).
+
+use crate::backend::Seconds;
+
+/// An account: one person, or one program.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AccountId(pub [u8; 16]);
+
+/// A device of an account.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct DeviceId(pub [u8; 16]);
+
+/// A device to be added.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Its account. One that does not exist comes into being with its first device, under `name`.
+    pub account: AccountId,
+    /// The account's name, by which others find it.
+    pub name: String,
+    /// The device.
+    pub device: DeviceId,
+    /// The public key by which it shows that it is itself.
+    pub key: Vec<u8>,
+    /// Whether it is the first: an account with other devices does not become somebody else's.
+    pub first: bool,
+    /// Now.
+    pub at: Seconds,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Registered {
+    /// The device is there; also if the same request came before.
+    Registered,
+    /// The name belongs to another account.
+    NameTaken,
+    /// The account or the device exists and is another.
+    Exists,
+    /// There is no such account to add a device to.
+    NoAccount,
+}
+
+/// A KeyPackage that others may claim.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewKeyPackage {
+    /// Its KeyPackageRef (RFC 9420 §5.2).
+    pub reference: Vec<u8>,
+    /// Its cipher suite.
+    pub suite: u16,
+    /// The last second in which it may be used.
+    pub not_after: Seconds,
+    /// Whether it is given again and again when no other is left (RFC 9420 §16.8).
+    pub last_resort: bool,
+    /// The message.
+    pub body: Vec<u8>,
+}
+
+/// Who asks for KeyPackages, and of which kind.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Whose.
+    pub account: AccountId,
+    /// For one device alone, or for each.
+    pub device: Option<DeviceId>,
+    /// The suite.
+    pub suite: u16,
+    /// Now: what has expired is not given.
+    pub now: Seconds,
+}
+
+/// A claimed KeyPackage.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyPackageEntry {
+    /// Whose it is.
+    pub device: DeviceId,
+    /// Its KeyPackageRef.
+    pub reference: Vec<u8>,
+    /// Whether it is the last resort, which others get as well.
+    pub last_resort: bool,
+    /// The message.
+    pub body: Vec<u8>,
+}
+
+/// What a device has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stock {
+    /// The suite.
+    pub suite: u16,
+    /// KeyPackages that nobody has claimed and that have not expired, without the last-resort one.
+    pub left: u32,
+    /// Whether there is a last-resort one.
+    pub last_resort: bool,
+    /// Whether it was given to somebody: then it is time for another (RFC 9420 §16.8).
+    pub last_resort_used: bool,
+}
+
+/// A Welcome that waits for a device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InboxEntry {
+    /// Its name: a hash of it.
+    pub id: [u8; 32],
+    /// The message.
+    pub body: Vec<u8>,
+    /// When it came.
+    pub at: Seconds,
+}

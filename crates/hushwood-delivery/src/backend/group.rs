@@ -1,0 +1,198 @@
+//! A group's log: entries, heads, snapshots, cursors.
+
+use crate::backend::{AccountId, DeviceId, Seconds};
+use crate::wire::EntryKind;
+
+/// The name of a request, chosen at random by who makes it, so that it can be asked again when the answer was lost.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RequestId(pub [u8; 32]);
+
+/// A reader of one log: random for each device and group, so that it tells nothing of either.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct SlotId(pub [u8; 16]);
+
+/// Which entries to read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kinds {
+    /// All, numbered without gaps.
+    All,
+    /// Commits and proposals, which change the public state.
+    Handshakes,
+}
+
+/// A group whose log begins.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    /// Its id.
+    pub group: Vec<u8>,
+    /// The name of the request.
+    pub request: RequestId,
+    /// The epoch in which it comes to this service.
+    pub epoch: u64,
+    /// Its public state in that epoch.
+    pub snapshot: Vec<u8>,
+    /// What those who join from outside need to know.
+    pub group_info: Vec<u8>,
+    /// Now.
+    pub at: Seconds,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Created {
+    /// The log is empty and waits.
+    Created,
+    /// This request came before, and it did.
+    Duplicate,
+    /// Another group has this id.
+    Exists,
+}
+
+/// Where a group stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Head {
+    /// The current epoch.
+    pub epoch: u64,
+    /// The number of the newest entry; 0 for none.
+    pub sequence: u64,
+    /// The number of the commit that began the epoch; 0 for the first.
+    pub commit: u64,
+    /// What those who join from outside need to know.
+    pub group_info: Vec<u8>,
+}
+
+/// A commit, with all that becomes true with it.
+#[derive(Clone, Debug)]
+pub struct NewCommit {
+    /// The name of the request.
+    pub request: RequestId,
+    /// The epoch that it ends.
+    pub epoch: u64,
+    /// The message.
+    pub body: Vec<u8>,
+    /// The GroupInfo of the epoch that it begins.
+    pub group_info: Vec<u8>,
+    /// For those whom it adds, each their own.
+    pub welcomes: Vec<NewWelcome>,
+    /// Now.
+    pub at: Seconds,
+}
+
+/// A Welcome for one client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewWelcome {
+    /// Whose inbox it is for.
+    pub account: AccountId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its name: a hash of it.
+    pub id: [u8; 32],
+    /// The message.
+    pub body: Vec<u8>,
+}
+
+/// A Welcome on its way from a group to an inbox.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OutgoingWelcome {
+    /// The group.
+    pub group: Vec<u8>,
+    /// What to carry, and where.
+    pub welcome: NewWelcome,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Committed {
+    /// The next epoch has begun; the entry has this number.
+    Accepted(u64),
+    /// This request came before and was accepted under this number.
+    Duplicate(u64),
+    /// Another commit ended the epoch, or it has not begun.
+    Stale {
+        /// The current epoch.
+        epoch: u64,
+        /// The number of the commit that ended the epoch named; 0 if none is there (it has not begun, or was trimmed).
+        winner: u64,
+    },
+    /// There is no such group.
+    NoGroup,
+}
+
+/// A proposal or a message.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// The name of the request.
+    pub request: RequestId,
+    /// What it is; a commit goes through [`Backend::commit`](crate::backend::Backend::commit).
+    pub kind: EntryKind,
+    /// Its epoch.
+    pub epoch: u64,
+    /// How many epochs back it may be from. A proposal is of the current one.
+    pub late: u64,
+    /// The message.
+    pub body: Vec<u8>,
+    /// Now.
+    pub at: Seconds,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Appended {
+    /// It has this number.
+    Accepted(u64),
+    /// This request came before and has this number.
+    Duplicate(u64),
+    /// Its epoch is over for good, or has not begun.
+    Stale {
+        /// The current epoch.
+        epoch: u64,
+    },
+    /// There is no such group.
+    NoGroup,
+}
+
+/// An entry of a log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Its number: 1 and on, without gaps.
+    pub sequence: u64,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its epoch; of a commit, the one that it ends.
+    pub epoch: u64,
+    /// The message.
+    pub body: Vec<u8>,
+    /// When it was accepted.
+    pub at: Seconds,
+}
+
+/// How much one answer may hold. The first entry is given whatever its size.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PageLimit {
+    /// Entries.
+    pub entries: u32,
+    /// Bytes of bodies.
+    pub bytes: u64,
+}
+
+/// A group's public state at the beginning of an epoch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Snapshot {
+    /// The epoch.
+    pub epoch: u64,
+    /// The number of the commit that began it; 0 for the first.
+    pub sequence: u64,
+    /// The state.
+    pub body: Vec<u8>,
+}
+
+/// How far a reader has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cursor {
+    /// Who.
+    pub slot: SlotId,
+    /// The number of the last entry that it has stored for itself.
+    pub sequence: u64,
+    /// Now.
+    pub at: Seconds,
+}

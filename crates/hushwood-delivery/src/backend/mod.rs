@@ -1,0 +1,238 @@
+//! What the service stores, as one interface with several engines behind it.
+//!
+//! No rule of MLS is known here: bodies are bytes. What a back end guarantees is order and durability. An answer
+//! means that what it says has reached the disk.
+//!
+//! Each call is one transaction of one group or of one account.
+
+mod account;
+mod group;
+mod self_check;
+mod sqlite;
+
+use async_trait::async_trait;
+
+pub use account::{
+    AccountId, Claim, DeviceId, InboxEntry, KeyPackageEntry, NewDevice, NewKeyPackage, Registered, Stock,
+};
+pub use group::{
+    Appended, Committed, Created, Cursor, Entry, Head, Kinds, NewCommit, NewEntry, NewGroup, NewWelcome,
+    OutgoingWelcome, PageLimit, RequestId, SlotId, Snapshot,
+};
+pub use self_check::{SelfCheckError, self_check};
+pub use sqlite::{SqliteBackend, SqliteSettings};
+
+/// Seconds since 1970-01-01, as the service's clock says. The order of a log does not depend on it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Seconds(pub u64);
+
+/// A place where groups and accounts are kept.
+///
+/// What it promises is tried at each start of a service by [`self_check`].
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Begins the log of a group.
+    ///
+    /// # Errors
+    /// [`BackendError`]. That the group exists is an answer.
+    async fn create_group(&self, group: NewGroup) -> Result<Created, BackendError>;
+
+    /// Where a group stands; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn head(&self, group: &[u8]) -> Result<Option<Head>, BackendError>;
+
+    /// The only way in which an epoch ends (RFC 9750 §5.2): the commit, what belongs to it and the new head, all
+    /// or nothing.
+    ///
+    /// # Errors
+    /// [`BackendError`]. That another commit was faster is an answer.
+    async fn commit(&self, group: &[u8], commit: NewCommit) -> Result<Committed, BackendError>;
+
+    /// Appends a proposal or a message.
+    ///
+    /// # Errors
+    /// [`BackendError`]. That its epoch has gone by is an answer.
+    async fn append(&self, group: &[u8], entry: NewEntry) -> Result<Appended, BackendError>;
+
+    /// Entries after a number, in order. Those that were trimmed are not given: the first has then a higher number than
+    /// asked for.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn read(
+        &self,
+        group: &[u8],
+        kinds: Kinds,
+        after: u64,
+        limit: PageLimit,
+    ) -> Result<Vec<Entry>, BackendError>;
+
+    /// The newest snapshot of an epoch that is not after the given one.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn snapshot(&self, group: &[u8], epoch: u64) -> Result<Option<Snapshot>, BackendError>;
+
+    /// Keeps a snapshot, and forgets all but so many of those before it.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn put_snapshot(&self, group: &[u8], snapshot: Snapshot, keep: u32) -> Result<(), BackendError>;
+
+    /// Notes how far a device has read. It never goes back.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn move_cursor(&self, group: &[u8], cursor: Cursor) -> Result<(), BackendError>;
+
+    /// Welcomes of accepted commits that have not been carried to their inboxes, the oldest first.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn outgoing(&self, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError>;
+
+    /// Welcomes of one group that have been carried.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn carried(&self, group: &[u8], ids: Vec<[u8; 32]>) -> Result<(), BackendError>;
+
+    /// Forgets entries of a group that are older than that and are not needed to go on from its oldest snapshot.
+    /// Gives how many.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn trim(&self, group: &[u8], before: Seconds) -> Result<u64, BackendError>;
+
+    /// Groups in which nothing was written since then, at most so many.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn idle_groups(&self, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError>;
+
+    /// Forgets a group and all that belongs to it.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError>;
+
+    /// Adds a device, the first of a new account or another of an old one.
+    ///
+    /// # Errors
+    /// [`BackendError`]. That the name or the key is taken is an answer.
+    async fn register(&self, device: NewDevice) -> Result<Registered, BackendError>;
+
+    /// The account of a name.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError>;
+
+    /// The key by which a device shows that it is itself; `None` if there is no such device or it was revoked.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn device_key(&self, account: AccountId, device: DeviceId)
+    -> Result<Option<Vec<u8>>, BackendError>;
+
+    /// Takes a device out of its account, with its KeyPackages and what waits for it.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn revoke(&self, account: AccountId, device: DeviceId) -> Result<bool, BackendError>;
+
+    /// Keeps KeyPackages of a device. One whose reference is or was there is not kept again, so that nobody is given
+    /// one that was claimed; a last-resort one takes the place of the one before it (RFC 9420 §16.8).
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn publish(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        packages: Vec<NewKeyPackage>,
+        now: Seconds,
+    ) -> Result<(), BackendError>;
+
+    /// Gives one KeyPackage for each device of an account, and none of them again (RFC 9750 §5.1); the last-resort one only
+    /// where no other is left, never one that has expired.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn claim(&self, claim: Claim) -> Result<Vec<KeyPackageEntry>, BackendError>;
+
+    /// What a device has left for others to claim.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn stock(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        now: Seconds,
+    ) -> Result<Vec<Stock>, BackendError>;
+
+    /// Puts a Welcome into a device's inbox; one that is there changes nothing, and for a device that is not there it is
+    /// dropped. Gives whether it is new. One that was taken out may come again: who carries it has crashed before it could
+    /// say that it had.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn deliver(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        welcome: InboxEntry,
+    ) -> Result<bool, BackendError>;
+
+    /// What waits for a device, the oldest first.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn inbox(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        limit: PageLimit,
+    ) -> Result<Vec<InboxEntry>, BackendError>;
+
+    /// Takes something out of the inbox that the device has stored for itself.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn acknowledge(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        ids: Vec<[u8; 32]>,
+    ) -> Result<(), BackendError>;
+
+    /// A secret of the whole service, made at the first call: all nodes get the same.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn service_secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], BackendError>;
+}
+
+/// Why a back end gave no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// Too much waits already. Nothing was written.
+    #[error("the database is busy: try again")]
+    Busy,
+    /// What is stored is not what was written.
+    #[error("the database is damaged: restore it from a backup ({0})")]
+    Corrupt(&'static str),
+    /// No space is left. Nothing was written.
+    #[error("no space is left for the database: make room")]
+    Full,
+    /// The database can't be reached or refuses. Nothing was written.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// An error in the middle of writing: it happened or not. Ask again with the same request id.
+    #[error("the database failed while writing: {0}")]
+    Unknown(String),
+}

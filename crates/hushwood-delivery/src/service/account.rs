@@ -1,0 +1,232 @@
+//! The account plane: logging in, KeyPackages, inboxes (RFC 9750 §5.1).
+
+use hushwood::framing::MlsMessage;
+use hushwood::key_package::validate;
+use hushwood::policy::Timestamp;
+use hushwood_codec::Decode;
+use hushwood_crypto::{CipherSuite, CipherSuiteId, SignaturePublicKey};
+
+use crate::backend::{AccountId, Claim, DeviceId, NewDevice, NewKeyPackage, PageLimit, Registered, Seconds};
+use crate::service::{Device, Service, random_array, unavailable};
+use crate::wire::{
+    Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Refusal, Registration,
+    StockEntry, Token, WelcomeEntry,
+};
+
+impl Service {
+    /// Something for a device to sign.
+    ///
+    /// # Errors
+    /// [`Refusal::Failed`].
+    pub fn challenge(&self) -> Result<Challenge, Refusal> {
+        let now = self.now();
+        Ok(Challenge { bytes: self.tokens.challenge(now, random_array()?), now: now.0 })
+    }
+
+    /// Adds a device to an account, or makes the account with its first device.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `Unauthorized` if a signature does not verify, `Taken` if the name or the ids are somebody else's,
+    /// `NotFound` if there is no such account for a further device, `Malformed` for a name that is none.
+    pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
+        let now = self.now();
+        self.tokens.check_challenge(&registration.challenge, now, self.settings.clock_skew.as_secs())?;
+        let name = self.name(&registration.name)?;
+        let signed = registration.signed(&self.settings.name);
+        self.check_device(&registration.key, &signed, &registration.signature)?;
+        let account = AccountId(registration.account);
+        if let Some(authorization) = &registration.authorization {
+            let key = self.backend.device_key(account, DeviceId(authorization.device)).await?;
+            let key = key.ok_or(Refusal::NotFound("the device that agrees"))?;
+            self.check_device(&key, &signed, &authorization.signature)?;
+        }
+        let device = NewDevice {
+            account,
+            name,
+            device: DeviceId(registration.device),
+            key: registration.key,
+            first: registration.authorization.is_none(),
+            at: now,
+        };
+        match self.backend.register(device).await? {
+            Registered::Registered => Ok(()),
+            Registered::NameTaken => Err(Refusal::Taken("an account has this name: choose another")),
+            Registered::Exists => Err(Refusal::Taken("an account or a device has this id")),
+            Registered::NoAccount => Err(Refusal::NotFound("the account")),
+        }
+    }
+
+    /// A token for a device that signs a challenge.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthorized`] also if there is no such device, or it was revoked.
+    pub async fn login(&self, login: Login) -> Result<Token, Refusal> {
+        let now = self.now();
+        self.tokens.check_challenge(&login.challenge, now, self.settings.clock_skew.as_secs())?;
+        let device = Device { account: AccountId(login.account), device: DeviceId(login.device) };
+        let key = self.backend.device_key(device.account, device.device).await?;
+        let key = key.ok_or(Refusal::Unauthorized("no such device, or it was revoked"))?;
+        let signed = Login::signed(&self.settings.name, login.account, login.device, &login.challenge);
+        self.check_device(&key, &signed, &login.signature)?;
+        let expires = Seconds(now.0.saturating_add(self.settings.token_lifetime.as_secs()));
+        Ok(self.tokens.token(device, expires))
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthorized`].
+    pub fn device(&self, token: &[u8]) -> Result<Device, Refusal> {
+        self.tokens.check_token(token, self.now())
+    }
+
+    /// Takes a device out of the account of another.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] if there is no such device.
+    pub async fn revoke(&self, by: Device, device: [u8; 16]) -> Result<(), Refusal> {
+        self.alive(by).await?;
+        match self.backend.revoke(by.account, DeviceId(device)).await? {
+            true => Ok(()),
+            false => Err(Refusal::NotFound("a device of this account")),
+        }
+    }
+
+    /// Keeps KeyPackages for others to claim, those that are valid (RFC 9420 §10.1).
+    ///
+    /// # Errors
+    /// [`Refusal`]: `Invalid` with what is wrong, `TooMany` if the device has enough here; none is kept then.
+    pub async fn publish(&self, by: Device, packages: Vec<PublishedKeyPackage>) -> Result<(), Refusal> {
+        self.alive(by).await?;
+        let now = self.now();
+        let there: u32 =
+            self.backend.stock(by.account, by.device, now).await?.iter().map(|one| one.left).sum();
+        let more = u32::try_from(packages.len()).unwrap_or(u32::MAX);
+        if there.saturating_add(more) > self.settings.max_key_packages {
+            return Err(Refusal::TooLarge("a device has only so many KeyPackages here"));
+        }
+        let packages: Result<Vec<_>, _> =
+            packages.into_iter().map(|package| self.check_key_package(package, now)).collect();
+        Ok(self.backend.publish(by.account, by.device, packages?, now).await?)
+    }
+
+    /// One KeyPackage of each device of an account.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] if there is no such account, or none of its devices has one left.
+    pub async fn claim(&self, by: Device, request: ClaimRequest) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
+        self.alive(by).await?;
+        let name = self.name(&request.name)?;
+        let account =
+            self.backend.account(&name).await?.ok_or(Refusal::NotFound("an account of this name"))?;
+        let claim = Claim { account, device: None, suite: request.suite, now: self.now() };
+        let claimed = self.backend.claim(claim).await?;
+        if claimed.is_empty() {
+            return Err(Refusal::NotFound("a KeyPackage of this suite: ask them to be online"));
+        }
+        let claimed = claimed.into_iter().map(|entry| ClaimedKeyPackage {
+            account: account.0,
+            device: entry.device.0,
+            message: entry.body,
+        });
+        Ok(claimed.collect())
+    }
+
+    /// What others can still claim of a device.
+    ///
+    /// # Errors
+    /// [`Refusal::Failed`].
+    pub async fn stock(&self, of: Device) -> Result<Vec<StockEntry>, Refusal> {
+        let stock = self.backend.stock(of.account, of.device, self.now()).await?;
+        let entries = stock.into_iter().map(|one| StockEntry {
+            suite: one.suite,
+            left: one.left,
+            last_resort: one.last_resort.into(),
+            last_resort_used: one.last_resort_used.into(),
+        });
+        Ok(entries.collect())
+    }
+
+    /// Welcomes that wait for a device, the oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal::Failed`].
+    pub async fn inbox(&self, of: Device) -> Result<Vec<WelcomeEntry>, Refusal> {
+        self.alive(of).await?;
+        let limit = PageLimit { entries: 100, bytes: 16 << 20 };
+        let inbox = self.backend.inbox(of.account, of.device, limit).await?;
+        Ok(inbox.into_iter().map(|entry| WelcomeEntry { id: entry.id, message: entry.body }).collect())
+    }
+
+    /// Takes out of the inbox what the device has stored for itself.
+    ///
+    /// # Errors
+    /// [`Refusal::Failed`].
+    pub async fn acknowledge(&self, of: Device, ids: Vec<[u8; 32]>) -> Result<(), Refusal> {
+        Ok(self.backend.acknowledge(of.account, of.device, ids).await?)
+    }
+
+    /// A token says who it was minutes ago; what changes something asks whether it still is.
+    async fn alive(&self, device: Device) -> Result<(), Refusal> {
+        match self.backend.device_key(device.account, device.device).await? {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Unauthorized("this device was revoked")),
+        }
+    }
+
+    fn name(&self, name: &[u8]) -> Result<String, Refusal> {
+        let name = std::str::from_utf8(name);
+        let name = name.map_err(|_| Refusal::Malformed("a name is UTF-8".to_owned()))?;
+        let plain =
+            !name.is_empty() && name.len() <= self.settings.max_name && !name.contains(char::is_control);
+        match plain {
+            true => Ok(name.to_owned()),
+            false => Err(Refusal::Malformed(
+                "a name is short, not empty, and without control characters".to_owned(),
+            )),
+        }
+    }
+
+    /// Devices have Ed25519 keys.
+    fn check_device(&self, key: &[u8], content: &[u8], signature: &[u8]) -> Result<(), Refusal> {
+        let suite = self.suite(CipherSuiteId(1)).ok_or_else(|| unavailable("no Ed25519"))?;
+        let key = SignaturePublicKey(key.to_vec());
+        let verified = suite.signature().verify(&key, content, signature);
+        verified.map_err(|_| Refusal::Unauthorized("the signature does not verify"))
+    }
+
+    pub(super) fn suite(&self, id: CipherSuiteId) -> Option<&'static dyn CipherSuite> {
+        self.provider.suite(id)
+    }
+
+    fn check_key_package(
+        &self,
+        package: PublishedKeyPackage,
+        now: Seconds,
+    ) -> Result<NewKeyPackage, Refusal> {
+        if package.message.len() > self.settings.max_message {
+            return Err(Refusal::TooLarge("a KeyPackage"));
+        }
+        let message = MlsMessage::from_bytes(&package.message);
+        let Ok(MlsMessage::KeyPackage(unverified)) = message else {
+            return Err(Refusal::Malformed("this is no KeyPackage in an MLSMessage".to_owned()));
+        };
+        let suite = self.suite(unverified.inspect().cipher_suite);
+        let suite = suite.ok_or_else(|| Refusal::Invalid("a suite that is unknown here".to_owned()))?;
+        let valid = validate(*unverified, suite, &self.settings.policy, Timestamp(now.0));
+        let valid = valid.map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let last_resort = valid.is_last_resort();
+        let hushwood::tree::LeafNodeSource::KeyPackage(lifetime) =
+            &valid.key_package().leaf_node.leaf_node_source
+        else {
+            return Err(Refusal::Invalid("its leaf is not from a KeyPackage".to_owned()));
+        };
+        Ok(NewKeyPackage {
+            reference: valid.reference().0.clone(),
+            suite: suite.id().0,
+            not_after: Seconds(lifetime.not_after),
+            last_resort,
+            body: package.message,
+        })
+    }
+}

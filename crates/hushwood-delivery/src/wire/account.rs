@@ -1,0 +1,158 @@
+//! The account plane: devices, KeyPackages, inboxes.
+
+use hushwood_codec::wire_struct;
+
+wire_struct! {
+    /// Something to sign, so that a signature shows that a device is there now.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct Challenge {
+        /// What to sign.
+        pub bytes: Vec<u8>,
+        /// The service's clock, in seconds.
+        pub now: u64,
+    }
+}
+
+wire_struct! {
+    /// A device shows that it is itself.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct Login {
+        /// Its account.
+        pub account: [u8; 16],
+        /// The device.
+        pub device: [u8; 16],
+        /// A challenge that the service gave.
+        pub challenge: Vec<u8>,
+        /// By the device's key, over [`signed`](Self::signed).
+        pub signature: Vec<u8>,
+    }
+}
+
+wire_struct! {
+    /// What a device shows with its requests until it expires.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct Token {
+        /// Nothing to look into.
+        pub bytes: Vec<u8>,
+        /// The service's second after which it is good no more.
+        pub expires: u64,
+    }
+}
+
+wire_struct! {
+    /// A device that wants to belong to an account.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct Registration {
+        /// The account; random for a new one.
+        pub account: [u8; 16],
+        /// The account's name, by which others find it: UTF-8.
+        pub name: Vec<u8>,
+        /// The device; random.
+        pub device: [u8; 16],
+        /// Its public key: Ed25519.
+        pub key: Vec<u8>,
+        /// A challenge that the service gave.
+        pub challenge: Vec<u8>,
+        /// By that key, over [`signed`](Self::signed).
+        pub signature: Vec<u8>,
+        /// For a device that is not the first of its account: a device that belongs to it agrees.
+        pub authorization: Option<Authorization>,
+    }
+}
+
+wire_struct! {
+    /// A device's word that another belongs to the same account.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct Authorization {
+        /// The device that agrees.
+        pub device: [u8; 16],
+        /// By its key, over the same content as the new device's signature.
+        pub signature: Vec<u8>,
+    }
+}
+
+wire_struct! {
+    /// A KeyPackage for others to claim. What it says of itself, the service reads in it.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct PublishedKeyPackage {
+        /// The MLSMessage.
+        pub message: Vec<u8>,
+    }
+}
+
+wire_struct! {
+    /// Whose KeyPackages are asked for: one for each of the account's devices.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct ClaimRequest {
+        /// The account's name: UTF-8.
+        pub name: Vec<u8>,
+        /// The cipher suite.
+        pub suite: u16,
+    }
+}
+
+wire_struct! {
+    /// A KeyPackage that is given to nobody else, if it is not of last resort.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct ClaimedKeyPackage {
+        /// Whose it is.
+        pub account: [u8; 16],
+        /// The device.
+        pub device: [u8; 16],
+        /// The MLSMessage.
+        pub message: Vec<u8>,
+    }
+}
+
+wire_struct! {
+    /// What others can still claim of one suite.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct StockEntry {
+        /// The suite.
+        pub suite: u16,
+        /// How many.
+        pub left: u32,
+        /// 1 if there is one of last resort.
+        pub last_resort: u8,
+        /// 1 if that has been given to somebody: then it is time for another.
+        pub last_resort_used: u8,
+    }
+}
+
+wire_struct! {
+    /// A Welcome that waits.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct WelcomeEntry {
+        /// Its name, to say that it has been stored.
+        pub id: [u8; 32],
+        /// The MLSMessage.
+        pub message: Vec<u8>,
+    }
+}
+
+impl Login {
+    /// The content of the signature: for this service, this device and this time alone.
+    #[must_use]
+    pub fn signed(service: &str, account: [u8; 16], device: [u8; 16], challenge: &[u8]) -> Vec<u8> {
+        content(b"hushwood delivery login 1", &[service.as_bytes(), &account, &device, challenge])
+    }
+}
+
+impl Registration {
+    /// The content of the signatures.
+    #[must_use]
+    pub fn signed(&self, service: &str) -> Vec<u8> {
+        let parts = [service.as_bytes(), &self.account, &self.name, &self.device, &self.key, &self.challenge];
+        content(b"hushwood delivery registration 1", &parts)
+    }
+}
+
+/// Parts one after another, each with its length, so that no two lists give the same bytes.
+pub(super) fn content(label: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in std::iter::once(&label).chain(parts) {
+        bytes.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}

@@ -1,0 +1,4 @@
+//! libFuzzer on `test_support::fuzz_targets`.
+#![no_main]
+
+hushwood_fuzz::fuzz!("external_join");
