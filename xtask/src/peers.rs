@@ -46,16 +46,21 @@ pub(crate) fn follow(folder: &Path) -> Result<Outcome> {
     run::counts(command().arg("--vectors").arg(folder)).map(Outcome::Counted)
 }
 
-/// Hushwood with ts-mls, in two suites: as a step of a report, where Node is there.
+/// Hushwood with ts-mls as a step of a report, where Node is there: everything in suite 1, updates in the others.
 pub(crate) fn counts_with_node() -> Result<Outcome> {
     if let Some(missing) = missing_for_node() {
         return Ok(Outcome::Skipped(missing));
     }
     install_packages()?;
     let mut counts = Counts::default();
-    for suite in ["1", "2"] {
-        let arguments = ["--node", "--only", "ts-mls", "--with", "hushwood/aws-lc", "--random", "0"];
-        counts += run::counts(command().args(arguments).args(["--suite", suite]))?;
+    for suite in ["1", "2", "3", "4", "5", "6", "7"] {
+        let mut command = command();
+        command.args(["--node", "--only", "ts-mls", "--with", "hushwood/aws-lc"]);
+        command.args(["--random", "0", "--suite", suite]);
+        if suite != "1" {
+            command.args(["--scenario", "update"]);
+        }
+        counts += run::counts(&mut command)?;
     }
     Ok(Outcome::Counted(counts))
 }
