@@ -7,6 +7,7 @@ mod peers;
 mod report;
 mod run;
 mod sections;
+mod sim;
 mod sources;
 mod test;
 mod vectors;
@@ -34,6 +35,8 @@ enum Xtask {
     Peers(peers::Args),
     /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
     Bench(bench::Args),
+    /// Run the simulated world (arguments go to the program `sim`)
+    Sim(sim::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Xtask::Vectors(args) => vectors::vectors(&args),
         Xtask::Peers(args) => peers::peers(&args),
         Xtask::Bench(args) => bench::bench(&args),
+        Xtask::Sim(args) => sim::sim(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {
