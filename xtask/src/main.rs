@@ -10,6 +10,7 @@ mod report;
 mod requirements;
 mod run;
 mod sections;
+mod sim;
 mod sources;
 mod test;
 mod vectors;
@@ -43,6 +44,8 @@ enum Xtask {
     Bench(bench::Args),
     /// Run every fuzz target for some seconds
     Fuzz(fuzz::Args),
+    /// Run the simulated world (arguments go to the program `sim`)
+    Sim(sim::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
+        Xtask::Sim(args) => sim::sim(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {
