@@ -289,31 +289,34 @@ mod tests {
     use super::*;
     use crate::random::SeededRandom;
 
+    static ONE: &dyn CipherSuite = &FIRST;
+    static OTHER: &dyn CipherSuite = &SECOND;
+
     #[test]
     fn a_hash_does_not_depend_on_how_its_input_is_cut() {
         let bytes = SeededRandom::new(1).bytes(100);
-        let whole = FIRST.hash().hash(&[&bytes]);
+        let whole = ONE.hash().hash(&[&bytes]);
         for cut in 0..100 {
-            assert_eq!(FIRST.hash().hash(&[&bytes[..cut], &bytes[cut..]]), whole);
+            assert_eq!(ONE.hash().hash(&[&bytes[..cut], &bytes[cut..]]), whole);
         }
-        assert_ne!(SECOND.hash().hash(&[&bytes]), whole);
-        assert_ne!(FIRST.hash().hash(&[&bytes[..99]]), whole);
+        assert_ne!(OTHER.hash().hash(&[&bytes]), whole);
+        assert_ne!(ONE.hash().hash(&[&bytes[..99]]), whole);
     }
 
     #[test]
     fn what_was_changed_does_not_open_and_does_not_verify() {
         let mut random = SeededRandom::new(2);
-        let (private, public) = FIRST.signature().generate(&mut random).unwrap();
-        let signature = FIRST.signature().sign(&private, b"tea").unwrap();
-        assert_eq!(FIRST.signature().verify(&public, b"tea", &signature), Ok(()));
-        assert_eq!(FIRST.signature().verify(&public, b"tee", &signature), Err(CryptoError::Signature));
-        let sealed = FIRST.aead().seal(&[1; 16], &[2; 12], b"aad", b"tea").unwrap();
-        assert!(FIRST.aead().open(&[1; 16], &[2; 12], b"aad", &sealed).is_ok());
+        let (private, public) = ONE.signature().generate(&mut random).unwrap();
+        let signature = ONE.signature().sign(&private, b"tea").unwrap();
+        assert_eq!(ONE.signature().verify(&public, b"tea", &signature), Ok(()));
+        assert_eq!(ONE.signature().verify(&public, b"tee", &signature), Err(CryptoError::Signature));
+        let sealed = ONE.aead().seal(&[1; 16], &[2; 12], b"aad", b"tea").unwrap();
+        assert!(ONE.aead().open(&[1; 16], &[2; 12], b"aad", &sealed).is_ok());
         for bit in 0..sealed.len() * 8 {
             let mut altered = sealed.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            assert!(FIRST.aead().open(&[1; 16], &[2; 12], b"aad", &altered).is_err());
+            assert!(ONE.aead().open(&[1; 16], &[2; 12], b"aad", &altered).is_err());
         }
-        assert!(FIRST.aead().open(&[1; 16], &[2; 12], b"a", &sealed).is_err());
+        assert!(ONE.aead().open(&[1; 16], &[2; 12], b"a", &sealed).is_err());
     }
 }
