@@ -289,6 +289,62 @@ async fn a_commit_that_the_members_would_refuse_is_refused() {
     assert_eq!(bob.actor.group().epoch(), 2);
 }
 
+/// What was not checked is not written, though the epoch that it names may come while it waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_an_epoch_to_come_leaves_nothing() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, mut bob) = two(&world).await;
+    let (mine, good) = alice.commit(update(), Vec::new());
+    let mut early = good.clone();
+    (early.epoch, early.commit, early.request) = (good.epoch + 1, b"garbage".to_vec(), [1; 32]);
+    assert_eq!(service.commit(early.clone()).await, Ok(CommitAnswer::Stale { epoch: 1, winner: 0 }));
+    let (won, _) = tokio::join!(service.commit(good), service.commit(early.clone()));
+    assert_eq!(won, Ok(CommitAnswer::Accepted(2)));
+    // Its epoch has come: now it is looked at.
+    assert!(matches!(service.commit(early).await, Err(Refusal::Invalid(_))));
+    alice.actor.apply(&mine).unwrap();
+    bob.sync(service).await;
+    assert_eq!(bob.actor.group().epoch(), 2);
+}
+
+/// Two nodes take proposals in turn, and each follows what the other took.
+#[tokio::test(flavor = "multi_thread")]
+async fn proposals_of_two_nodes_are_all_there_for_a_commit() {
+    let world = world().await;
+    let nodes = [node(&world.backend).await, node(&world.backend).await];
+    let (mut alice, mut bob) = two(&world).await;
+    for (round, node) in nodes.iter().chain(&nodes).enumerate() {
+        let client = if round % 2 == 0 { &mut alice } else { &mut bob };
+        let proposal = NewProposal::Update(LeafUpdate::default());
+        let proposal = client.actor.propose(proposal).unwrap();
+        let send = client.send_request(proposal);
+        assert_eq!(node.send(send).await, Ok(SendAnswer::Accepted(u64::try_from(round).unwrap() + 2)));
+    }
+    alice.sync(&nodes[0]).await;
+    bob.sync(&nodes[1]).await;
+    let (_, request) = alice.commit(update(), Vec::new());
+    assert_eq!(nodes[1].commit(request).await, Ok(CommitAnswer::Accepted(6)));
+}
+
+/// The same name for another request is no second answer to the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_known_by_what_it_asks() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, _) = two(&world).await;
+    let messages = [b"one", b"two"].map(|text| alice.actor.send(text).unwrap());
+    let mut numbers = Vec::new();
+    for message in messages {
+        let mut send = alice.send_request(message);
+        send.request = [5; 32];
+        let signed = send.signed(SERVICE);
+        send.proof.signature = sign_with_label(&alice.actor.signer, "DeliveryRequest", &signed).unwrap();
+        numbers.push(service.send(send).await.unwrap());
+    }
+    assert_eq!(numbers, [SendAnswer::Accepted(2), SendAnswer::Accepted(3)]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_removed_reads_up_to_that_and_sends_nothing() {
     let world = world().await;

@@ -6,6 +6,7 @@
 //! for conversations.
 
 mod client;
+mod compressed_keys;
 mod description;
 mod failure;
 mod member;
@@ -15,5 +16,6 @@ mod rpc;
 mod server;
 mod settings;
 
+pub use compressed_keys::with_compressed_keys;
 pub use server::serve;
 pub use settings::Settings;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use hushwood::crypto::CryptoProvider;
 use hushwood::policy::Grease;
-use hushwood_interop::{Settings, serve};
+use hushwood_interop::{Settings, serve, with_compressed_keys};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -35,6 +35,17 @@ struct Arguments {
     /// Where values are sent that nobody supports, to see that they are ignored (RFC 9420, section 13.5)
     #[arg(long, value_enum, default_value_t = GreaseArgument::Capabilities)]
     grease: GreaseArgument,
+    /// What becomes of ECDSA keys that are compressed points (ts-mls), which RFC 9420, section 5.1.1, does not have
+    #[arg(long, value_enum, default_value_t = CompressedKeys::Accept)]
+    compressed_keys: CompressedKeys,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CompressedKeys {
+    /// They are taken, as mls-rs and mlspp do
+    Accept,
+    /// They are refused, as the RFC wants and the library does
+    Refuse,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -60,6 +71,10 @@ impl Arguments {
         let provider: CryptoProvider = match self.provider {
             Provider::AwsLc => hushwood_aws_lc::PROVIDER,
             Provider::Rustcrypto => hushwood_rustcrypto::PROVIDER,
+        };
+        let provider = match self.compressed_keys {
+            CompressedKeys::Accept => with_compressed_keys(provider),
+            CompressedKeys::Refuse => provider,
         };
         let grease = match self.grease {
             GreaseArgument::Everywhere => Grease::Everywhere,

@@ -208,3 +208,36 @@ fn a_group_that_its_own_creator_would_not_join_is_not_created() {
     let lifetime = create(&|new| new.policy.lifetime = new.policy.max_lifetime + 1);
     refused(lifetime, Error::WouldViolate(Violation::LeafLifetimeRange), "C110");
 }
+
+/// RFC 9420 §12.4.3.1: the key of a Welcome comes from what its commit says. A commit without a path that says the same as one
+/// before would encrypt another GroupInfo, with other GREASE or another policy, under the same key and nonce.
+#[test]
+fn a_commit_without_a_path_welcomes_nobody_twice() {
+    for encrypt_handshakes in [false, true] {
+        let mut alice = actor("alice");
+        alice.policy.encrypt_handshakes = encrypt_handshakes;
+        alice.create();
+        let key_packages = [actor("bob").key_package(), actor("carol").key_package()];
+        let valid = key_packages.map(|key_package| alice.validate(&key_package).unwrap());
+        let plan = |number: usize, omit_path| CommitPlan {
+            proposals: vec![NewProposal::Add(Box::new(valid[number].clone()))],
+            omit_path,
+            ..CommitPlan::default()
+        };
+        let (first, _) = alice.commit(plan(0, true)).unwrap();
+        let before = alice.rows();
+        let again = alice.commit(plan(0, true)).err();
+        assert_eq!(again, Some(ApiMisuse::CommitRepeated.into()));
+        assert_eq!(alice.rows(), before);
+
+        // Also when the first was given up: its Welcome may be somewhere.
+        let (group, store) = (alice.group.as_mut().unwrap(), &mut alice.store);
+        group.discard(&first).unwrap().commit(store).unwrap();
+        assert_eq!(alice.commit(plan(0, true)).err(), Some(ApiMisuse::CommitRepeated.into()));
+        // Another commit has other keys, and so has one with a path; so has the same in another epoch.
+        alice.commit(plan(1, true)).unwrap();
+        let (id, _) = alice.commit(plan(0, false)).unwrap();
+        alice.apply(&id).unwrap();
+        alice.commit(plan(1, true)).unwrap();
+    }
+}

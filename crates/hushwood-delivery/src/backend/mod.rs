@@ -50,6 +50,13 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`]. That another commit was faster is an answer.
     async fn commit(&self, group: &[u8], commit: NewCommit) -> Result<Committed, BackendError>;
 
+    /// What became of a request for an epoch that is not the current one, without writing anything:
+    /// [`Committed::Duplicate`] if it was accepted, whatever it was, otherwise [`Committed::Stale`].
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn outcome(&self, group: &[u8], request: RequestId, epoch: u64) -> Result<Committed, BackendError>;
+
     /// Appends a proposal or a message.
     ///
     /// # Errors

@@ -23,13 +23,12 @@ pub enum SelfCheckError {
     Log,
 }
 
-/// Lets two racers make so many commits each for the same epochs of a group of its own, `name`, which is erased
-/// afterwards.
+/// Lets two racers make so many commits each for the same epochs of a group of its own, which is erased afterwards. `name` is
+/// random: another node may do the same at the same time.
 ///
 /// # Errors
 /// [`SelfCheckError`].
 pub async fn self_check(backend: &dyn Backend, name: &[u8], epochs: u64) -> Result<(), SelfCheckError> {
-    backend.erase_group(name).await?;
     let checked = race(backend, name, epochs).await;
     backend.erase_group(name).await?;
     checked

@@ -154,7 +154,9 @@ impl Followed {
         let changed = changed.chain(change.updated.iter().copied()).chain([change.committer]);
         let mut gone = Vec::new();
         for leaf_index in changed {
-            if let Some(old) = self.public.tree().leaf(leaf_index)? {
+            let Some(old) = self.public.tree().leaf(leaf_index)? else { continue };
+            let new = commit.tree().leaf(leaf_index)?;
+            if new.is_none_or(|new| new.signature_key != old.signature_key) {
                 gone.push(Departed { leaf_index: leaf_index.number(), key: old.signature_key.0, until });
             }
         }

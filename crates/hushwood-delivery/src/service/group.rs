@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hushwood::framing::{ContentType, MlsMessage};
 use hushwood::group::GroupView;
-use hushwood::policy::Timestamp;
+use hushwood::policy::{Policy, Timestamp};
 use hushwood::public_group::{Observed, ObservedCommit, PublicGroup};
 use hushwood::welcome::Welcome;
 use hushwood_aws_lc::OsRandom;
@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::backend::{
     AccountId, Appended, Committed, Created, Cursor, DeviceId, InboxEntry, Kinds, NewCommit, NewEntry,
-    NewGroup, NewWelcome, PageLimit, RequestId, SlotId,
+    NewGroup, NewWelcome, PageLimit, RequestId, Seconds, SlotId,
 };
 use crate::service::followed::{Followed, Reach, all};
 use crate::service::seal::{What, open, seal};
@@ -31,12 +31,21 @@ impl Service {
     /// [`Refusal`]: `Invalid` if GroupInfo or tree are not valid, `Taken` if another group has the id.
     pub async fn create_group(&self, request: CreateRequest) -> Result<(), Refusal> {
         let now = self.now();
-        let policy = &self.settings.policy;
+        self.check_size(&[&request.group_info])?;
+        if request.ratchet_tree.len() > self.settings.max_tree {
+            return Err(Refusal::TooLarge("a group"));
+        }
+        // What stands in the log is followed whatever it is; how many proposals may wait is asked before.
+        let all_proposals = Policy {
+            max_pending_proposals: usize::MAX,
+            max_pending_proposals_of_sender: usize::MAX,
+            ..self.settings.policy.clone()
+        };
         let view = GroupView::verify(
             &request.group_info,
             Some(&request.ratchet_tree),
             &self.provider,
-            (policy, Timestamp(now.0)),
+            (&all_proposals, Timestamp(now.0)),
             &mut OsRandom,
         );
         let view = view.map_err(invalid)?;
@@ -45,7 +54,7 @@ impl Service {
         let (group, epoch) = (public.group_id().to_vec(), public.epoch());
         let followed = Followed::new(public, request.key);
         let new = NewGroup {
-            request: RequestId(request.request),
+            request: request_id("create", &request.request, &[&request.group_info, &request.ratchet_tree]),
             epoch,
             snapshot: followed.to_snapshot()?.body,
             group_info: seal(&request.key, (&group, What::GroupInfo, epoch), &request.group_info)?,
@@ -64,43 +73,46 @@ impl Service {
     /// # Errors
     /// [`Refusal`]: `Forbidden` for another key than the group's, `Invalid`, `NotFound`.
     pub async fn commit(&self, request: CommitRequest) -> Result<CommitAnswer, Refusal> {
-        self.check_size(&[&request.commit, &request.group_info])?;
+        self.check_size(&[
+            &request.commit,
+            &request.group_info,
+            request.welcome.as_deref().unwrap_or_default(),
+        ])?;
+        let request_id = request_id("commit", &request.request, &[&request.commit]);
         let mut followed = self.follow(&request.group_id, &request.key).await?;
         let group = followed_of(&mut followed)?;
         let now = self.now();
-        let observed = match group.public().epoch() == request.epoch {
-            true => Some(self.check_commit(group, &request)?),
-            // Lost, early, or asked again: the back end knows which.
-            false => None,
-        };
+        if group.public().epoch() != request.epoch {
+            // Lost, early, or asked again. What has not been checked is not written, whoever is faster meanwhile.
+            let outcome = self.backend.outcome(&request.group_id, request_id, request.epoch).await?;
+            return commit_answer(outcome);
+        }
+        let observed = self.check_commit(group, &request, now)?;
         let next = request.epoch.saturating_add(1);
         let place = |what, epoch| (request.group_id.as_slice(), what, epoch);
         let new = NewCommit {
-            request: RequestId(request.request),
+            request: request_id,
             epoch: request.epoch,
             body: seal(&request.key, place(What::Handshake, request.epoch), &request.commit)?,
             group_info: seal(&request.key, place(What::GroupInfo, next), &request.group_info)?,
-            welcomes: split(&request)?,
+            welcomes: self.split(&request)?,
             at: now,
         };
         let welcomes = !new.welcomes.is_empty();
-        match (self.backend.commit(&request.group_id, new).await?, observed) {
-            (Committed::Accepted(sequence), Some(observed)) => {
-                group.accept(Observed::Commit(observed), sequence).map_err(invalid)?;
-                self.snapshot_if_due(group).await?;
-                drop(followed);
-                if welcomes {
-                    self.carry().await?;
-                }
-                Ok(CommitAnswer::Accepted(sequence))
+        let committed = self.backend.commit(&request.group_id, new).await?;
+        if let Committed::Accepted(sequence) = committed {
+            // It has happened: whatever fails from here on is no answer to the request, and is done again later.
+            if group.accept(Observed::Commit(observed), sequence).is_err()
+                || self.snapshot_if_due(group).await.is_err()
+            {
+                *followed = None;
             }
-            (Committed::Accepted(_), None) => Err(Refusal::Failed(crate::backend::BackendError::Corrupt(
-                "a commit of another epoch was accepted",
-            ))),
-            (Committed::Duplicate(sequence), _) => Ok(CommitAnswer::Accepted(sequence)),
-            (Committed::Stale { epoch, winner }, _) => Ok(CommitAnswer::Stale { epoch, winner }),
-            (Committed::NoGroup, _) => Err(Refusal::NotFound("a group of this id")),
+            drop(followed);
+            if welcomes {
+                drop(self.carry().await);
+            }
         }
+        commit_answer(committed)
     }
 
     /// Appends a proposal that the members would accept, or an application message, which nobody but they can read.
@@ -130,7 +142,7 @@ impl Service {
             }
         };
         let mut new = NewEntry {
-            request: RequestId(request.request),
+            request: request_id("send", &request.request, &[&request.message]),
             kind,
             epoch,
             late,
@@ -140,21 +152,27 @@ impl Service {
         if kind == EntryKind::Message {
             // Messages change nothing that is followed: they need not wait for each other.
             drop(followed);
-            return self.append(&request.group_id, new).await.map(|answer| answer.0);
+            return self.append(&request.group_id, new).await;
         }
-        if epoch == group.public().epoch() {
-            let observed = group.observe(&new.body, new.at).map_err(invalid)?;
-            if matches!(observed, Observed::Commit(_)) {
-                return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
-            }
-            new.body = seal(&request.key, (&request.group_id, What::Handshake, epoch), &new.body)?;
-            let (answer, fresh) = self.append(&request.group_id, new).await?;
-            if let (SendAnswer::Accepted(sequence), true) = (&answer, fresh) {
-                group.accept(observed, *sequence).map_err(invalid)?;
-            }
-            return Ok(answer);
+        if epoch != group.public().epoch() {
+            // What has not been checked is not written.
+            return match self.backend.outcome(&request.group_id, new.request, epoch).await? {
+                Committed::Accepted(sequence) | Committed::Duplicate(sequence) => {
+                    Ok(SendAnswer::Accepted(sequence))
+                }
+                Committed::Stale { epoch, .. } => Ok(SendAnswer::Stale { epoch }),
+                Committed::NoGroup => Err(Refusal::NotFound("a group of this id")),
+            };
         }
-        self.append(&request.group_id, new).await.map(|answer| answer.0)
+        if matches!(group.observe(&new.body, new.at).map_err(invalid)?, Observed::Commit(_)) {
+            return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
+        }
+        if group.public().pending_proposals().count() >= self.settings.max_proposals {
+            return Err(Refusal::Forbidden("too many proposals wait: commit them first"));
+        }
+        new.body = seal(&request.key, (&request.group_id, What::Handshake, epoch), &new.body)?;
+        // It is followed when it is read: another node may have been faster with another.
+        self.append(&request.group_id, new).await
     }
 
     /// What is in the log after a number. Reading tells that everything up to there has been stored.
@@ -243,13 +261,18 @@ impl Service {
     ) -> Result<OwnedMutexGuard<Option<Followed>>, Refusal> {
         let slot = self.slot(group).await;
         let mut followed = slot.lock_owned().await;
-        match followed.as_mut() {
-            Some(there) if there.has_key(key) => there.catch_up(&*self.backend, None).await?,
-            Some(_) => return Err(Refusal::Forbidden("this is not the group's key")),
-            None => {
-                let loaded = Followed::load(&*self.backend, (group, key), None, &self.provider).await?;
-                *followed = Some(loaded);
+        if let Some(there) = followed.as_mut() {
+            if !there.has_key(key) {
+                return Err(Refusal::Forbidden("this is not the group's key"));
             }
+            // The log may have been trimmed beyond where this one stands: then it begins anew from a snapshot.
+            if there.catch_up(&*self.backend, None).await.is_err() {
+                *followed = None;
+            }
+        }
+        if followed.is_none() {
+            let loaded = Followed::load(&*self.backend, (group, key), None, &self.provider).await?;
+            *followed = Some(loaded);
         }
         Ok(followed)
     }
@@ -267,8 +290,9 @@ impl Service {
         &self,
         group: &Followed,
         request: &CommitRequest,
+        now: Seconds,
     ) -> Result<Box<ObservedCommit>, Refusal> {
-        let Observed::Commit(observed) = group.observe(&request.commit, self.now()).map_err(invalid)? else {
+        let Observed::Commit(observed) = group.observe(&request.commit, now).map_err(invalid)? else {
             return Err(Refusal::Malformed("this is no commit".to_owned()));
         };
         observed.check_group_info(&request.group_info, &self.settings.policy).map_err(invalid)?;
@@ -281,6 +305,31 @@ impl Service {
             return Err(Refusal::Malformed("a commit comes with a Welcome for each whom it adds".to_owned()));
         }
         Ok(observed)
+    }
+
+    /// A Welcome for each joiner: what the others get is not for them to see, and a large one is not sent many times
+    /// (RFC 9420 §12.4.3.1 allows it).
+    fn split(&self, request: &CommitRequest) -> Result<Vec<NewWelcome>, Refusal> {
+        let Some(welcome) = &request.welcome else { return Ok(Vec::new()) };
+        let Welcome { cipher_suite, secrets, encrypted_group_info } = welcome_of(welcome)?;
+        if secrets.len().saturating_mul(encrypted_group_info.len()) > self.settings.max_welcomes {
+            return Err(Refusal::TooLarge(
+                "the Welcomes of one commit: add fewer at once, or leave the tree out",
+            ));
+        }
+        let each = secrets.into_iter().zip(&request.recipients).map(|(secrets, recipient)| {
+            let encrypted_group_info = encrypted_group_info.clone();
+            let welcome = Welcome { cipher_suite, secrets: vec![secrets], encrypted_group_info };
+            let body = MlsMessage::Welcome(welcome).to_bytes();
+            let body = body.map_err(|_| Refusal::TooLarge("a Welcome"))?;
+            Ok(NewWelcome {
+                account: AccountId(recipient.account),
+                device: DeviceId(recipient.device),
+                id: Sha256::digest(&body).into(),
+                body,
+            })
+        });
+        each.collect()
     }
 
     /// A proof is young, and of somebody who may go as far as that.
@@ -300,11 +349,12 @@ impl Service {
         }
     }
 
-    async fn append(&self, group: &[u8], new: NewEntry) -> Result<(SendAnswer, bool), Refusal> {
+    async fn append(&self, group: &[u8], new: NewEntry) -> Result<SendAnswer, Refusal> {
         match self.backend.append(group, new).await? {
-            Appended::Accepted(sequence) => Ok((SendAnswer::Accepted(sequence), true)),
-            Appended::Duplicate(sequence) => Ok((SendAnswer::Accepted(sequence), false)),
-            Appended::Stale { epoch } => Ok((SendAnswer::Stale { epoch }, false)),
+            Appended::Accepted(sequence) | Appended::Duplicate(sequence) => {
+                Ok(SendAnswer::Accepted(sequence))
+            }
+            Appended::Stale { epoch } => Ok(SendAnswer::Stale { epoch }),
             Appended::NoGroup => Err(Refusal::NotFound("a group of this id")),
         }
     }
@@ -335,27 +385,25 @@ fn answer(group: &Followed, group_info: Vec<u8>) -> Result<GroupAnswer, Refusal>
     Ok(GroupAnswer { epoch: group.public().epoch(), sequence: group.commit(), group_info, ratchet_tree })
 }
 
-/// A Welcome for each joiner: what the others get is not for them to see, and a large one is not sent many times
-/// (RFC 9420 §12.4.3.1 allows it).
-fn split(request: &CommitRequest) -> Result<Vec<NewWelcome>, Refusal> {
-    let Some(welcome) = &request.welcome else { return Ok(Vec::new()) };
-    let Welcome { cipher_suite, secrets, encrypted_group_info } = welcome_of(welcome)?;
-    let each = secrets.into_iter().zip(&request.recipients).map(|(secrets, recipient)| {
-        let welcome = Welcome {
-            cipher_suite,
-            secrets: vec![secrets],
-            encrypted_group_info: encrypted_group_info.clone(),
-        };
-        let body = MlsMessage::Welcome(welcome).to_bytes();
-        let body = body.map_err(|_| Refusal::TooLarge("a Welcome"))?;
-        Ok(NewWelcome {
-            account: AccountId(recipient.account),
-            device: DeviceId(recipient.device),
-            id: Sha256::digest(&body).into(),
-            body,
-        })
-    });
-    each.collect()
+/// The name of a request in the log: of what is asked, too, so that an answer is never one to something else.
+fn request_id(call: &str, request: &[u8; 32], parts: &[&[u8]]) -> RequestId {
+    let mut hash = Sha256::new();
+    hash.update(request);
+    for part in std::iter::once(&call.as_bytes()).chain(parts) {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    RequestId(hash.finalize().into())
+}
+
+fn commit_answer(committed: Committed) -> Result<CommitAnswer, Refusal> {
+    match committed {
+        Committed::Accepted(sequence) | Committed::Duplicate(sequence) => {
+            Ok(CommitAnswer::Accepted(sequence))
+        }
+        Committed::Stale { epoch, winner } => Ok(CommitAnswer::Stale { epoch, winner }),
+        Committed::NoGroup => Err(Refusal::NotFound("a group of this id")),
+    }
 }
 
 fn welcome_of(message: &[u8]) -> Result<Welcome, Refusal> {

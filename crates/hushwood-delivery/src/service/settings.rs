@@ -29,6 +29,12 @@ pub struct ServiceSettings {
     pub max_name: usize,
     /// The largest message.
     pub max_message: usize,
+    /// The largest tree of a group that comes to the service.
+    pub max_tree: usize,
+    /// The most bytes that the Welcomes of one commit may come to, each with its own copy of what they share.
+    pub max_welcomes: usize,
+    /// The most proposals that may wait for a commit.
+    pub max_proposals: usize,
     /// The most groups that are kept in memory.
     pub max_followed: usize,
     /// What groups may be like, and how KeyPackages are judged.
@@ -51,6 +57,9 @@ impl ServiceSettings {
             max_key_packages: 200,
             max_name: 64,
             max_message: 1 << 20,
+            max_tree: 64 << 20,
+            max_welcomes: 64 << 20,
+            max_proposals: 1000,
             max_followed: 10_000,
             policy: Policy::default(),
             clock: system_clock,

@@ -9,6 +9,7 @@ error_class! {
         BranchFromOther ["C233"] "a branch must be made from members of the group",
         CapabilitiesInsufficient ["C102" "C104" "C215" "C225"] "the configured capabilities do not support the group's own settings",
         CommitEmpty [] "a commit without proposals and without a path says nothing",
+        CommitRepeated [] "the same commit was made before in this epoch: apply that one, or commit with a path",
         EpochOverflow ["C163"] "the group has reached its last epoch",
         ExportTooLong ["C160" "C176"] "more was asked of the exporter than it can give",
         ExtensionMisplaced ["C375" "C387"] "an extension is where it has no meaning",

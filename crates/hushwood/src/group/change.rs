@@ -114,8 +114,7 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn own_message(&mut self, id: MessageId, reference: HashReference) -> Result<(), Error> {
-        let own = OwnMessageRecord { reference };
+    pub(super) fn own_message(&mut self, id: MessageId, own: OwnMessageRecord) -> Result<(), Error> {
         self.put(RecordKind::OwnMessage, *id.as_bytes(), public_record(&own)?);
         self.changes.push(Change::OwnMessage(id, own));
         Ok(())

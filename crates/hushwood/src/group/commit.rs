@@ -25,6 +25,7 @@ use crate::group::application::Outgoing;
 use crate::group::change::{Change, Draft};
 use crate::group::message_id::{CommitId, MessageId};
 use crate::group::propose::NewProposal;
+use crate::group::record::OwnMessageRecord;
 use crate::group::staged::{EpochChange, OwnCommit};
 use crate::group::{Group, Member, Status, encode};
 use crate::key_package::ValidKeyPackage;
@@ -98,6 +99,7 @@ impl Group {
     /// # Errors
     /// [`Error::WouldViolate`] with what others would find in the list, or in the group after it (C260);
     /// [`ApiMisuse::SuiteNotBest`] where a new group's first members could have a suite that its creator prefers;
+    /// [`ApiMisuse::CommitRepeated`] for one without a path that welcomes somebody and was made before in this epoch;
     /// [`NotNow::PskMissing`]; [`ApiMisuse`]; [`Error::Signer`];
     /// [`Error::Crypto`].
     pub fn commit(
@@ -112,12 +114,13 @@ impl Group {
         self.check_signer(signer)?;
         let (message, own) = self.make_commit(&plan, answers, signer, now, random)?;
         self.check_best_suite(&own)?;
+        let welcomed = self.welcomed_first(&own)?;
 
         let mut draft = Draft::new(self);
         let message = self.protect(&mut draft, message, random)?;
         let id = MessageId::of(self.suite(), &message);
         draft.outbox(id, &message)?;
-        draft.own_message(id, HashReference(Vec::new()))?;
+        draft.own_message(id, OwnMessageRecord { reference: HashReference(Vec::new()), welcomed })?;
         let change = own.change.clone();
         draft.staged(id, own)?;
         let outgoing = Outgoing { id, message };
@@ -186,6 +189,20 @@ impl Group {
         });
         let supported = Supported::of(&leaf.capabilities);
         Ok(supported.check_best_suite(self.suite().id(), joining)?)
+    }
+
+    /// RFC 9420 §12.4.3.1: a welcome key and its nonce encrypt one GroupInfo. They come from what the commit says and from its
+    /// path; where it has no path and says the same as one before, they are the same, while the GroupInfo may be another. Gives
+    /// a name for the keys of this commit, empty if it welcomes nobody.
+    fn welcomed_first(&self, own: &OwnCommit) -> Result<Vec<u8>, Error> {
+        if own.welcomes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tag = &own.public.confirmation_tag;
+        match self.own_messages.values().any(|before| before.welcomed == *tag) {
+            true => Err(ApiMisuse::CommitRepeated.into()),
+            false => Ok(tag.clone()),
+        }
     }
 
     /// The epoch that a commit leads to which nobody has to see: the first one of a group of one.

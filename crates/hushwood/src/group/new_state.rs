@@ -90,7 +90,7 @@ impl Group {
         id: MessageId,
         reference: HashReference,
     ) -> Result<(), Error> {
-        let own = OwnMessageRecord { reference };
+        let own = OwnMessageRecord { reference, welcomed: Vec::new() };
         let key = RecordKey::new(self.instance, RecordKind::OwnMessage, *id.as_bytes());
         writes.put(key, public_record(&own)?);
         self.own_messages.insert(id, own);

@@ -10,6 +10,7 @@ use crate::group::application::Outgoing;
 use crate::group::change::Draft;
 use crate::group::commit::LeafUpdate;
 use crate::group::message_id::MessageId;
+use crate::group::record::OwnMessageRecord;
 use crate::key_package::ValidKeyPackage;
 use crate::policy::Timestamp;
 use crate::proposal::{
@@ -130,7 +131,7 @@ impl Group {
         let message = self.protect(&mut draft, message, random)?;
         let id = MessageId::of(self.suite(), &message);
         draft.outbox(id, &message)?;
-        draft.own_message(id, reference.clone())?;
+        draft.own_message(id, OwnMessageRecord { reference: reference.clone(), welcomed: Vec::new() })?;
         draft.proposal(&self.proposals, cached, &self.policy)?;
         if let Some(keys) = update_keys {
             draft.own_update(reference, keys)?;

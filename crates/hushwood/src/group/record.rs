@@ -146,5 +146,8 @@ wire_struct! {
     pub(crate) struct OwnMessageRecord {
         /// Of a proposal: its reference. Of a commit: empty.
         pub(crate) reference: HashReference,
+        /// Of a commit that welcomes somebody: the confirmation tag of the epoch it leads to, which tells the keys of two
+        /// epochs apart. Otherwise empty.
+        pub(crate) welcomed: Vec<u8>,
     }
 }

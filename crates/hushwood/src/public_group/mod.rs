@@ -115,6 +115,12 @@ impl ObservedCommit {
         &self.checks
     }
 
+    /// The ratchet tree of that epoch.
+    #[must_use]
+    pub fn tree(&self) -> &RatchetTree {
+        &self.public.tree
+    }
+
     /// Checks a GroupInfo, an MLSMessage, that came with the commit: a member has signed this epoch's context and
     /// confirmation tag (RFC 9420 §12.4.3). What it costs does not depend on how many members there are. The tree, if it is
     /// in there, is not looked at.

@@ -52,14 +52,9 @@ pub(super) fn commit(
     new: &NewCommit,
 ) -> Result<Committed, BackendError> {
     let Some(state) = state(connection, group)? else { return Ok(Committed::NoGroup) };
-    if let Some(sequence) = sequence_of(connection, &state, new.request)? {
-        return Ok(Committed::Duplicate(sequence));
-    }
-    if state.epoch != new.epoch {
-        let sql = "SELECT sequence FROM log WHERE grp = ?1 AND epoch = ?2 AND kind = 0";
-        let values = params![state.id, to_sql(new.epoch)];
-        let winner = found(connection.prepare_cached(sql)?.query_row(values, |row| row.get::<_, i64>(0)))?;
-        return Ok(Committed::Stale { epoch: state.epoch, winner: from_sql(winner.unwrap_or(0))? });
+    let made = made(connection, &state, new.request, new.epoch)?;
+    if state.epoch != new.epoch || matches!(made, Committed::Duplicate(_)) {
+        return Ok(made);
     }
     let sequence = state.sequence.saturating_add(1);
     // The first fence: the head is still where the commit begins.
@@ -85,6 +80,34 @@ pub(super) fn commit(
         run(connection, sql, values)?;
     }
     Ok(Committed::Accepted(sequence))
+}
+
+pub(super) fn outcome(
+    connection: &Connection,
+    group: &[u8],
+    request: RequestId,
+    epoch: u64,
+) -> Result<Committed, BackendError> {
+    match state(connection, group)? {
+        Some(state) => made(connection, &state, request, epoch),
+        None => Ok(Committed::NoGroup),
+    }
+}
+
+/// What a request has made, or what there is in its place.
+fn made(
+    connection: &Connection,
+    state: &State,
+    request: RequestId,
+    epoch: u64,
+) -> Result<Committed, BackendError> {
+    if let Some(sequence) = sequence_of(connection, state, request)? {
+        return Ok(Committed::Duplicate(sequence));
+    }
+    let sql = "SELECT sequence FROM log WHERE grp = ?1 AND epoch = ?2 AND kind = 0";
+    let values = params![state.id, to_sql(epoch)];
+    let winner = found(connection.prepare_cached(sql)?.query_row(values, |row| row.get::<_, i64>(0)))?;
+    Ok(Committed::Stale { epoch: state.epoch, winner: from_sql(winner.unwrap_or(0))? })
 }
 
 pub(super) fn append(

@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Committed, Created, Cursor, DeviceId, Entry, Head,
     InboxEntry, KeyPackageEntry, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
-    OutgoingWelcome, PageLimit, Registered, Seconds, Snapshot, Stock,
+    OutgoingWelcome, PageLimit, Registered, RequestId, Seconds, Snapshot, Stock,
 };
 use readers::Readers;
 use writer::Writer;
@@ -90,6 +90,11 @@ impl Backend for SqliteBackend {
     async fn commit(&self, group: &[u8], commit: NewCommit) -> Result<Committed, BackendError> {
         let group = group.to_vec();
         self.writer.write(move |connection| group::commit(connection, &group, &commit)).await
+    }
+
+    async fn outcome(&self, group: &[u8], request: RequestId, epoch: u64) -> Result<Committed, BackendError> {
+        let group = group.to_vec();
+        self.readers.read(move |connection| group::outcome(connection, &group, request, epoch)).await
     }
 
     async fn append(&self, group: &[u8], entry: NewEntry) -> Result<Appended, BackendError> {
