@@ -297,6 +297,9 @@ impl Core {
         self.steps.0 += 1;
         self.steps.1 += u64::from(fault.is_some());
         let made = recording::take();
+        if matches!(&result, Ok((_, Written::No))) && !matches!(fault, Some(Fault::Write(_))) {
+            return Err(Failure::new(Check::Bug, format!("client {}: a write has failed", self.number)));
+        }
         let released = matches!(&result, Ok((_, Written::Yes | Written::Unknown(true))));
         if !self.copied {
             seals.add(&made, released)?;

@@ -3,14 +3,16 @@
 use hushwood::group::{CommitPlan, Group, Status};
 use hushwood_crypto::SoftwareSigner;
 
-use crate::checks::{Check, Facts, Failure, hash_of};
+use crate::checks::{Check, Facts, Failure};
 use crate::client::{Character, Client, Dice};
 use crate::world::World;
 
 /// Larger groups have one member say something at the end, smaller ones all.
 const TALKATIVE: usize = 12;
 /// How often somebody tries to join again.
-const TRIES: u64 = 3;
+const TRIES: u32 = 3;
+/// What is done while healing has numbers like actions, from this one on.
+const FIRST: u64 = 1 << 63;
 
 impl World {
     /// Ends all faults, and brings all together.
@@ -30,6 +32,12 @@ impl World {
         self.check_all()
     }
 
+    /// A number that nothing else has, so that nothing is done with the same randomness.
+    fn next_number(&mut self) -> u64 {
+        self.healed += 1;
+        FIRST | self.healed
+    }
+
     /// The seats that have to come together.
     fn living(&self, room: usize) -> Vec<(usize, usize)> {
         let mut living = Vec::new();
@@ -45,7 +53,8 @@ impl World {
 
     fn heal_room(&mut self, room: usize) -> Result<(), Failure> {
         for (client, seat) in self.living(room) {
-            self.ready(client, seat, u64::MAX ^ 7)?;
+            let number = self.next_number();
+            self.ready(client, seat, number)?;
             if !self.clients[client].seats[seat].over {
                 self.send(client, seat)?;
             }
@@ -78,7 +87,8 @@ impl World {
 
     /// Delivers everything to a member, in order, and then the commits that it lacks.
     fn catch_up(&mut self, client: usize, seat: usize) -> Result<(), Failure> {
-        self.ready(client, seat, u64::MAX ^ 8)?;
+        let number = self.next_number();
+        self.ready(client, seat, number)?;
         let room = self.clients[client].seats[seat].room;
         loop {
             let own = &mut self.clients[client].seats[seat];
@@ -154,13 +164,14 @@ impl World {
             }
             let mut joined = false;
             for attempt in 0..TRIES {
+                let number = self.next_number();
                 if attempt > 0 {
-                    let mut dice = Dice::new(self.config.seed ^ 9, hash_of(&(client, room, attempt)));
+                    let mut dice = Dice::new(self.config.seed ^ 9, number);
                     let core = &mut self.clients[client].core;
                     let signer = SoftwareSigner::generate(self.provider.suites[0], &mut dice);
                     core.signers.push(signer.expect("the dice do not fail"));
                 }
-                joined = self.join_with(client, room, giver, u64::MAX ^ 16 ^ attempt, 1)?;
+                joined = self.join_with(client, room, giver, number, 1)?;
                 if joined {
                     break;
                 }
@@ -178,7 +189,8 @@ impl World {
     /// One more epoch, which covers what waits.
     fn commit_at_last(&mut self, room: usize, client: usize) -> Result<(), Failure> {
         let Some(seat) = self.clients[client].seat_in(room) else { return Ok(()) };
-        self.ready(client, seat, u64::MAX ^ 32)?;
+        let number = self.next_number();
+        self.ready(client, seat, number)?;
         self.commit(client, seat, CommitPlan::default())?;
         self.send(client, seat)?;
         self.settle(client, seat, 0)?;
@@ -191,7 +203,8 @@ impl World {
         let talking = if living.len() <= TALKATIVE { living.len() } else { 1 };
         let first = self.said.len();
         for (client, seat) in living.iter().take(talking) {
-            self.ready(*client, *seat, u64::MAX ^ 64 ^ u64::try_from(*client).expect("a number"))?;
+            let number = self.next_number();
+            self.ready(*client, *seat, number)?;
             self.say(*client, *seat, 5)?;
             self.send(*client, *seat)?;
         }

@@ -9,7 +9,7 @@ use hushwood_crypto::CryptoProvider;
 
 use crate::action::{Action, Kind, drawn};
 use crate::checks::{Check, Failure};
-use crate::client::Fault;
+use crate::client::{Client, Fault};
 use crate::delivery::What;
 use crate::shrink::{attempt, shrink};
 use crate::world::{Config, Totals, World};
@@ -191,6 +191,22 @@ fn a_fault_of_the_library_is_found() {
 }
 
 #[test]
+fn a_write_that_fails_without_a_cause_is_found() {
+    let mut world = pair();
+    let Client { core, seats, .. } = &mut world.clients[0];
+    let done = seats[0].attempt(core, &mut world.seals, |group, core| {
+        let instance = group.instance();
+        let step = group.encrypt(b"tea", b"", &core.signers[0], &mut core.dice)?;
+        // Somebody else writes in between.
+        let mut writes = WriteSet::new();
+        writes.require(instance, core.disk.version(instance).unwrap());
+        core.disk.persist(&writes).unwrap();
+        Ok(step)
+    });
+    assert_eq!(found(done.map(|_| ())), Check::Bug);
+}
+
+#[test]
 fn a_crash_after_the_write_loses_nothing_and_is_told_from_one_before_it() {
     for (fault, written) in [(Fault::CrashBefore, 0), (Fault::CrashAfter, 1)] {
         let mut world = pair();
@@ -228,6 +244,13 @@ fn a_failing_seed_becomes_a_short_list_of_actions_that_fails_in_the_same_way() {
 fn a_seed_is_the_same_world_every_time() {
     let run = || attempt(config(11, 12), &drawn(11, 800)).unwrap();
     assert_eq!(run(), run());
+}
+
+/// In this one a client comes back to several groups in the end, each time with other random numbers.
+#[test]
+fn who_comes_back_to_several_groups_has_a_new_instance_of_each() {
+    let totals = attempt(config(111, 8), &drawn(111, 2000)).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(totals.healed > 0, "{totals:?}");
 }
 
 /// More of them: `cargo xtask sim`.

@@ -103,6 +103,8 @@ pub struct World {
     pub(crate) last_refusal: String,
     /// No faults, no harm, nothing lost.
     pub(crate) healing: bool,
+    /// What was done for that.
+    pub(crate) healed: u64,
 }
 
 /// An extension, and a proposal type, that all clients support.
@@ -191,6 +193,7 @@ impl World {
             seen: Vec::new(),
             last_refusal: String::new(),
             healing: false,
+            healed: 0,
         };
         world.found()?;
         Ok(world)

@@ -1,5 +1,6 @@
 //! A provider that is fast, deterministic and not secure in the least: private keys are public keys, signatures are
-//! hashes, ciphertexts hide nothing from whoever looks twice. Rules of the protocol are tested with it, cryptography is not.
+//! hashes, ciphertexts hide nothing from whoever looks twice. Rules of the protocol are tested with it, cryptography is not:
+//! in unit tests, in fuzz targets, in the simulated world.
 
 use hushwood_crypto::{
     Aead, CipherSuite, CipherSuiteId, CryptoError, CryptoProvider, Digest, Hash, HpkePrivateKey,
@@ -8,6 +9,9 @@ use hushwood_crypto::{
 
 /// Two suites, under the numbers of suites 1 and 3, so that a group can be reinitialised into another suite.
 pub static PROVIDER: CryptoProvider = CryptoProvider { name: "fake", suites: &[&FIRST, &SECOND] };
+
+/// The first of them: suite 1, which all clients have.
+pub static SUITE: &dyn CipherSuite = &FIRST;
 
 static FIRST: FakeSuite = FakeSuite {
     id: CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519,
@@ -29,7 +33,8 @@ struct FakeSuite {
     salt: u64,
 }
 
-const LENGTH: usize = 32;
+/// Keys, hashes and signatures are as long as this.
+pub const LENGTH: usize = 32;
 const TAG: usize = 16;
 
 /// A hash of 256 bits, of which nothing is claimed but that different inputs hardly ever agree.

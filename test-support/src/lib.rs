@@ -26,6 +26,5 @@ pub mod random;
 pub mod recording;
 pub mod rows;
 pub mod table;
-pub mod toy_suite;
 pub mod vectors;
 pub mod wycheproof;

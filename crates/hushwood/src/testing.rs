@@ -1,17 +1,52 @@
-//! What unit tests share: a suite that is fast, deterministic and not secure in the least, and a store.
+//! What unit tests share: a suite without cryptography, random sources, and a store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hushwood_crypto::Secret;
-pub(crate) use test_support::toy_suite::{
-    KEY_LENGTH, NoRandom, SUITE, StuckRandom, ToyRandom, hpke_key, signer,
-};
+use hushwood_crypto::{CryptoError, HpkePublicKey, Random, Secret, SoftwareSigner};
+pub(crate) use test_support::fake_crypto::{LENGTH as KEY_LENGTH, SUITE};
+pub(crate) use test_support::random::BrokenRandom as NoRandom;
 
 use crate::error::StoreReadError;
 use crate::transition::{
     InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, Write, WriteSet,
 };
+
+/// Counts, so that nothing repeats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToyRandom(pub(crate) u64);
+
+impl Random for ToyRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        for chunk in bytes.chunks_mut(KEY_LENGTH) {
+            self.0 += 1;
+            let digest = SUITE.hash().hash(&[&self.0.to_be_bytes()]);
+            chunk.copy_from_slice(&digest.as_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// A source that always gives the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StuckRandom;
+
+impl Random for StuckRandom {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        bytes.fill(1);
+        Ok(())
+    }
+}
+
+/// A fresh key.
+pub(crate) fn signer(random: &mut ToyRandom) -> SoftwareSigner {
+    SoftwareSigner::generate(SUITE, random).unwrap()
+}
+
+/// A public key that the suite's checks accept.
+pub(crate) fn hpke_key(number: u8) -> HpkePublicKey {
+    HpkePublicKey(vec![number; KEY_LENGTH])
+}
 
 /// Records in memory, whoever asks for whatever version.
 #[derive(Clone, Default)]

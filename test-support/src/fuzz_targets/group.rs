@@ -23,8 +23,8 @@ use hushwood_crypto::{
 use super::mutation::{below, mutate, pick};
 use super::scene::{Scene, actor, with};
 use crate::actor::{Actor, NOW};
+use crate::fake_crypto::{PROVIDER, SUITE};
 use crate::random::SeededRandom;
-use crate::toy_suite::{PROVIDER, SUITE};
 
 /// A member gets bytes of anybody's.
 pub(super) fn receive_bytes(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! A group in the toy suite, the keys of its epoch, and its messages: where targets begin.
+//! A group without cryptography, the keys of its epoch, and its messages: where targets begin.
 
 use std::cell::OnceCell;
 
@@ -18,8 +18,8 @@ use hushwood_crypto::{
 };
 
 use crate::actor::Actor;
+use crate::fake_crypto::{PROVIDER, SUITE};
 use crate::random::SeededRandom;
-use crate::toy_suite::{PROVIDER, SUITE};
 
 pub(super) const SUITE_ID: CipherSuiteId = CipherSuiteId(1);
 

@@ -12,7 +12,7 @@ use hushwood::tree::LeafIndex;
 use hushwood_crypto::Secret;
 
 use super::mutation::below;
-use crate::toy_suite::SUITE;
+use crate::fake_crypto::SUITE;
 
 const LEAVES: u32 = 8;
 

@@ -12,8 +12,8 @@ use hushwood_crypto::Secret;
 use super::mutation::{below, mutate};
 use super::scene::with;
 use crate::actor::NOW;
+use crate::fake_crypto::PROVIDER;
 use crate::random::SeededRandom;
-use crate::toy_suite::PROVIDER;
 
 /// A group one of whose rows was changed.
 pub(super) fn stored_state(data: &[u8]) {

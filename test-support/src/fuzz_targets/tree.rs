@@ -10,8 +10,8 @@ use hushwood_crypto::{CipherSuite, Secret, SignaturePrivateKey, SoftwareSigner};
 
 use super::mutation::below;
 use super::scene::actor;
+use crate::fake_crypto::SUITE;
 use crate::random::SeededRandom;
-use crate::toy_suite::SUITE;
 
 /// Any tree that is taken has the hashes and resolutions that its nodes have.
 pub(super) fn tree_validate_vs_oracle(data: &[u8]) {
