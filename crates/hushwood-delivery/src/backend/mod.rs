@@ -28,7 +28,7 @@ pub struct Seconds(pub u64);
 
 /// A place where groups and accounts are kept.
 ///
-/// What it promises is tried at each start of a service by [`self_check`].
+/// Whether it keeps what it promises, [`self_check`] tries: for each start of a service.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Begins the log of a group.
