@@ -24,7 +24,8 @@ pub struct Args {
     /// Which operations, and their variants; all of them without it
     #[arg(long, value_delimiter = ',')]
     pub ops: Vec<String>,
-    /// Threads that each implementation may use, one run for each number
+    /// Threads that each implementation may use, one run for each number; from the second on, only of what is shared
+    /// among threads
     #[arg(long, value_delimiter = ',', default_value = "1")]
     pub threads: Vec<usize>,
     /// Write all figures into a file

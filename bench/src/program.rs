@@ -28,14 +28,17 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(fs::write(file, serde_json::to_string(&results)?)?);
     }
     let mut results = Results::default();
-    for threads in &args.threads {
+    for (number, threads) in args.threads.iter().enumerate() {
+        let args = if number == 0 { args } else { &with_threads(args) };
         // Thread pools are made once in a process and read their size from its environment.
         let measured = match args.threads.len() == 1 && run::threads() == *threads {
             true => measure(args)?,
             false => in_child("bench", args, *threads)?,
         };
         results.cells.extend(measured.cells);
-        results.prices = measured.prices;
+        if number == 0 {
+            results.prices = measured.prices;
+        }
     }
     if let Some(file) = &args.json {
         let published: Vec<_> = results.cells.iter().map(Published::from).collect();
@@ -121,6 +124,12 @@ fn in_child(program: &str, args: &Args, threads: usize) -> Result<Results> {
     Ok(serde_json::from_str(&fs::read_to_string(&file)?)?)
 }
 
+/// The operations that anybody shares among threads, if no others were asked for: the rest takes the same time again.
+fn with_threads(args: &Args) -> Args {
+    let shared = SHARED.map(str::to_owned).to_vec();
+    Args { ops: if args.ops.is_empty() { shared } else { args.ops.clone() }, ..args.clone() }
+}
+
 fn run_once(args: &Args, once: &[String]) -> Result<()> {
     let [op, n] = once else { bail!("--once takes an operation and a size") };
     let known = OPERATIONS.into_iter().find(|name| name == op).context("no such operation")?;
@@ -131,3 +140,14 @@ fn run_once(args: &Args, once: &[String]) -> Result<()> {
         None => Ok(()),
     }
 }
+
+/// What concerns every member, and paths with their seals.
+const SHARED: [&str; 7] = [
+    "create_commit",
+    "join_flat",
+    "join_merged",
+    "external_commit",
+    "update_commit",
+    "add_commit",
+    "remove_commit",
+];
