@@ -3,7 +3,8 @@
 //! Which steps they have comes from the seed alone, so the same command plays the same conversation again; keys and
 //! group IDs are the clients' own. Every step is valid (RFC 9420 §12.2): a committer neither updates nor is removed,
 //! nobody who updates is removed, and messages are sent while no proposals wait (§12.4). Messages are read in
-//! another order than sent, some of them after the next commits.
+//! another order than sent, some of them after the next commits, but not after their sender has left or joined again:
+//! how long a client reads those of an earlier epoch is its own affair (§15.3), and mls-rs ends there.
 
 use crate::dice::Dice;
 use crate::script::{Actor, Plan, Proposed, Script, Step, StepId};
@@ -64,8 +65,16 @@ struct Conversation {
     size: Size,
     members: Vec<Actor>,
     seen: usize,
-    /// Messages that some have yet to read, with how many commits they have waited.
-    waiting: Vec<(StepId, Actor, usize)>,
+    waiting: Vec<Unread>,
+}
+
+/// A message that somebody has yet to read.
+struct Unread {
+    message: StepId,
+    sender: Actor,
+    receiver: Actor,
+    /// How many commits it has waited.
+    age: usize,
 }
 
 impl Conversation {
@@ -100,8 +109,8 @@ impl Conversation {
         let Some(via) = self.dice.pick(&others).cloned() else { return };
         let external_tree = self.dice.percent(50);
         let psks = Vec::new();
-        // What waits for a member that joins again is lost to it.
-        self.waiting.retain(|(_, receiver, _)| *receiver != joiner);
+        // What waits for a member that joins again is lost to it; what it has sent is another's now.
+        self.waiting.retain(|unread| unread.receiver != joiner && unread.sender != joiner);
         self.script.step(Step::ExternalJoin {
             joiner: joiner.clone(),
             via,
@@ -153,7 +162,9 @@ impl Conversation {
         self.script.commit(&committer, plan);
         self.members.retain(|member| !leavers.contains(member));
         self.members.extend(joiners);
-        self.waiting.retain(|(_, receiver, _)| !leavers.contains(receiver));
+        self.waiting.retain(|Unread { sender, receiver, .. }| {
+            !leavers.contains(receiver) && !leavers.contains(sender)
+        });
         self.grow_older();
     }
 
@@ -176,7 +187,8 @@ impl Conversation {
             let message = self.script.protect(&sender, &format!("data {number}"), &format!("text {number}"));
             let count = self.dice.below(4);
             let receivers = self.dice.take(&mut others, count);
-            self.waiting.extend(receivers.into_iter().map(|receiver| (message, receiver, 0)));
+            let unread = |receiver| Unread { message, sender: sender.clone(), receiver, age: 0 };
+            self.waiting.extend(receivers.into_iter().map(unread));
         }
         self.read(60);
     }
@@ -185,18 +197,18 @@ impl Conversation {
     fn read(&mut self, percent: usize) {
         let mut waiting = std::mem::take(&mut self.waiting);
         let count = waiting.len();
-        for (message, receiver, age) in self.dice.take(&mut waiting, count) {
-            if age >= 2 || self.dice.percent(percent) {
-                self.script.unprotect(&receiver, message);
+        for unread in self.dice.take(&mut waiting, count) {
+            if unread.age >= 2 || self.dice.percent(percent) {
+                self.script.unprotect(&unread.receiver, unread.message);
             } else {
-                self.waiting.push((message, receiver, age));
+                self.waiting.push(unread);
             }
         }
     }
 
     fn grow_older(&mut self) {
-        for (_, _, age) in &mut self.waiting {
-            *age = age.saturating_add(1);
+        for unread in &mut self.waiting {
+            unread.age = unread.age.saturating_add(1);
         }
     }
 }

@@ -6,13 +6,13 @@ mod world;
 
 use hushwood::codec::Encode;
 use hushwood::credential::Credential;
-use hushwood::crypto::{SoftwareSigner, sign_with_label};
+use hushwood::crypto::{CipherSuiteId, SoftwareSigner, sign_with_label};
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::MlsMessage;
 use hushwood::key_package::KeyPackageBuilder;
 use hushwood::policy::{Policy, Timestamp};
 use hushwood::proposal::ProposalType;
-use hushwood::tree::{LeafContent, Lifetime, Supported};
+use hushwood::tree::{LeafContent, LeafIndex, LeafNodeSource, Lifetime, RatchetTree, Supported};
 use hushwood::unverified::Unverified;
 use hushwood_interop::proto::*;
 use tonic::Code;
@@ -253,7 +253,11 @@ async fn a_proposal_that_is_given_twice_is_taken_once() {
 async fn a_group_goes_over_to_another_suite_with_any_member_in_any_role() {
     let (a, b) = servers().await;
     for encrypt in [false, true] {
-        for (new_id, suite, external_tree) in [(&b"group"[..], 1, false), (&b"group++"[..], 3, true)] {
+        for (new_id, suite, external_tree, force_path) in [
+            (&b"group"[..], 1, false, true),
+            (&b"group"[..], 1, true, true),
+            (&b"group++"[..], 3, true, false),
+        ] {
             let mode = Mode { suite: 1, encrypt };
             let (mut alice, mut bob) = pair(&a, &b, mode).await;
             let charlie = joiner(&a, "charlie", mode).await;
@@ -291,11 +295,14 @@ async fn a_group_goes_over_to_another_suite_with_any_member_in_any_role() {
             let request = ReInitWelcomeRequest {
                 reinit_id: others[1].reinit_id,
                 key_package: vec![ended.key_package, others[0].key_package.clone()],
-                force_path: true,
+                force_path,
                 external_tree,
             };
             let new = charlie.rpc.re_init_welcome(request).await.unwrap().into_inner();
             assert_eq!(new.ratchet_tree.is_empty(), !external_tree);
+            if external_tree {
+                assert_eq!(creator_has_committed_with_a_path(&new.ratchet_tree, suite), force_path);
+            }
             charlie.state = new.state_id;
             for (member, reinit_id) in [(&mut alice, others[0].reinit_id), (&mut bob, ended.reinit_id)] {
                 let request = HandleReInitWelcomeRequest {
@@ -315,6 +322,14 @@ async fn a_group_goes_over_to_another_suite_with_any_member_in_any_role() {
     }
 }
 
+/// Whose path it was shows in the leaf of the one who made it.
+fn creator_has_committed_with_a_path(ratchet_tree: &[u8], suite: u32) -> bool {
+    let suite = hushwood_aws_lc::PROVIDER.suite(CipherSuiteId(suite.try_into().unwrap())).unwrap();
+    let tree = RatchetTree::from_extension(suite, ratchet_tree, &Policy::default()).unwrap();
+    let creator = tree.leaf(LeafIndex::new(0)).unwrap().unwrap();
+    matches!(creator.leaf_node_source, LeafNodeSource::Commit { .. })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_no_reinit_is_not_taken_for_one() {
     let (a, b) = servers().await;
@@ -330,7 +345,7 @@ async fn a_commit_that_is_no_reinit_is_not_taken_for_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_branch_has_a_new_id_and_the_old_group_goes_on() {
     let (a, b) = servers().await;
-    for external_tree in [false, true] {
+    for (external_tree, force_path) in [(false, false), (true, false), (true, true)] {
         let (mut alice, mut bob) = pair(&a, &b, SIMPLE).await;
         alice.store_psk(b"psk", b"secret").await;
         bob.store_psk(b"psk", b"secret").await;
@@ -340,12 +355,15 @@ async fn a_branch_has_a_new_id_and_the_old_group_goes_on() {
             group_id: b"branch".to_vec(),
             extensions: group_extensions(),
             key_packages: vec![new_bob.key_package.clone()],
-            force_path: true,
+            force_path,
             external_tree,
         };
         let created = alice.rpc.create_branch(request).await.unwrap().into_inner();
         assert_ne!(created.state_id, alice.state);
         assert_eq!(created.ratchet_tree.is_empty(), !external_tree);
+        if external_tree {
+            assert_eq!(creator_has_committed_with_a_path(&created.ratchet_tree, 1), force_path);
+        }
         let request = HandleBranchRequest {
             state_id: bob.state,
             transaction_id: new_bob.transaction,

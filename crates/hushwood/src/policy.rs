@@ -73,6 +73,15 @@ pub struct Policy {
     /// The types in a KeyPackage "MUST be included" in its leaf's capabilities, and unknown ones "MUST be ignored": mlspp
     /// adds GREASE that it does not list. What is given up: a client that breaks this rule is not noticed.
     pub require_listed_unknown_extensions: bool,
+    /// Whether a Welcome is refused in which the nonce of a pre-shared key is not as long as the suite's hash (RFC 9420
+    /// §8.4, C171). Default true.
+    ///
+    /// The nonce "MUST be set to a fresh random value of length `KDF.Nh`", which binds whoever makes the commit. A proposal
+    /// with another one is invalid (§12.1.4), and no policy changes that. Who joins sees no proposal, only the list in
+    /// the GroupSecrets, and nothing says that it is to be refused: mls-rs, in a Welcome that completes a
+    /// reinitialisation, has a nonce as long as the hash of the old suite. What is given up: a short nonce may be that of
+    /// another use of the same key, which is then no new input to the key schedule.
+    pub check_welcome_psk_nonces: bool,
     /// Which external commits are taken (C362). Default [`ExternalCommits::Allowed`].
     pub external_commits: ExternalCommits,
     /// Whether clients may propose their own addition (RFC 9420 §12.1.8). Default true; each is judged.
@@ -147,6 +156,7 @@ impl Default for Policy {
             check_lifetime_in_tree: false,
             refuse_listed_defaults: false,
             require_listed_unknown_extensions: false,
+            check_welcome_psk_nonces: true,
             external_commits: ExternalCommits::Allowed,
             allow_new_member_proposals: true,
             grease: Grease::Everywhere,
@@ -185,6 +195,7 @@ impl Encode for Policy {
         writer.value(&u8::from(self.check_lifetime_in_tree));
         writer.value(&u8::from(self.refuse_listed_defaults));
         writer.value(&u8::from(self.require_listed_unknown_extensions));
+        writer.value(&u8::from(self.check_welcome_psk_nonces));
         writer.value(&self.external_commits);
         writer.value(&u8::from(self.allow_new_member_proposals));
         writer.value(&self.grease);
@@ -224,6 +235,7 @@ impl Decode for Policy {
             check_lifetime_in_tree: u8::decode(reader)? != 0,
             refuse_listed_defaults: u8::decode(reader)? != 0,
             require_listed_unknown_extensions: u8::decode(reader)? != 0,
+            check_welcome_psk_nonces: u8::decode(reader)? != 0,
             external_commits: ExternalCommits::decode(reader)?,
             allow_new_member_proposals: u8::decode(reader)? != 0,
             grease: Grease::decode(reader)?,

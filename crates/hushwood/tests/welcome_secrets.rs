@@ -8,10 +8,12 @@ use hushwood::commit::Answers;
 use hushwood::error::{Error, NotNow, Violation};
 use hushwood::framing::MlsMessage;
 use hushwood::group::{CommitPlan, NewProposal, OpenedWelcome, client};
-use hushwood::schedule::{JoinerSecret, PreSharedKeyId, Psk, PskSecret, ResumptionPskUsage, WelcomeSecret};
-use hushwood::welcome::{GroupSecrets, Welcome};
+use hushwood::schedule::{
+    IntermediateSecret, JoinerSecret, PreSharedKeyId, Psk, PskSecret, ResumptionPskUsage, WelcomeSecret,
+};
+use hushwood::welcome::{GroupInfo, GroupSecrets, Welcome};
 use hushwood_crypto::hpke::HpkeInfo;
-use hushwood_crypto::{CipherSuiteId, Secret, decrypt_with_label};
+use hushwood_crypto::{CipherSuiteId, Secret, decrypt_with_label, sign_with_label};
 use test_support::actor::{Actor, NOW};
 use test_support::random::SeededRandom;
 use test_support::{assert_breaks, assert_names};
@@ -32,6 +34,7 @@ fn psk_key() -> Secret {
 
 /// A Welcome for Bob, taken apart.
 struct Taken {
+    alice: Actor,
     bob: Actor,
     welcome: Welcome,
     secrets: GroupSecrets,
@@ -67,7 +70,7 @@ impl Taken {
         let secrets = GroupSecrets::from_bytes(secrets.expose()).unwrap();
         let group_info = welcome_secret(&bob, &secrets).open(bob.suite, context).unwrap();
         let group_info = group_info.expose().to_vec();
-        Self { bob, welcome, secrets, group_info }
+        Self { alice, bob, welcome, secrets, group_info }
     }
 
     /// The Welcome with other contents, sealed as it must be.
@@ -114,17 +117,38 @@ impl Taken {
         staged
     }
 
+    /// The Welcome of the commit that has these pre-shared keys instead: nothing else about it is wrong.
+    fn committed_with(&self, psks: &[PreSharedKeyId]) -> Vec<u8> {
+        let suite = self.bob.suite;
+        let group_secrets = self.secrets_with(psks);
+        let secrets = GroupSecrets::from_bytes(&group_secrets).unwrap();
+        let mut info = GroupInfo::from_bytes(&self.group_info).unwrap();
+        let context = &info.group_context;
+        let epoch =
+            intermediate_secret(&self.bob, &secrets).epoch(suite, &context.to_bytes().unwrap()).unwrap();
+        let (epoch, _) = epoch.derive(suite).unwrap();
+        info.confirmation_tag = epoch.confirmation.tag(suite, &context.confirmed_transcript_hash);
+        let mut tbs = Writer::new();
+        tbs.value(context).value(&info.extensions).opaque(&info.confirmation_tag).value(&info.signer);
+        let tbs = tbs.finish().unwrap();
+        info.signature = sign_with_label(&self.alice.signer, "GroupInfoTBS", &tbs).unwrap();
+        self.sealed(&group_secrets, &info.to_bytes().unwrap())
+    }
+
     fn assert_refused(&self, welcome: &[u8], violation: Violation, row: &'static str) {
         assert_breaks!(self.stage(welcome).unwrap_err(), violation, row);
     }
 }
 
-fn welcome_secret(bob: &Actor, secrets: &GroupSecrets) -> WelcomeSecret {
+fn intermediate_secret(bob: &Actor, secrets: &GroupSecrets) -> IntermediateSecret {
     let key = psk_key();
     let psks: Vec<_> = secrets.psks.iter().take(65_535).map(|id| (id, &key)).collect();
     let psk = PskSecret::derive(bob.suite, &psks).unwrap();
-    let joiner = JoinerSecret::new(secrets.joiner_secret.duplicate());
-    joiner.with_psk(bob.suite, psk).welcome(bob.suite).unwrap()
+    JoinerSecret::new(secrets.joiner_secret.duplicate()).with_psk(bob.suite, psk)
+}
+
+fn welcome_secret(bob: &Actor, secrets: &GroupSecrets) -> WelcomeSecret {
+    intermediate_secret(bob, secrets).welcome(bob.suite).unwrap()
 }
 
 #[test]
@@ -156,14 +180,17 @@ fn bytes_behind_the_group_secrets_or_the_group_info_are_refused() {
     }
 }
 
-/// C171.
+/// C171. Nothing else is wrong with the Welcome: the policy that does not look takes it.
 #[test]
 fn a_psk_nonce_of_another_length_is_refused() {
-    let taken = Taken::apart(&["one"]);
+    let mut taken = Taken::apart(&["one"]);
     for length in [0, 1, 31, 33, 64] {
         let id = PreSharedKeyId { psk_nonce: vec![1; length], ..taken.secrets.psks[0].clone() };
-        let welcome = taken.sealed(&taken.secrets_with(&[id]), &taken.group_info);
+        let welcome = taken.committed_with(&[id]);
+        taken.bob.policy.check_welcome_psk_nonces = true;
         taken.assert_refused(&welcome, Violation::PskNonce, "C171");
+        taken.bob.policy.check_welcome_psk_nonces = false;
+        assert_eq!(taken.stage(&welcome), Ok(()), "{length} bytes");
     }
 }
 

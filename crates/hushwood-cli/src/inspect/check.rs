@@ -9,7 +9,7 @@ use hushwood::tree::{LeafChecks, LeafPlace, RatchetTree};
 use hushwood::unverified::Unverified;
 use hushwood::welcome::GroupInfo;
 use hushwood_codec::Writer;
-use hushwood_crypto::{CipherSuite, CipherSuiteId, verify_with_label};
+use hushwood_crypto::{CipherSuite, CipherSuiteId, CryptoError, verify_with_label};
 
 use crate::failure::Failure;
 use crate::inspect::fact::Fact;
@@ -158,8 +158,11 @@ fn signature(suite: &dyn CipherSuite, value: &GroupInfo, tree: &RatchetTree) -> 
     tbs.value(&value.group_context).value(&value.extensions);
     tbs.opaque(&value.confirmation_tag).value(&value.signer);
     let leaf = tree.leaf(value.signer)?.ok_or(Violation::GroupInfoSigner)?;
-    verify_with_label(suite, &leaf.signature_key, "GroupInfoTBS", &tbs.finish()?, &value.signature)
-        .map_err(|_| Violation::GroupInfoSignature.into())
+    match verify_with_label(suite, &leaf.signature_key, "GroupInfoTBS", &tbs.finish()?, &value.signature) {
+        Ok(()) => Ok(()),
+        Err(CryptoError::PublicKey) => Err(Violation::SignaturePublicKey.into()),
+        Err(_) => Err(Violation::GroupInfoSignature.into()),
+    }
 }
 
 fn tree_checks(value: &GroupInfo, tree: &RatchetTree) -> Result<(), Error> {

@@ -91,8 +91,10 @@ impl Harness {
             };
             let suite = self.settings.suite(reinit.cipher_suite.0.into())?;
             let policy = self.successor_policy(&member.group, request.external_tree);
-            // A commit of this kind always has a path, whether it is asked for or not.
-            let settings = self.new_successor(client, suite, policy, &request.key_package)?;
+            let settings = NewSuccessor {
+                omit_path: !request.force_path,
+                ..self.new_successor(client, suite, policy, &request.key_package)?
+            };
             let step = client.read(|store| {
                 let stored: (_, &dyn Records) = (&self.settings.provider, store);
                 Ok(member.group.reinit(stored, settings, &**signer, now(), &mut random())?)
@@ -137,9 +139,12 @@ impl Harness {
         let (member, change) = self.with(request.state_id, |member| {
             let policy = self.successor_policy(&member.group, request.external_tree);
             let suite = member.group.suite();
-            let mut settings = self.new_successor(&member.client, suite, policy, &request.key_packages)?;
-            settings.group_id = Some(request.group_id);
-            settings.extensions = extensions(request.extensions)?;
+            let settings = NewSuccessor {
+                group_id: Some(request.group_id),
+                extensions: extensions(request.extensions)?,
+                omit_path: !request.force_path,
+                ..self.new_successor(&member.client, suite, policy, &request.key_packages)?
+            };
             let step = member.group.branch(settings, &*member.signer, now(), &mut random())?;
             let (group, change) = member.client.write(step)?;
             Ok((Member::new(member.client.clone(), member.signer.clone(), group), change))

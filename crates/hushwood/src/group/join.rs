@@ -61,10 +61,11 @@ impl OpenedWelcome {
         // A Welcome may have a million entries: the store is asked once which are ours.
         let ours = store.list(InstanceId::CLIENT, RecordKind::KeyPackage)?;
         let ours: BTreeSet<Vec<u8>> = ours.into_iter().map(|(reference, _)| reference).collect();
-        let secrets = OpenedSecrets::open(welcome, suite, |reference| match ours.contains(&reference.0) {
-            true => key_package(store, reference),
-            false => Ok(None),
-        })?;
+        let secrets =
+            OpenedSecrets::open(welcome, (suite, policy), |reference| match ours.contains(&reference.0) {
+                true => key_package(store, reference),
+                false => Ok(None),
+            })?;
         // C009: they are those of one commit.
         if secrets.psks().len() > policy.max_commit_proposals {
             return Err(NotNow::Limit.into());

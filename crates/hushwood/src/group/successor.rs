@@ -42,6 +42,9 @@ pub struct Successor {
     pub extensions: Extensions,
     /// Extensions of our leaf.
     pub leaf_extensions: Extensions,
+    /// Whether to leave the path out of the first commit, which only adds and brings a pre-shared key (RFC 9420
+    /// §12.4). Cheaper, in a group that is large; but our key in it stays that of our leaf in epoch 0.
+    pub omit_path: bool,
     /// The policy it runs under on this client.
     pub policy: Policy,
     /// Says by [`user`](CredentialValidator::user) who is in both groups, as those who join will ask theirs
@@ -60,6 +63,7 @@ impl Successor {
             group_id: None,
             extensions: Extensions::new(),
             leaf_extensions: Extensions::new(),
+            omit_path: false,
             policy: Policy::default(),
             // It is asked for names of users only, never for a verdict.
             users: Arc::new(InsecureAcceptAll),
@@ -188,7 +192,12 @@ impl Group {
             ResumptionPskUsage::Branch => Purpose::Branch,
             ResumptionPskUsage::Reinit | ResumptionPskUsage::Application => Purpose::Reinit,
         };
-        let plan = CommitPlan { proposals, cover: Cover::None, ..CommitPlan::default() };
+        let plan = CommitPlan {
+            proposals,
+            cover: Cover::None,
+            omit_path: settings.omit_path,
+            ..CommitPlan::default()
+        };
         let own = first.own_commit(&plan, &answers, signer, now, random)?;
         // We refuse ourselves what those who join would refuse.
         let claimed = Parent { usage, group_id: self.group_id().to_vec(), epoch: self.epoch() };

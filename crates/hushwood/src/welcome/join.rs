@@ -61,7 +61,7 @@ impl OpenedSecrets {
     /// [`Violation::PskUsage`], [`Violation::PskNonce`], [`Violation::PskTooMany`].
     pub(crate) fn open(
         welcome: Welcome,
-        suite: &'static dyn CipherSuite,
+        (suite, policy): (&'static dyn CipherSuite, &Policy),
         find: impl Fn(&hushwood_crypto::HashReference) -> Result<Option<KeyPackagePrivate>, Error>,
     ) -> Result<Self, Error> {
         // C325: an entry for one of our KeyPackages.
@@ -84,7 +84,7 @@ impl OpenedSecrets {
             .map_err(|_| Violation::WelcomeDoesNotOpen)?;
         // C014: bytes behind the structure are refused.
         let secrets = GroupSecrets::from_bytes(plaintext.expose())?;
-        check_psks(suite, &secrets.psks)?;
+        check_psks((suite, policy), &secrets.psks)?;
         Ok(Self { suite, secrets, encrypted_group_info: welcome.encrypted_group_info, key_package })
     }
 
@@ -183,13 +183,19 @@ impl OpenedSecrets {
 }
 
 /// RFC 9420 §8.4, §12.4.3.1: what can be said of the pre-shared keys before they are looked up.
-fn check_psks(suite: &dyn CipherSuite, psks: &[PreSharedKeyId]) -> Result<(), Violation> {
+fn check_psks(
+    (suite, policy): (&dyn CipherSuite, &Policy),
+    psks: &[PreSharedKeyId],
+) -> Result<(), Violation> {
     // RFC 9420 §8.4, C173: no more than a uint16 counts.
     if psks.len() > MAX_PSKS {
         return Err(Violation::PskTooMany);
     }
-    // C171: nonces are as long as the KDF's output.
-    if psks.iter().any(|id| id.psk_nonce.len() != suite.kdf().length()) {
+    // RFC 9420 §8.4, C171: nonces are as long as the KDF's output. Q: That binds who makes the commit, and of the
+    // Welcome nothing says that it is invalid; is it? A: Unless the policy takes it. mls-rs goes by the hash of the
+    // group that is reinitialised.
+    let length = suite.kdf().length();
+    if policy.check_welcome_psk_nonces && psks.iter().any(|id| id.psk_nonce.len() != length) {
         return Err(Violation::PskNonce);
     }
     // C329: at most one resumption PSK with usage reinit or branch.

@@ -3,7 +3,7 @@
 //! The same for a client that joins by a Welcome, one that joins by an external commit, and an observer.
 
 use hushwood_codec::Writer;
-use hushwood_crypto::{CipherSuite, Random, verify_with_label};
+use hushwood_crypto::{CipherSuite, CryptoError, Random, verify_with_label};
 
 use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Unsupported, Violation};
@@ -98,8 +98,12 @@ pub(crate) fn verify_signature(
     let mut tbs = Writer::new();
     group_info.encode_tbs(&mut tbs);
     let signature = &group_info.signature;
-    verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
-        .map_err(|_| Violation::GroupInfoSignature.into())
+    match verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature) {
+        Ok(()) => Ok(()),
+        // RFC 9420 §5.1.1, C035, C036: the signer's key is one of the suite's scheme.
+        Err(CryptoError::PublicKey) => Err(Violation::SignaturePublicKey.into()),
+        Err(_) => Err(Violation::GroupInfoSignature.into()),
+    }
 }
 
 /// Validates every leaf of a tree (RFC 9420 §7.3), signatures in batches.

@@ -21,7 +21,7 @@ use crate::policy::{Grease, Timestamp};
 use crate::proposal::{CommittedProposal, ProposalList, ProposalType};
 use crate::schedule::PskSecret;
 use crate::testing::{ToyRandom, ToyStore};
-use crate::tree::{LeafContent, NewLeaf, Supported};
+use crate::tree::{LeafContent, LeafNodeSource, NewLeaf, Supported};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 /// An extension, and a proposal, that every client of these tests supports.

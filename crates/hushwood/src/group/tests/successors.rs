@@ -110,6 +110,39 @@ fn a_reinitialised_group_is_joined_by_all_its_members() {
     }
 }
 
+/// C297: the first commit adds and brings a pre-shared key, which need no path (RFC 9420 §12.4).
+#[test]
+fn the_first_commit_of_a_successor_has_a_path_unless_it_is_to_have_none() {
+    for omit_path in [false, true] {
+        let (mut alice, mut others) = group_of(["bob", "carol"]);
+        let key_packages = others.iter_mut().map(Client::key_package).collect();
+        let mut successor = Successor::new(alice.credential.clone(), alice.supported.clone(), key_packages);
+        successor.omit_path = omit_path;
+        let step = alice.group().branch(successor.clone(), &alice.signer, NOW, &mut ToyRandom(3)).unwrap();
+        let (branch, change) = step.commit(&mut alice.store).unwrap();
+        assert_joined(&branch, &change, omit_path, &mut others);
+
+        end(&mut alice, &mut others, &next(1));
+        successor.key_packages = others.iter_mut().map(Client::key_package).collect();
+        let stored: (_, &dyn crate::transition::Records) = (&PROVIDER, &alice.store);
+        let step = alice.group().reinit(stored, successor, &alice.signer, NOW, &mut ToyRandom(4)).unwrap();
+        let (next, change) = step.commit(&mut alice.store).unwrap();
+        assert_joined(&next, &change, omit_path, &mut others);
+    }
+}
+
+/// A path gives its sender a leaf that says so; those who are added join either way.
+fn assert_joined(group: &Group, change: &EpochChange, omit_path: bool, others: &mut [Client]) {
+    let own =
+        group.members().find_map(|member| member.ok().filter(|member| member.index == group.own_leaf()));
+    let from_path = matches!(own.unwrap().leaf.leaf_node_source, LeafNodeSource::Commit { .. });
+    assert_eq!(from_path, !omit_path);
+    for client in others {
+        let staged = stage(client, &change.welcomes[0].message, &InsecureAcceptAll).unwrap();
+        assert_eq!(staged.context(), group.context());
+    }
+}
+
 /// C230: Alice has ended the group, and Bob makes the next one.
 #[test]
 fn any_member_of_the_old_group_may_complete_a_reinitialisation() {

@@ -309,6 +309,18 @@ fn a_leaf_with_a_key_of_another_signature_scheme_is_refused() {
     assert_breaks!(world.refusal(&nodes), Violation::SignaturePublicKey, "C036");
 }
 
+/// C035, C036: a key that is none can't verify the GroupInfo either, and that is what is said of it.
+#[test]
+fn a_group_info_whose_signer_has_no_key_of_the_scheme_is_refused_for_the_key() {
+    let mut world = World::new();
+    // Too short, too long, a point of small order.
+    for key in [vec![9; 31], vec![9; 33], vec![], vec![0; 32]] {
+        let mut nodes = world.nodes();
+        leaf_in(&mut nodes, MALLORY).signature_key.0 = key;
+        assert_breaks!(world.refusal(&nodes), Violation::SignaturePublicKey, "C035", "C036");
+    }
+}
+
 /// C038: with the right key, over the right content.
 #[test]
 fn a_leaf_that_was_signed_under_another_label_is_refused() {
