@@ -233,10 +233,13 @@ impl Keys {
     }
 
     fn from_secret(suite: &dyn CipherSuite, secret: &Secret, context: &[u8]) -> Result<Self, CryptoError> {
-        Ok(Self {
-            key: labeled_expand(suite, secret, b"key", context, suite.aead().key_length())?,
-            nonce: labeled_expand(suite, secret, b"base_nonce", context, suite.aead().nonce_length())?,
-        })
+        let (key, nonce) = (suite.aead().key_length(), suite.aead().nonce_length());
+        let infos =
+            [labeled_info(suite, b"key", context, key)?, labeled_info(suite, b"base_nonce", context, nonce)?];
+        let [key_info, nonce_info] = &infos;
+        let secrets = suite.kdf().expand_all(secret.expose(), &[(key_info, key), (nonce_info, nonce)])?;
+        let [key, nonce] = secrets.try_into().map_err(|_| CryptoError::Provider)?;
+        Ok(Self { key, nonce })
     }
 }
 
@@ -274,8 +277,18 @@ fn labeled_expand(
     info: &[u8],
     length: usize,
 ) -> Result<Secret, CryptoError> {
+    suite.kdf().expand(prk.expose(), &[&labeled_info(suite, label, info, length)?], length)
+}
+
+/// The `labeled_info` of it.
+fn labeled_info(
+    suite: &dyn CipherSuite,
+    label: &[u8],
+    info: &[u8],
+    length: usize,
+) -> Result<Vec<u8>, CryptoError> {
     let encoded_length = u16::try_from(length).map_err(|_| CryptoError::Length)?.to_be_bytes();
-    suite.kdf().expand(prk.expose(), &[&encoded_length, VERSION, &suite_id(suite), label, info], length)
+    Ok([&encoded_length, VERSION, &suite_id(suite), label, info].concat())
 }
 
 /// The `ExtractAndExpand` of RFC 9180 §4.1, which turns a Diffie-Hellman result into a KEM's shared

@@ -5,7 +5,7 @@
 //! has for that sender and generation. Nothing is consumed by either.
 
 use hushwood_codec::{Decode, DecodeLimits, Encode, EncodeError, Reader, Writer};
-use hushwood_crypto::{CipherSuite, CryptoError, Random, Secret, expand_with_label};
+use hushwood_crypto::{CipherSuite, CryptoError, Random, Secret, expand_with_labels};
 use zeroize::Zeroizing;
 
 use crate::error::{ApiMisuse, Error, Violation};
@@ -190,10 +190,10 @@ pub fn sender_data_key(
     // C093: the first `KDF.Nh` bytes, or the whole if it is shorter.
     let sample = ciphertext.get(..suite.kdf().length()).unwrap_or(ciphertext);
     let secret = sender_data_secret.secret();
-    Ok(MessageKey {
-        key: expand_with_label(suite, secret, "key", sample, suite.aead().key_length())?,
-        nonce: expand_with_label(suite, secret, "nonce", sample, suite.aead().nonce_length())?,
-    })
+    let lengths = (suite.aead().key_length(), suite.aead().nonce_length());
+    let [key, nonce] =
+        expand_with_labels(suite, secret, [("key", sample, lengths.0), ("nonce", sample, lengths.1)])?;
+    Ok(MessageKey { key, nonce })
 }
 
 fn sealing(error: CryptoError) -> Error {

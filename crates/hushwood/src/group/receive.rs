@@ -221,7 +221,7 @@ impl Group {
             false => &self.past.epoch(epoch)?.secret_tree,
         };
         let application = ContentType::Application;
-        let (_, change) = tree.open_key(message.sender, application, message.generation, &self.policy)?;
+        let change = tree.consumption(message.sender, application, message.generation, &self.policy)?;
         let mut draft = Draft::new(self);
         match is_current {
             true => draft.secret_tree(epoch, change)?,
@@ -249,7 +249,8 @@ impl Group {
         let reference = received.cached.reference().clone();
         let mut draft = Draft::new(self);
         if let Some(key) = received.key {
-            let (_, change) = self.handshake_key(key)?;
+            let tree = &self.active_member()?.secret_tree;
+            let change = tree.consumption(key.leaf, key.content_type, key.generation, &self.policy)?;
             draft.secret_tree(self.epoch(), change)?;
         }
         draft.proposal(&self.proposals, received.cached, &self.policy)?;
@@ -273,12 +274,8 @@ impl Group {
             return Err(NotNow::OwnMessage.into());
         }
         let (signature_key, credential) = self.member_at(epoch, sender)?;
-        let (message_key, _) = keys.secret_tree.open_key(
-            sender,
-            ContentType::Application,
-            sender_data.generation,
-            &self.policy,
-        )?;
+        let (application, generation) = (ContentType::Application, sender_data.generation);
+        let message_key = keys.secret_tree.key_of(sender, application, generation, &self.policy)?;
         let unprotected =
             message.open(suite, sender_data, message_key, keys.context_bytes, self.policy.decode)?;
         let authenticated = unprotected.verify_signature(suite, &signature_key)?.into_inner();
@@ -340,18 +337,10 @@ impl Group {
         }
         let (signature_key, _) = self.member_at(self.epoch(), leaf)?;
         let key = HandshakeKey { leaf, content_type, generation: sender_data.generation };
-        let (message_key, _) = self.handshake_key(key)?;
+        let message_key = member.secret_tree.key_of(leaf, content_type, key.generation, &self.policy)?;
         let context = &self.public.context_bytes;
         let unprotected = message.open(suite, sender_data, message_key, context, self.policy.decode)?;
         Ok((unprotected.verify_signature(suite, &signature_key)?, key))
-    }
-
-    fn handshake_key(
-        &self,
-        key: HandshakeKey,
-    ) -> Result<(crate::framing::MessageKey, secret_tree::Change), Error> {
-        let tree = &self.active_member()?.secret_tree;
-        tree.open_key(key.leaf, key.content_type, key.generation, &self.policy)
     }
 
     /// Checks the tag and signature of a public message of the current epoch.
