@@ -320,8 +320,7 @@ impl Group {
             return Ok((member.signature_key, member.credential));
         }
         // RFC 9420 §6.1, §6.3.2, C067, C095: the sender's leaf must not be blank.
-        let leaf = self.tree().leaf(leaf)?.ok_or(Violation::SenderBlank)?;
-        Ok((leaf.signature_key.clone(), leaf.credential.clone()))
+        self.tree().identity(leaf)?.ok_or(Violation::SenderBlank.into())
     }
 
     /// Opens an encrypted handshake message of the current epoch, without consuming its key.
@@ -414,9 +413,7 @@ pub(crate) fn verify_sender(
 ) -> Result<Authenticated, Error> {
     let key = match message.key_source()? {
         // C067, C068.
-        KeySource::Member(leaf) => {
-            state.tree.leaf(leaf)?.ok_or(Violation::SenderBlank)?.signature_key.clone()
-        }
+        KeySource::Member(leaf) => state.tree.identity(leaf)?.ok_or(Violation::SenderBlank)?.0,
         // C069, C070.
         KeySource::ExternalSender(index) => external_sender(&state.context.extensions, index)?.signature_key,
         // C074, C076.
