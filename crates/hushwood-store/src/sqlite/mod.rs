@@ -331,6 +331,14 @@ impl Records for SqliteStore {
         self.view()?.list(instance, kind)
     }
 
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        self.view()?.list_all(instance, kinds)
+    }
+
     fn reader(&self) -> Result<Reader, StoreReadError> {
         self.reader.reader()
     }

@@ -51,6 +51,14 @@ impl Records for Reading<'_> {
         self.store.list(instance, kind)
     }
 
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        self.store.list_all(instance, kinds)
+    }
+
     /// Not of this view: it sees what is written later.
     fn reader(&self) -> Result<Reader, StoreReadError> {
         self.store.reader()

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use hushwood::transition::{PersistError, Precondition, RecordKey, RecordKind, Write, WriteSet};
 use hushwood_crypto::{CryptoError, Random, Secret};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::sqlite::error::Failure;
 use crate::sqlite::seal::{Name, Salt, Sealed, Sealer};
@@ -136,13 +136,18 @@ pub(super) fn get(connection: &Connection, place: (&Name, &Name)) -> rusqlite::R
         .optional()
 }
 
-/// All records of a bucket, with their names.
-pub(super) fn list(connection: &Connection, bucket: &Name) -> rusqlite::Result<Vec<(Name, Sealed)>> {
-    let mut select = connection.prepare_cached(
-        "SELECT name, value, salt FROM records LEFT JOIN salts USING (slot) WHERE bucket = ?1",
-    )?;
-    let rows = select
-        .query_map([bucket], |row| Ok((row.get(0)?, Sealed { value: row.get(1)?, salt: row.get(2)? })))?;
+/// All records of some buckets, with bucket and name.
+pub(super) fn list<'b>(
+    connection: &Connection,
+    buckets: impl ExactSizeIterator<Item = &'b Name>,
+) -> rusqlite::Result<Vec<(Name, Name, Sealed)>> {
+    let places = vec!["?"; buckets.len()].join(",");
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT bucket, name, value, salt FROM records LEFT JOIN salts USING (slot) WHERE bucket IN ({places})",
+    ))?;
+    let rows = select.query_map(params_from_iter(buckets), |row| {
+        Ok((row.get(0)?, row.get(1)?, Sealed { value: row.get(2)?, salt: row.get(3)? }))
+    })?;
     rows.collect()
 }
 
