@@ -121,8 +121,15 @@ pub fn sign_content_of(
 }
 
 /// The encoded `SignContent` or `EncryptContext`: `opaque label<V>; opaque content<V>;`.
-pub(crate) fn labelled(label: &str, content: &[u8]) -> Option<Vec<u8>> {
+fn labelled(label: &str, content: &[u8]) -> Option<Vec<u8>> {
     let mut writer = Writer::with_capacity(PREFIX.len() + label.len() + content.len() + 8);
     writer.opaque_parts(&[PREFIX, label.as_bytes()]).opaque(content);
+    writer.finish().ok()
+}
+
+/// What stands before a content of so many bytes in it.
+pub(crate) fn labelled_without_content(label: &str, content_length: usize) -> Option<Vec<u8>> {
+    let mut writer = Writer::with_capacity(PREFIX.len() + label.len() + 8);
+    writer.opaque_parts(&[PREFIX, label.as_bytes()]).length(content_length);
     writer.finish().ok()
 }
