@@ -99,6 +99,17 @@ impl Records for MeasuredStore {
         }
     }
 
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        match &self.store {
+            Kind::Memory(store) => store.list_all(instance, kinds),
+            Kind::Disk(store) => store.list_all(instance, kinds),
+        }
+    }
+
     fn reader(&self) -> Result<Reader, StoreReadError> {
         match &self.store {
             Kind::Memory(store) => store.reader(),

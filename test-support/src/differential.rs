@@ -2,7 +2,8 @@
 
 use hushwood_crypto::hpke::HpkeInfo;
 use hushwood_crypto::{
-    BatchItem, CipherSuite, CryptoProvider, HpkePrivateKey, HpkePublicKey, Secret, SignaturePublicKey,
+    BatchItem, CipherSuite, CryptoError, CryptoProvider, HpkePrivateKey, HpkePublicKey, Secret,
+    SignaturePublicKey,
 };
 
 use crate::random::SeededRandom;
@@ -56,6 +57,15 @@ impl Round<'_> {
             suite.kdf().expand(extracted.expose(), &[&a, &b], length).map(|okm| okm.expose().to_vec())
         };
         self.same("expand", expand(one), expand(other));
+        // Together as one by one, whoever prepares the key for all.
+        let prk = extracted.expose();
+        let together = one.kdf().expand_all(prk, &[(&a, length), (&b, 1), (&whole, 40)]);
+        let apart =
+            [(&a, length), (&b, 1), (&whole, 40)].map(|(info, n)| other.kdf().expand(prk, &[info], n));
+        let apart: Result<Vec<Secret>, CryptoError> = apart.into_iter().collect();
+        let bytes =
+            |secrets: Vec<Secret>| secrets.iter().map(|one| one.expose().to_vec()).collect::<Vec<_>>();
+        self.same("expand_all", together.map(bytes), apart.map(bytes));
         self.aead(one, other, &whole);
     }
 

@@ -315,7 +315,11 @@ impl Decode for Vec<u8> {
 impl<T: Decode + Element> Decode for Vec<T> {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut elements = Self::new();
-        reader.for_each(|_, element| {
+        reader.for_each(|reader, element| {
+            if elements.is_empty() {
+                // As many as come if they are as long on the wire as in memory, and never more memory than bytes.
+                elements.reserve_exact(1 + reader.remaining() / size_of::<T>().max(1));
+            }
             elements.push(element);
             Ok(())
         })?;

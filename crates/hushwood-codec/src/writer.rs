@@ -52,6 +52,12 @@ impl Writer {
         self
     }
 
+    /// Appends so many zeros.
+    pub fn zeros(&mut self, length: usize) -> &mut Self {
+        self.bytes.resize(self.bytes.len().saturating_add(length), 0);
+        self
+    }
+
     /// Appends a value.
     pub fn value(&mut self, value: &(impl Encode + ?Sized)) -> &mut Self {
         value.encode(self);

@@ -134,12 +134,14 @@ fn coefficients(equations: &[Equation], seed: [u8; 32]) -> Vec<Scalar> {
         hash.chain_update(equation.h.as_bytes()).chain_update(equation.s.as_bytes())
     });
     let all = all.finalize();
-    let coefficient = |index: u64| {
+    // Four of 128 bits from each hash.
+    let four = |index: u64| {
         let hash = Sha512::new().chain_update(all).chain_update(index.to_le_bytes()).finalize();
-        let z = hash.first_chunk().copied().unwrap_or_default();
-        Scalar::from(u128::from_le_bytes(z))
+        let (numbers, _) = hash.as_chunks();
+        let numbers = numbers.iter().map(|number| Scalar::from(u128::from_le_bytes(*number)));
+        numbers.collect::<Vec<_>>()
     };
-    (0..).take(equations.len()).map(coefficient).collect()
+    (0..).flat_map(four).take(equations.len()).collect()
 }
 
 /// A public key and a signature, decoded: what steps 1 and 2 of §5.1.7 give.

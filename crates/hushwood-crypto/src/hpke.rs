@@ -8,7 +8,7 @@ use std::fmt;
 
 use hushwood_codec::wire_struct;
 
-use crate::label::labelled;
+use crate::label::labelled_without_content;
 use crate::{CipherSuite, CryptoError, HpkePrivateKey, HpkePublicKey, Random, Secret};
 
 wire_struct! {
@@ -36,13 +36,16 @@ impl<'s> HpkeInfo<'s> {
     /// # Errors
     /// [`CryptoError::Length`] if `context` is longer than a vector can be.
     pub fn new(suite: &'s dyn CipherSuite, label: &str, context: &[u8]) -> Result<Self, CryptoError> {
-        Ok(Self::raw(suite, &labelled(label, context).ok_or(CryptoError::Length)?))
+        // The context may be megabytes long: it is hashed where it is.
+        let label = labelled_without_content(label, context.len()).ok_or(CryptoError::Length)?;
+        let key_schedule_context = key_schedule_context(suite, Mode::Base, &[&label, context], b"");
+        Ok(Self { suite, key_schedule_context })
     }
 
     /// Prepares an `info` as it is.
     #[must_use]
     pub fn raw(suite: &'s dyn CipherSuite, info: &[u8]) -> Self {
-        Self { suite, key_schedule_context: key_schedule_context(suite, Mode::Base, info, b"") }
+        Self { suite, key_schedule_context: key_schedule_context(suite, Mode::Base, &[info], b"") }
     }
 
     /// `SealBase(pkR, info, "", plaintext)` (RFC 9180 §6.1).
@@ -152,8 +155,8 @@ impl<'s> HpkeContext<'s> {
         psk.as_ref().map_or(Ok(()), Psk::check)?;
         let mode = if psk.is_some() { Mode::Psk } else { Mode::Base };
         let (psk, psk_id) = psk.map_or((&[][..], &[][..]), |psk| (psk.key.expose(), psk.id));
-        let context = key_schedule_context(suite, mode, info, psk_id);
-        let secret = labeled_extract(suite, shared_secret.expose(), b"secret", psk);
+        let context = key_schedule_context(suite, mode, &[info], psk_id);
+        let secret = labeled_extract(suite, shared_secret.expose(), b"secret", &[psk]);
         let exporter_secret = labeled_expand(suite, &secret, b"exp", &context, suite.kdf().length())?;
         Ok(Self { suite, keys: Keys::from_secret(suite, &secret, &context)?, exporter_secret, sequence: 0 })
     }
@@ -228,25 +231,29 @@ impl Keys {
         context: &[u8],
         psk: &[u8],
     ) -> Result<Self, CryptoError> {
-        let secret = labeled_extract(suite, shared_secret.expose(), b"secret", psk);
+        let secret = labeled_extract(suite, shared_secret.expose(), b"secret", &[psk]);
         Self::from_secret(suite, &secret, context)
     }
 
     fn from_secret(suite: &dyn CipherSuite, secret: &Secret, context: &[u8]) -> Result<Self, CryptoError> {
-        Ok(Self {
-            key: labeled_expand(suite, secret, b"key", context, suite.aead().key_length())?,
-            nonce: labeled_expand(suite, secret, b"base_nonce", context, suite.aead().nonce_length())?,
-        })
+        let (key, nonce) = (suite.aead().key_length(), suite.aead().nonce_length());
+        let infos =
+            [labeled_info(suite, b"key", context, key)?, labeled_info(suite, b"base_nonce", context, nonce)?];
+        let [key_info, nonce_info] = &infos;
+        let secrets = suite.kdf().expand_all(secret.expose(), &[(key_info, key), (nonce_info, nonce)])?;
+        let [key, nonce] = secrets.try_into().map_err(|_| CryptoError::Provider)?;
+        Ok(Self { key, nonce })
     }
 }
 
 /// `key_schedule_context` of RFC 9180 §5.1: everything of the key schedule but the shared secret.
-fn key_schedule_context(suite: &dyn CipherSuite, mode: Mode, info: &[u8], psk_id: &[u8]) -> Vec<u8> {
+/// The info is given in parts.
+fn key_schedule_context(suite: &dyn CipherSuite, mode: Mode, info: &[&[u8]], psk_id: &[u8]) -> Vec<u8> {
     let mode = match mode {
         Mode::Base => 0_u8,
         Mode::Psk => 1,
     };
-    let psk_id_hash = labeled_extract(suite, b"", b"psk_id_hash", psk_id);
+    let psk_id_hash = labeled_extract(suite, b"", b"psk_id_hash", &[psk_id]);
     let info_hash = labeled_extract(suite, b"", b"info_hash", info);
     [&[mode], psk_id_hash.expose(), info_hash.expose()].concat()
 }
@@ -262,8 +269,10 @@ fn suite_id(suite: &dyn CipherSuite) -> [u8; 10] {
 const VERSION: &[u8] = b"HPKE-v1";
 
 /// `LabeledExtract(salt, label, ikm)` (RFC 9180 §4).
-fn labeled_extract(suite: &dyn CipherSuite, salt: &[u8], label: &[u8], ikm: &[u8]) -> Secret {
-    suite.kdf().extract(salt, &[VERSION, &suite_id(suite), label, ikm])
+fn labeled_extract(suite: &dyn CipherSuite, salt: &[u8], label: &[u8], ikm: &[&[u8]]) -> Secret {
+    let suite_id = suite_id(suite);
+    let input: Vec<&[u8]> = [VERSION, &suite_id, label].iter().chain(ikm).copied().collect();
+    suite.kdf().extract(salt, &input)
 }
 
 /// `LabeledExpand(prk, label, info, L)` (RFC 9180 §4).
@@ -274,8 +283,18 @@ fn labeled_expand(
     info: &[u8],
     length: usize,
 ) -> Result<Secret, CryptoError> {
+    suite.kdf().expand(prk.expose(), &[&labeled_info(suite, label, info, length)?], length)
+}
+
+/// The `labeled_info` of it.
+fn labeled_info(
+    suite: &dyn CipherSuite,
+    label: &[u8],
+    info: &[u8],
+    length: usize,
+) -> Result<Vec<u8>, CryptoError> {
     let encoded_length = u16::try_from(length).map_err(|_| CryptoError::Length)?.to_be_bytes();
-    suite.kdf().expand(prk.expose(), &[&encoded_length, VERSION, &suite_id(suite), label, info], length)
+    Ok([&encoded_length, VERSION, &suite_id(suite), label, info].concat())
 }
 
 /// The `ExtractAndExpand` of RFC 9180 §4.1, which turns a Diffie-Hellman result into a KEM's shared

@@ -60,11 +60,33 @@ pub fn expand_with_label(
     context: &[u8],
     length: usize,
 ) -> Result<Secret, CryptoError> {
-    let mut info = Writer::with_capacity(PREFIX.len() + label.len() + 12);
+    suite.kdf().expand(secret.expose(), &[&kdf_label(label, context, length)?], length)
+}
+
+/// [`expand_with_label`] of one secret for several labels, contexts and lengths: the secret is prepared once.
+///
+/// # Errors
+/// As there.
+pub fn expand_with_labels<const N: usize>(
+    suite: &dyn CipherSuite,
+    secret: &Secret,
+    outputs: [(&str, &[u8], usize); N],
+) -> Result<[Secret; N], CryptoError> {
+    let infos = outputs.map(|(label, context, length)| kdf_label(label, context, length));
+    let mut expansions = [(&[][..], 0); N];
+    for ((expansion, info), (.., length)) in expansions.iter_mut().zip(&infos).zip(outputs) {
+        *expansion = (info.as_ref().map_err(|error| *error)?, length);
+    }
+    let secrets = suite.kdf().expand_all(secret.expose(), &expansions)?;
+    secrets.try_into().map_err(|_| CryptoError::Provider)
+}
+
+/// The encoded `KDFLabel` (RFC 9420 §8).
+fn kdf_label(label: &str, context: &[u8], length: usize) -> Result<Vec<u8>, CryptoError> {
+    let mut info = Writer::with_capacity(PREFIX.len() + label.len() + context.len() + 12);
     info.value(&u16::try_from(length).map_err(|_| CryptoError::Length)?);
-    info.opaque_parts(&[PREFIX, label.as_bytes()]).length(context.len());
-    let info = info.finish().map_err(|_| CryptoError::Length)?;
-    suite.kdf().expand(secret.expose(), &[&info, context], length)
+    info.opaque_parts(&[PREFIX, label.as_bytes()]).opaque(context);
+    info.finish().map_err(|_| CryptoError::Length)
 }
 
 /// `DeriveSecret(Secret, Label)` (RFC 9420 §8).
@@ -99,8 +121,15 @@ pub fn sign_content_of(
 }
 
 /// The encoded `SignContent` or `EncryptContext`: `opaque label<V>; opaque content<V>;`.
-pub(crate) fn labelled(label: &str, content: &[u8]) -> Option<Vec<u8>> {
+fn labelled(label: &str, content: &[u8]) -> Option<Vec<u8>> {
     let mut writer = Writer::with_capacity(PREFIX.len() + label.len() + content.len() + 8);
     writer.opaque_parts(&[PREFIX, label.as_bytes()]).opaque(content);
+    writer.finish().ok()
+}
+
+/// What stands before a content of so many bytes in it.
+pub(crate) fn labelled_without_content(label: &str, content_length: usize) -> Option<Vec<u8>> {
+    let mut writer = Writer::with_capacity(PREFIX.len() + label.len() + 8);
+    writer.opaque_parts(&[PREFIX, label.as_bytes()]).length(content_length);
     writer.finish().ok()
 }

@@ -26,8 +26,8 @@ mod suite;
 pub use error::{CryptoError, SignerError};
 pub use key::{HpkePrivateKey, HpkePublicKey, SignaturePrivateKey, SignaturePublicKey};
 pub use label::{
-    decrypt_with_label, derive_secret, expand_with_label, sign_content, sign_content_of, sign_with_label,
-    verify_with_label,
+    decrypt_with_label, derive_secret, expand_with_label, expand_with_labels, sign_content, sign_content_of,
+    sign_with_label, verify_with_label,
 };
 pub use provider::{
     Aead, BatchItem, CipherSuite, CryptoProvider, Hash, Kdf, Kem, Signature, Signer, SigningKey,

@@ -73,6 +73,13 @@ pub trait Kdf: Send + Sync {
     /// # Errors
     /// [`CryptoError::Length`] if `length` exceeds 255 times [`length`](Self::length) (C160).
     fn expand(&self, prk: &[u8], info: &[&[u8]], length: usize) -> Result<Secret, CryptoError>;
+    /// [`expand`](Self::expand) of one key for several infos and lengths, for those who can prepare the key once.
+    ///
+    /// # Errors
+    /// As there.
+    fn expand_all(&self, prk: &[u8], outputs: &[(&[u8], usize)]) -> Result<Vec<Secret>, CryptoError> {
+        outputs.iter().map(|(info, length)| self.expand(prk, &[info], *length)).collect()
+    }
     /// `HMAC(key, data)`.
     fn mac(&self, key: &[u8], data: &[&[u8]]) -> Digest;
 }

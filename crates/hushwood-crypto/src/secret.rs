@@ -4,34 +4,32 @@ use std::fmt;
 
 use hushwood_codec::{Encode, Writer};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Secret bytes: erased when dropped, not printable, not comparable but by [`ct_eq`](Self::ct_eq).
 ///
 /// Types with a meaning (`PathSecret`, `JoinerSecret`) wrap it. It can't be cloned by accident: a copy
 /// has to be asked for by [`duplicate`](Self::duplicate), whose uses can be searched for.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct Secret(Box<[u8]>);
+pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// Takes over bytes. A `Vec` with spare capacity would leave a copy behind when it shrinks, so the
-    /// bytes are copied and the original is erased.
+    /// Takes over bytes, in the memory they are in. That is never given back before it is erased whole: a `Vec` that
+    /// grows or shrinks would leave a copy behind.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        let bytes = Zeroizing::new(bytes);
-        Self(Box::from(bytes.as_slice()))
+        Self(bytes)
     }
 
     /// Copies bytes that somebody else erases.
     #[must_use]
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self(Box::from(bytes))
+        Self(bytes.to_vec())
     }
 
     /// `length` zero bytes: the `0` of RFC 9420 §8.
     #[must_use]
     pub fn zero(length: usize) -> Self {
-        Self(vec![0; length].into_boxed_slice())
+        Self(vec![0; length])
     }
 
     /// The bytes. Keep the borrow short and copy nothing out of it.
@@ -70,6 +68,22 @@ impl Secret {
         ct_eq(&self.0, &other.0)
     }
 }
+
+/// As slices, which are erased many bytes at a time; a `Vec` is erased byte by byte.
+impl Zeroize for Secret {
+    fn zeroize(&mut self) {
+        self.0.as_mut_slice().zeroize();
+        self.0.spare_capacity_mut().zeroize();
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

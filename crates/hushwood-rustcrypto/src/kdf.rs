@@ -39,24 +39,13 @@ where
         Secret::copy_of(finish(keyed::<D>(salt), ikm).as_slice())
     }
 
-    /// RFC 5869 §2.3: `T(i) = HMAC(PRK, T(i - 1) || info || i)`.
     fn expand(&self, prk: &[u8], info: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
-        if length.div_ceil(N) > 255 {
-            return Err(CryptoError::Length);
-        }
+        expand::<D, N>(&keyed(prk), info, length)
+    }
+
+    fn expand_all(&self, prk: &[u8], outputs: &[(&[u8], usize)]) -> Result<Vec<Secret>, CryptoError> {
         let keyed = keyed::<D>(prk);
-        let mut okm = Secret::zero(length);
-        let mut previous = Zeroizing::new([0; N]);
-        for (counter, block) in (1..=u8::MAX).zip(okm.expose_mut().chunks_mut(N)) {
-            let mut mac = keyed.clone();
-            if counter > 1 {
-                mac.update(previous.as_slice());
-            }
-            info.iter().for_each(|part| mac.update(part));
-            previous = finish(mac, &[&[counter]]);
-            block.iter_mut().zip(previous.iter()).for_each(|(to, from)| *to = *from);
-        }
-        Ok(okm)
+        outputs.iter().map(|(info, length)| expand::<D, N>(&keyed, &[info], *length)).collect()
     }
 
     fn mac(&self, key: &[u8], data: &[&[u8]]) -> Digest {
@@ -74,6 +63,32 @@ fn keyed<D: EagerHash + sha2::Digest>(key: &[u8]) -> Hmac<D> {
         block.iter_mut().zip(D::digest(key)).for_each(|(to, from)| *to = from);
     }
     Hmac::new(&block)
+}
+
+/// RFC 5869 §2.3: `T(i) = HMAC(PRK, T(i - 1) || info || i)`.
+fn expand<D: EagerHash, const N: usize>(
+    keyed: &Hmac<D>,
+    info: &[&[u8]],
+    length: usize,
+) -> Result<Secret, CryptoError>
+where
+    Output<Hmac<D>>: Into<[u8; N]>,
+{
+    if length.div_ceil(N) > 255 {
+        return Err(CryptoError::Length);
+    }
+    let mut okm = Secret::zero(length);
+    let mut previous = Zeroizing::new([0; N]);
+    for (counter, block) in (1..=u8::MAX).zip(okm.expose_mut().chunks_mut(N)) {
+        let mut mac = keyed.clone();
+        if counter > 1 {
+            mac.update(previous.as_slice());
+        }
+        info.iter().for_each(|part| mac.update(part));
+        previous = finish(mac, &[&[counter]]);
+        block.iter_mut().zip(previous.iter()).for_each(|(to, from)| *to = *from);
+    }
+    Ok(okm)
 }
 
 fn finish<D: EagerHash, const N: usize>(mut mac: Hmac<D>, data: &[&[u8]]) -> Zeroizing<[u8; N]>

@@ -73,7 +73,8 @@ impl Persist for MemoryStore {
         }
         // A whole group is tens of thousands of rows: the tables do not grow step by step under them.
         let mut coming: BTreeMap<(InstanceId, RecordKind), usize> = BTreeMap::new();
-        for (key, _) in writes.writes().filter(|(_, write)| matches!(write, Write::Put(_))) {
+        let many = writes.writes().filter(|_| writes.writes().len() >= MANY);
+        for (key, _) in many.filter(|(_, write)| matches!(write, Write::Put(_))) {
             *coming.entry((key.instance, key.kind)).or_default() += 1;
         }
         for ((instance, kind), rows) in coming.into_iter().filter(|(_, rows)| *rows >= MANY) {

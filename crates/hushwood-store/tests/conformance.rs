@@ -95,6 +95,7 @@ conformance! {
     a_write_set_may_require_several_instances
     of_two_writers_from_one_version_the_second_is_stale
     list_gives_the_records_of_one_kind_and_instance_by_id
+    several_kinds_are_listed_together_as_each_by_itself
     erasing_an_instance_takes_all_kinds_and_leaves_others_and_the_version
     an_instance_is_erased_before_the_other_writes_of_the_set
     appended_write_sets_happen_in_order
@@ -243,6 +244,27 @@ fn of_two_writers_from_one_version_the_second_is_stale(mut fixture: impl Fixture
     assert_eq!(fixture.store().persist(&write("first")), Ok(()));
     assert_eq!(fixture.store().persist(&write("second")), Err(PersistError::Stale));
     assert_eq!(read(fixture.store(), &node("a")).unwrap(), b"first");
+}
+
+fn several_kinds_are_listed_together_as_each_by_itself(mut fixture: impl Fixture) {
+    let kinds = [RecordKind::TreeNode, RecordKind::Group, RecordKind::Epoch, RecordKind::SecretTree];
+    let store = fixture.store();
+    for (number, kind) in RecordKind::ALL.iter().enumerate() {
+        for id in ["b", "", "a"].iter().take(number % 4) {
+            put(store, key(TEA, *kind, id), format!("{kind:?} {id}"));
+            put(store, key(CHESS, *kind, id), "another's");
+        }
+    }
+    for kinds in [&kinds[..], &kinds[..1], &[]] {
+        let mut together = store.list_all(TEA, kinds).unwrap();
+        together.sort_by_key(|(kind, ..)| kinds.iter().position(|other| other == kind));
+        let together: Vec<_> =
+            together.into_iter().map(|(kind, id, value)| (kind, id, value.expose().to_vec())).collect();
+        let each = kinds.iter().flat_map(|kind| {
+            list(store, TEA, *kind).into_iter().map(|(id, value)| (*kind, id, value)).collect::<Vec<_>>()
+        });
+        assert_eq!(together, each.collect::<Vec<_>>());
+    }
 }
 
 fn list_gives_the_records_of_one_kind_and_instance_by_id(mut fixture: impl Fixture) {

@@ -261,12 +261,12 @@ impl SqliteStore {
         write: impl FnOnce(&Connection) -> Result<(), Failure>,
     ) -> Result<(), PersistError> {
         self.refuse_if_poisoned()?;
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| error::not_written(&error))?;
+        execute(&self.connection, "BEGIN IMMEDIATE").map_err(|error| error::not_written(&error))?;
         if let Err(failure) = write(&self.connection) {
             self.roll_back()?;
             return Err(failure.into());
         }
-        if let Err(error) = self.connection.execute_batch("COMMIT") {
+        if let Err(error) = execute(&self.connection, "COMMIT") {
             self.poisoned = error::of_commit(&error) == PersistError::Unknown;
             self.roll_back()?;
             return Err(error::of_commit(&error));
@@ -302,6 +302,11 @@ impl SqliteStore {
     }
 }
 
+/// Runs a statement that is prepared once.
+fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
+}
+
 impl Persist for SqliteStore {
     fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
         self.refuse_if_poisoned()?;
@@ -324,6 +329,14 @@ impl Records for SqliteStore {
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         self.view()?.list(instance, kind)
+    }
+
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        self.view()?.list_all(instance, kinds)
     }
 
     fn reader(&self) -> Result<Reader, StoreReadError> {

@@ -1,5 +1,6 @@
 //! Reading records: on the store's own connection, and on another for those who read on by themselves.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use hushwood::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
 use hushwood_crypto::Secret;
 use rusqlite::Connection;
 
-use crate::sqlite::seal::Sealer;
+use crate::sqlite::seal::{Name, Sealed, Sealer};
 use crate::sqlite::{error, rows, schema};
 
 /// A connection and the keys to what it reads.
@@ -35,11 +36,28 @@ impl View<'_> {
         instance: InstanceId,
         kind: RecordKind,
     ) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
-        let bucket = self.sealer.bucket(instance, kind);
-        let rows = rows::list(self.connection, &bucket).map_err(|error| error::of_read(&error))?;
-        let open = |(name, row)| self.sealer.open((&bucket, &name), &row);
+        let records = self.list_all(instance, &[kind])?;
+        Ok(records.into_iter().map(|(_, id, content)| (id, content)).collect())
+    }
+
+    /// In one statement, which sees one state of the store.
+    pub(super) fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        let buckets: BTreeMap<Name, RecordKind> =
+            kinds.iter().map(|kind| (self.sealer.bucket(instance, *kind), *kind)).collect();
+        let rows = rows::list(self.connection, buckets.keys()).map_err(|error| error::of_read(&error))?;
+        let open = |(bucket, name, row): (Name, Name, Sealed)| {
+            let (id, content) = self.sealer.open((&bucket, &name), &row)?;
+            let kind = buckets.get(&bucket).ok_or(StoreReadError::Corrupt)?;
+            Ok((*kind, id, content))
+        };
         let mut records = rows.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        records.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        records.sort_unstable_by(|(kind, id, _), (other_kind, other_id, _)| {
+            (kind, id).cmp(&(other_kind, other_id))
+        });
         Ok(records)
     }
 }
@@ -84,6 +102,14 @@ impl Records for SqliteReader {
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         self.read(|view| view.list(instance, kind))
+    }
+
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        self.read(|view| view.list_all(instance, kinds))
     }
 
     fn reader(&self) -> Result<Reader, StoreReadError> {

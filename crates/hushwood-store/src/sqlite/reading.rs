@@ -6,7 +6,7 @@ use hushwood::error::StoreReadError;
 use hushwood::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
 use hushwood_crypto::Secret;
 
-use crate::sqlite::SqliteStore;
+use crate::sqlite::{SqliteStore, execute};
 
 /// A view of a [`SqliteStore`] that stays as it was when it was taken.
 ///
@@ -18,7 +18,7 @@ pub struct Reading<'s> {
 impl<'s> Reading<'s> {
     pub(super) fn begin(store: &'s SqliteStore) -> Result<Self, StoreReadError> {
         if store.readings.get() == 0 {
-            store.query(|connection| connection.execute_batch("BEGIN DEFERRED"))?;
+            store.query(|connection| execute(connection, "BEGIN DEFERRED"))?;
         }
         store.readings.set(store.readings.get().saturating_add(1));
         let reading = Self { store };
@@ -33,7 +33,7 @@ impl Drop for Reading<'_> {
         let left = self.store.readings.get().saturating_sub(1);
         self.store.readings.set(left);
         if left == 0 {
-            let _ = self.store.connection.execute_batch("COMMIT");
+            let _ = execute(&self.store.connection, "COMMIT");
         }
     }
 }
@@ -49,6 +49,14 @@ impl Records for Reading<'_> {
 
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
         self.store.list(instance, kind)
+    }
+
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        self.store.list_all(instance, kinds)
     }
 
     /// Not of this view: it sees what is written later.

@@ -6,9 +6,11 @@
 //! others of the same length, and never deleted. Overwriting the salt erases the record, wherever SQLite
 //! may have left pieces of it.
 
+use std::collections::BTreeMap;
+
 use hushwood::transition::{PersistError, Precondition, RecordKey, RecordKind, Write, WriteSet};
-use hushwood_crypto::Random;
-use rusqlite::{Connection, OptionalExtension, params};
+use hushwood_crypto::{CryptoError, Random, Secret};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::sqlite::error::Failure;
 use crate::sqlite::seal::{Name, Salt, Sealed, Sealer};
@@ -34,13 +36,20 @@ impl SealedWrites {
         random: &mut dyn Random,
     ) -> Result<Self, PersistError> {
         let buckets = |instance| RecordKind::ALL.iter().map(move |kind| sealer.bucket(instance, *kind));
+        let puts = writes.writes().filter(|(_, write)| matches!(write, Write::Put(_)));
+        let length = puts.map(|(key, _)| Sealer::randomness(key.kind)).sum();
+        // All at once: each call of the operating system's generator costs as much as sealing a row.
+        let mut random = Drawn::new(random, length).map_err(|_| PersistError::Refused)?;
+        let mut known = BTreeMap::new();
+        let row = |(key, write): (&RecordKey, &Write)| {
+            let place = (key.instance, key.kind);
+            let bucket = *known.entry(place).or_insert_with(|| sealer.bucket(key.instance, key.kind));
+            Row::new(bucket, (key, write), sealer, &mut random)
+        };
         Ok(Self {
             heads: writes.preconditions().map(|(id, precondition)| (sealer.head(id), precondition)).collect(),
             erased_buckets: writes.erased_instances().flat_map(buckets).collect(),
-            rows: writes
-                .writes()
-                .map(|(key, write)| Row::new(key, write, sealer, random))
-                .collect::<Result<_, _>>()?,
+            rows: writes.writes().map(row).collect::<Result<_, _>>()?,
         })
     }
 
@@ -71,12 +80,12 @@ impl SealedWrites {
 
 impl Row {
     fn new(
-        key: &RecordKey,
-        write: &Write,
+        bucket: Name,
+        (key, write): (&RecordKey, &Write),
         sealer: &Sealer,
         random: &mut dyn Random,
     ) -> Result<Self, PersistError> {
-        let (bucket, name) = (sealer.bucket(key.instance, key.kind), sealer.name(key));
+        let name = sealer.name(key);
         let value = match write {
             // No randomness, or too long for the cipher: nothing has been begun.
             Write::Put(content) => {
@@ -85,6 +94,29 @@ impl Row {
             Write::Erase => None,
         };
         Ok(Self { bucket, name, value })
+    }
+}
+
+/// Random bytes that were drawn before, each given once.
+struct Drawn {
+    bytes: Secret,
+    given: usize,
+}
+
+impl Drawn {
+    fn new(random: &mut dyn Random, length: usize) -> Result<Self, CryptoError> {
+        // What needs none is written where there is none.
+        let bytes = if length == 0 { Secret::zero(0) } else { random.secret(length)? };
+        Ok(Self { bytes, given: 0 })
+    }
+}
+
+impl Random for Drawn {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
+        let end = self.given.saturating_add(bytes.len());
+        bytes.copy_from_slice(self.bytes.expose().get(self.given..end).ok_or(CryptoError::Random)?);
+        self.given = end;
+        Ok(())
     }
 }
 
@@ -104,13 +136,18 @@ pub(super) fn get(connection: &Connection, place: (&Name, &Name)) -> rusqlite::R
         .optional()
 }
 
-/// All records of a bucket, with their names.
-pub(super) fn list(connection: &Connection, bucket: &Name) -> rusqlite::Result<Vec<(Name, Sealed)>> {
-    let mut select = connection.prepare_cached(
-        "SELECT name, value, salt FROM records LEFT JOIN salts USING (slot) WHERE bucket = ?1",
-    )?;
-    let rows = select
-        .query_map([bucket], |row| Ok((row.get(0)?, Sealed { value: row.get(1)?, salt: row.get(2)? })))?;
+/// All records of some buckets, with bucket and name.
+pub(super) fn list<'b>(
+    connection: &Connection,
+    buckets: impl ExactSizeIterator<Item = &'b Name>,
+) -> rusqlite::Result<Vec<(Name, Name, Sealed)>> {
+    let places = vec!["?"; buckets.len()].join(",");
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT bucket, name, value, salt FROM records LEFT JOIN salts USING (slot) WHERE bucket IN ({places})",
+    ))?;
+    let rows = select.query_map(params_from_iter(buckets), |row| {
+        Ok((row.get(0)?, row.get(1)?, Sealed { value: row.get(2)?, salt: row.get(3)? }))
+    })?;
     rows.collect()
 }
 

@@ -79,6 +79,11 @@ impl Sealer {
         name
     }
 
+    /// How many random bytes [`seal`](Self::seal) takes for a record of this kind.
+    pub(super) fn randomness(kind: RecordKind) -> usize {
+        if is_public(kind) { NONCE } else { size_of::<Salt>() + NONCE }
+    }
+
     /// Seals the content of a record for its place, which is its bucket and name.
     pub(super) fn seal(
         &self,

@@ -214,7 +214,8 @@ pub(super) fn content_tbs(
     content: &FramedContent,
     group_context: &[u8],
 ) -> Result<Vec<u8>, EncodeError> {
-    let mut writer = Writer::with_capacity(group_context.len());
+    let room = group_context.len().saturating_mul(2).saturating_add(content.content.room());
+    let mut writer = Writer::with_capacity(room.saturating_add(content.authenticated_data.len()));
     writer.value(&ProtocolVersion::MLS10).value(&wire_format).value(content);
     match content.sender {
         // RFC 9420 §6.1, C077, C079: the prose names members only, the structure external commits too.

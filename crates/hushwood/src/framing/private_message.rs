@@ -5,8 +5,7 @@
 //! has for that sender and generation. Nothing is consumed by either.
 
 use hushwood_codec::{Decode, DecodeLimits, Encode, EncodeError, Reader, Writer};
-use hushwood_crypto::{CipherSuite, CryptoError, Random, Secret, expand_with_label};
-use zeroize::Zeroizing;
+use hushwood_crypto::{CipherSuite, CryptoError, Random, Secret, expand_with_labels};
 
 use crate::error::{ApiMisuse, Error, Violation};
 use crate::framing::content_auth::{
@@ -66,7 +65,7 @@ impl PrivateMessage {
         let plaintext = private_message_content(suite, message, padding)?;
         let aad = private_content_aad(&protected)?;
         let nonce = guarded_nonce(&keys.message, reuse_guard);
-        let sealed = suite.aead().seal(keys.message.key.expose(), nonce.expose(), &aad, &plaintext);
+        let sealed = suite.aead().seal(keys.message.key.expose(), nonce.expose(), &aad, plaintext.expose());
         protected.ciphertext = sealed.map_err(sealing)?;
 
         let sender_data = SenderData { leaf_index, generation: keys.generation, reuse_guard }.to_bytes()?;
@@ -147,14 +146,17 @@ fn private_message_content(
     suite: &dyn CipherSuite,
     message: &Authenticated,
     padding: Padding,
-) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut writer = Writer::new();
-    message.content().content.encode_selected(&mut writer);
-    writer.value(message.auth());
-    let mut plaintext = Zeroizing::new(writer.finish()?);
-    let padded_length = padding.padded_length(plaintext.len(), suite.aead())?;
-    plaintext.resize(padded_length, 0);
-    Ok(plaintext)
+) -> Result<Secret, Error> {
+    let (content, auth) = (&message.content().content, message.auth());
+    let tag = auth.confirmation_tag.as_ref().map_or(0, Vec::len);
+    let room = content.room().saturating_add(auth.signature.len()).saturating_add(tag).saturating_add(16);
+    // Room for everything at once, padding included: a growing buffer would leave the text behind where it was.
+    let mut writer = Writer::with_capacity(padding.padded_length(room, suite.aead()).unwrap_or(room));
+    content.encode_selected(&mut writer);
+    writer.value(auth);
+    let padded_length = padding.padded_length(writer.len(), suite.aead())?;
+    writer.zeros(padded_length.saturating_sub(writer.len()));
+    Ok(Secret::new(writer.finish()?))
 }
 
 /// The encoded `SenderDataAAD`, which is also how a `PrivateContentAAD` begins.
@@ -190,10 +192,10 @@ pub fn sender_data_key(
     // C093: the first `KDF.Nh` bytes, or the whole if it is shorter.
     let sample = ciphertext.get(..suite.kdf().length()).unwrap_or(ciphertext);
     let secret = sender_data_secret.secret();
-    Ok(MessageKey {
-        key: expand_with_label(suite, secret, "key", sample, suite.aead().key_length())?,
-        nonce: expand_with_label(suite, secret, "nonce", sample, suite.aead().nonce_length())?,
-    })
+    let lengths = (suite.aead().key_length(), suite.aead().nonce_length());
+    let [key, nonce] =
+        expand_with_labels(suite, secret, [("key", sample, lengths.0), ("nonce", sample, lengths.1)])?;
+    Ok(MessageKey { key, nonce })
 }
 
 fn sealing(error: CryptoError) -> Error {

@@ -201,6 +201,20 @@ impl Content {
         }
     }
 
+    /// Bytes in which its encoding mostly fits; that of application data always does, which must not be left behind
+    /// where a buffer was before it grew.
+    pub(crate) fn room(&self) -> usize {
+        match self {
+            Self::Application(data) => data.len().saturating_add(16),
+            Self::Proposal(_) => 1024,
+            Self::Commit(commit) => {
+                let nodes = commit.path.iter().flat_map(|path| &path.nodes);
+                let secrets = nodes.map(|node| node.encrypted_path_secret.len().saturating_add(1));
+                secrets.fold(1024, |room, secrets| room.saturating_add(secrets.saturating_mul(100)))
+            }
+        }
+    }
+
     /// Appends what `content_type` selects, without the type.
     pub(crate) fn encode_selected(&self, writer: &mut Writer) {
         match self {

@@ -52,8 +52,8 @@ impl Group {
         let Arrival { public, member, status } = *arrival;
         let mut draft = Draft::new(self);
         draft.epoch(public, member)?;
-        let own = public.tree.leaf(self.own_leaf)?.filter(|_| member.is_some());
-        let own_signature_key = own.map_or_else(|| self.own_signature_key.clone(), |own| own.signature_key);
+        let own = public.tree.identity(self.own_leaf)?.filter(|_| member.is_some());
+        let own_signature_key = own.map_or_else(|| self.own_signature_key.clone(), |(key, _)| key);
         draft.group(self, (&own_signature_key, status))?;
         let differences = public.tree.differences(&self.public.tree)?;
         draft.tree_changes((&self.public.tree, &public.tree), &differences)?;
@@ -82,7 +82,7 @@ impl Group {
         let mut members = BTreeMap::new();
         for difference in differences {
             let Some(leaf) = difference.at.leaf() else { continue };
-            let [old, new] = difference.leaves()?.map(|leaf| leaf.as_ref().map(PastMember::of));
+            let [old, new] = difference.identities()?.map(|identity| identity.map(PastMember::of));
             if old != new {
                 let id = past_member_id(leaf, self.epoch());
                 let record = PastMemberRecord { member: old.clone() };

@@ -1,5 +1,6 @@
 //! RFC 9420 §15: application messages, and what is kept of messages until the application has them.
 
+use hushwood_codec::Encode;
 use hushwood_crypto::{Random, Secret, Signer};
 
 use crate::credential::Credential;
@@ -141,10 +142,10 @@ impl Group {
 
 impl ApplicationMessage {
     pub(super) fn to_record(&self) -> Result<Secret, Error> {
-        let capacity =
-            self.plaintext.len().saturating_add(self.authenticated_data.len()).saturating_add(4096);
-        record(capacity, |writer| {
-            writer.value(&self.sender).value(&self.credential).value(&self.epoch).value(&self.generation);
+        let credential = self.credential.to_bytes()?;
+        let lengths = [credential.len(), self.plaintext.len(), self.authenticated_data.len()];
+        record(lengths.into_iter().fold(32, usize::saturating_add), |writer| {
+            writer.value(&self.sender).raw(&credential).value(&self.epoch).value(&self.generation);
             writer.value(&self.plaintext).opaque(&self.authenticated_data);
         })
     }

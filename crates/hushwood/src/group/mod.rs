@@ -40,6 +40,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hushwood_codec::Writer;
 use hushwood_crypto::{CipherSuite, HashReference, Random, Secret, SignaturePublicKey, Signer};
 
 use crate::commit::state::{MemberState, PublicState};
@@ -431,8 +432,18 @@ impl Group {
 
 /// An MLSMessage as bytes.
 pub(crate) fn encode(message: &MlsMessage) -> Result<Vec<u8>, Error> {
-    use hushwood_codec::Encode;
-    Ok(message.to_bytes()?)
+    // That of a PrivateMessage is known well enough for its one buffer not to grow.
+    let room = match message {
+        MlsMessage::PrivateMessage(message) => {
+            let lengths = [&message.group_id, &message.authenticated_data, &message.ciphertext].map(Vec::len);
+            lengths.into_iter().fold(128, usize::saturating_add)
+        }
+        MlsMessage::PublicMessage(message) => message.content.content.room(),
+        MlsMessage::Welcome(_) | MlsMessage::GroupInfo(_) | MlsMessage::KeyPackage(_) => 512,
+    };
+    let mut writer = Writer::with_capacity(room);
+    writer.value(message);
+    Ok(writer.finish()?)
 }
 
 impl fmt::Debug for Group {

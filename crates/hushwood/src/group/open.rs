@@ -95,8 +95,8 @@ impl Group {
         provider: &CryptoProvider,
         (instance, version): (InstanceId, u64),
     ) -> Result<Self, Error> {
-        let rows = Rows { store, instance };
-        let Some(group) = rows.optional(RecordKind::Group)? else {
+        let mut rows = Rows::read(store, instance)?;
+        let Some(group) = rows.optional(RecordKind::Group) else {
             return Err(ApiMisuse::NoSuchRecord.into());
         };
         let group: GroupRecord = read_value(&group)?;
@@ -144,7 +144,7 @@ impl Group {
             purpose: Purpose::Epoch,
             poisoned: false,
         };
-        for (id, value) in store.list(instance, RecordKind::StagedCommit)? {
+        for (id, value) in rows.list(RecordKind::StagedCommit) {
             let id = MessageId::read(&id).ok_or(StoreReadError::Corrupt)?;
             let commit = OwnCommit::from_record(&opened, &value)?;
             opened.staged.insert(id, commit);
@@ -155,24 +155,51 @@ impl Group {
 
 const ATTEMPTS: usize = 16;
 
-/// The rows of one group.
-struct Rows<'s> {
-    store: &'s dyn Records,
-    instance: InstanceId,
-}
+/// The rows of one group that are read when it is opened, each to be taken once.
+struct Rows(BTreeMap<RecordKind, Vec<(Vec<u8>, Secret)>>);
 
-impl Rows<'_> {
-    fn optional(&self, kind: RecordKind) -> Result<Option<Secret>, Error> {
-        Ok(self.store.get(&RecordKey::new(self.instance, kind, Vec::new()))?)
+/// All kinds but the tree's nodes and keys, and messages.
+const OPENED: [RecordKind; 13] = [
+    RecordKind::Group,
+    RecordKind::Policy,
+    RecordKind::Epoch,
+    RecordKind::TreeSummary,
+    RecordKind::PrivateTree,
+    RecordKind::SecretTree,
+    RecordKind::PastEpoch,
+    RecordKind::PastMember,
+    RecordKind::ResumptionPsk,
+    RecordKind::Proposal,
+    RecordKind::OwnUpdate,
+    RecordKind::StagedCommit,
+    RecordKind::OwnMessage,
+];
+
+impl Rows {
+    fn read(store: &dyn Records, instance: InstanceId) -> Result<Self, Error> {
+        let mut rows: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (kind, id, value) in store.list_all(instance, &OPENED)? {
+            rows.entry(kind).or_default().push((id, value));
+        }
+        Ok(Self(rows))
     }
 
-    fn required(&self, kind: RecordKind) -> Result<Secret, Error> {
-        self.optional(kind)?.ok_or(StoreReadError::Missing.into())
+    fn list(&mut self, kind: RecordKind) -> Vec<(Vec<u8>, Secret)> {
+        self.0.remove(&kind).unwrap_or_default()
+    }
+
+    /// The row of a kind of which there is one.
+    fn optional(&mut self, kind: RecordKind) -> Option<Secret> {
+        self.list(kind).into_iter().find(|(id, _)| id.is_empty()).map(|(_, value)| value)
+    }
+
+    fn required(&mut self, kind: RecordKind) -> Result<Secret, Error> {
+        self.optional(kind).ok_or(StoreReadError::Missing.into())
     }
 
     /// All rows of a kind, with ids of the form that `T` decodes.
-    fn all<T: Decode>(&self, kind: RecordKind) -> Result<Vec<(T, Secret)>, Error> {
-        let rows = self.store.list(self.instance, kind)?;
+    fn all<T: Decode>(&mut self, kind: RecordKind) -> Result<Vec<(T, Secret)>, Error> {
+        let rows = self.list(kind);
         let row = |(id, value): (Vec<u8>, Secret)| match T::from_bytes(&id) {
             Ok(id) => Ok((id, value)),
             Err(_) => Err(StoreReadError::Corrupt.into()),
@@ -180,7 +207,7 @@ impl Rows<'_> {
         rows.into_iter().map(row).collect()
     }
 
-    fn secret_tree_rows(&self) -> Result<SecretTreeRows, Error> {
+    fn secret_tree_rows(&mut self) -> Result<SecretTreeRows, Error> {
         let mut by_epoch = SecretTreeRows::new();
         for (EpochPrefix { epoch, row }, value) in self.all(RecordKind::SecretTree)? {
             by_epoch.entry(epoch).or_default().push((row, value));
@@ -188,7 +215,7 @@ impl Rows<'_> {
         Ok(by_epoch)
     }
 
-    fn past(&self, suite: &'static dyn CipherSuite, mut rows: SecretTreeRows) -> Result<Past, Error> {
+    fn past(&mut self, suite: &'static dyn CipherSuite, mut rows: SecretTreeRows) -> Result<Past, Error> {
         let mut past = Past::default();
         for (epoch, value) in self.all::<u64>(RecordKind::PastEpoch)? {
             let (record, sender_data) = read(&value, |reader| {
@@ -213,9 +240,9 @@ impl Rows<'_> {
         Ok(past)
     }
 
-    fn proposals(&self) -> Result<ProposalCache, Error> {
+    fn proposals(&mut self) -> Result<ProposalCache, Error> {
         let mut rows = Vec::new();
-        for (_, value) in self.store.list(self.instance, RecordKind::Proposal)? {
+        for (_, value) in self.list(RecordKind::Proposal) {
             rows.push(read_value::<ProposalRecord>(&value)?);
         }
         rows.sort_by_key(|record| record.position);
@@ -226,8 +253,8 @@ impl Rows<'_> {
         Ok(cache)
     }
 
-    fn own_updates(&self) -> Result<BTreeMap<HashReference, KeyPair>, Error> {
-        let rows = self.store.list(self.instance, RecordKind::OwnUpdate)?;
+    fn own_updates(&mut self) -> Result<BTreeMap<HashReference, KeyPair>, Error> {
+        let rows = self.list(RecordKind::OwnUpdate);
         let row = |(id, value): (Vec<u8>, Secret)| {
             let keys = read(&value, KeyPair::decode)?;
             Ok((HashReference(id), keys))
@@ -235,12 +262,12 @@ impl Rows<'_> {
         rows.into_iter().map(row).collect()
     }
 
-    fn own_messages(&self) -> Result<BTreeMap<MessageId, OwnMessageRecord>, Error> {
+    fn own_messages(&mut self) -> Result<BTreeMap<MessageId, OwnMessageRecord>, Error> {
         let rows = self.all::<[u8; 16]>(RecordKind::OwnMessage)?;
         rows.into_iter().map(|(id, value)| Ok((MessageId::new(id), read_value(&value)?))).collect()
     }
 
-    fn resumption_psks(&self) -> Result<BTreeMap<u64, ResumptionPsk>, Error> {
+    fn resumption_psks(&mut self) -> Result<BTreeMap<u64, ResumptionPsk>, Error> {
         let rows = self.all::<u64>(RecordKind::ResumptionPsk)?;
         let row = |(epoch, value): (u64, Secret)| {
             let secret = read(&value, |reader| Ok(Secret::copy_of(reader.opaque()?)))?;
@@ -275,14 +302,18 @@ fn read_epoch(
     Ok((head, secrets))
 }
 
+/// The record of a kind of which there is one.
+fn single(store: &dyn Records, instance: InstanceId, kind: RecordKind) -> Result<Option<Secret>, Error> {
+    Ok(store.get(&RecordKey::new(instance, kind, Vec::new()))?)
+}
+
 /// The resumption PSK of a group's current epoch, if that is the epoch asked for.
 pub(super) fn current_resumption_psk(
     store: &dyn Records,
     instance: InstanceId,
     epoch: u64,
 ) -> Result<Option<Secret>, Error> {
-    let rows = Rows { store, instance };
-    let Some(value) = rows.optional(RecordKind::Epoch)? else { return Ok(None) };
+    let Some(value) = single(store, instance, RecordKind::Epoch)? else { return Ok(None) };
     read(&value, |reader| {
         let head = EpochRecord::decode(reader)?;
         let secrets = match u8::decode(reader)? {
@@ -296,8 +327,7 @@ pub(super) fn current_resumption_psk(
 
 /// Whether a group is one that we are in, rather than one that has ended.
 pub(super) fn is_active(store: &dyn Records, instance: InstanceId) -> Result<bool, Error> {
-    let rows = Rows { store, instance };
-    let Some(value) = rows.optional(RecordKind::Group)? else { return Ok(false) };
+    let Some(value) = single(store, instance, RecordKind::Group)? else { return Ok(false) };
     let group: GroupRecord = read_value(&value)?;
     Ok(matches!(group.status, StatusRecord::Active))
 }

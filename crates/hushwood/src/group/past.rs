@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use hushwood_crypto::SignaturePublicKey;
+
+use crate::credential::Credential;
 use crate::error::{Error, NotNow, Violation};
 use crate::group::record::PastMember;
 use crate::schedule::SenderDataSecret;
 use crate::secret_tree::SecretTree;
-use crate::tree::{LeafIndex, LeafNode, RatchetTree};
+use crate::tree::{LeafIndex, RatchetTree};
 
 /// A past epoch whose application messages can still be opened.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Past {
         let changed = self.members.range((leaf, epoch)..=(leaf, u64::MAX)).next();
         let member = match changed {
             Some((_, member)) => member.clone(),
-            None => tree.leaf(leaf)?.as_ref().map(PastMember::of),
+            None => tree.identity(leaf)?.map(PastMember::of),
         };
         // RFC 9420 §6.3.2, C095: a sender must be a member.
         member.ok_or(Violation::SenderBlank.into())
@@ -70,7 +73,7 @@ impl Past {
 }
 
 impl PastMember {
-    pub(crate) fn of(leaf: &LeafNode) -> Self {
-        Self { signature_key: leaf.signature_key.clone(), credential: leaf.credential.clone() }
+    pub(crate) fn of((signature_key, credential): (SignaturePublicKey, Credential)) -> Self {
+        Self { signature_key, credential }
     }
 }

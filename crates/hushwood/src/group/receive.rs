@@ -221,7 +221,7 @@ impl Group {
             false => &self.past.epoch(epoch)?.secret_tree,
         };
         let application = ContentType::Application;
-        let (_, change) = tree.open_key(message.sender, application, message.generation, &self.policy)?;
+        let change = tree.consumption(message.sender, application, message.generation, &self.policy)?;
         let mut draft = Draft::new(self);
         match is_current {
             true => draft.secret_tree(epoch, change)?,
@@ -249,7 +249,8 @@ impl Group {
         let reference = received.cached.reference().clone();
         let mut draft = Draft::new(self);
         if let Some(key) = received.key {
-            let (_, change) = self.handshake_key(key)?;
+            let tree = &self.active_member()?.secret_tree;
+            let change = tree.consumption(key.leaf, key.content_type, key.generation, &self.policy)?;
             draft.secret_tree(self.epoch(), change)?;
         }
         draft.proposal(&self.proposals, received.cached, &self.policy)?;
@@ -273,12 +274,8 @@ impl Group {
             return Err(NotNow::OwnMessage.into());
         }
         let (signature_key, credential) = self.member_at(epoch, sender)?;
-        let (message_key, _) = keys.secret_tree.open_key(
-            sender,
-            ContentType::Application,
-            sender_data.generation,
-            &self.policy,
-        )?;
+        let (application, generation) = (ContentType::Application, sender_data.generation);
+        let message_key = keys.secret_tree.key_of(sender, application, generation, &self.policy)?;
         let unprotected =
             message.open(suite, sender_data, message_key, keys.context_bytes, self.policy.decode)?;
         let authenticated = unprotected.verify_signature(suite, &signature_key)?.into_inner();
@@ -323,8 +320,7 @@ impl Group {
             return Ok((member.signature_key, member.credential));
         }
         // RFC 9420 §6.1, §6.3.2, C067, C095: the sender's leaf must not be blank.
-        let leaf = self.tree().leaf(leaf)?.ok_or(Violation::SenderBlank)?;
-        Ok((leaf.signature_key.clone(), leaf.credential.clone()))
+        self.tree().identity(leaf)?.ok_or(Violation::SenderBlank.into())
     }
 
     /// Opens an encrypted handshake message of the current epoch, without consuming its key.
@@ -340,18 +336,10 @@ impl Group {
         }
         let (signature_key, _) = self.member_at(self.epoch(), leaf)?;
         let key = HandshakeKey { leaf, content_type, generation: sender_data.generation };
-        let (message_key, _) = self.handshake_key(key)?;
+        let message_key = member.secret_tree.key_of(leaf, content_type, key.generation, &self.policy)?;
         let context = &self.public.context_bytes;
         let unprotected = message.open(suite, sender_data, message_key, context, self.policy.decode)?;
         Ok((unprotected.verify_signature(suite, &signature_key)?, key))
-    }
-
-    fn handshake_key(
-        &self,
-        key: HandshakeKey,
-    ) -> Result<(crate::framing::MessageKey, secret_tree::Change), Error> {
-        let tree = &self.active_member()?.secret_tree;
-        tree.open_key(key.leaf, key.content_type, key.generation, &self.policy)
     }
 
     /// Checks the tag and signature of a public message of the current epoch.
@@ -425,9 +413,7 @@ pub(crate) fn verify_sender(
 ) -> Result<Authenticated, Error> {
     let key = match message.key_source()? {
         // C067, C068.
-        KeySource::Member(leaf) => {
-            state.tree.leaf(leaf)?.ok_or(Violation::SenderBlank)?.signature_key.clone()
-        }
+        KeySource::Member(leaf) => state.tree.identity(leaf)?.ok_or(Violation::SenderBlank)?.0,
         // C069, C070.
         KeySource::ExternalSender(index) => external_sender(&state.context.extensions, index)?.signature_key,
         // C074, C076.

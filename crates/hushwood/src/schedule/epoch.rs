@@ -9,7 +9,7 @@
 //! ```
 
 use hushwood_codec::{DecodeError, DecodeLimits, Reader, Writer};
-use hushwood_crypto::{CipherSuite, Random, Secret, derive_secret, expand_with_label};
+use hushwood_crypto::{CipherSuite, Random, Secret, derive_secret, expand_with_label, expand_with_labels};
 
 use crate::error::{Error, StoreReadError};
 use crate::schedule::types::{
@@ -114,18 +114,40 @@ impl EpochSecret {
     /// # Errors
     /// [`Error::Crypto`] from a provider that breaks its contract.
     pub fn derive(self, suite: &dyn CipherSuite) -> Result<(EpochSecrets, EncryptionSecret), Error> {
-        let derive = |label| derive_secret(suite, self.secret(), label);
+        let labels = [
+            "init",
+            "sender data",
+            "exporter",
+            "external",
+            "confirm",
+            "membership",
+            "resumption",
+            "authentication",
+            "encryption",
+        ];
+        let outputs = labels.map(|label| (label, &[][..], suite.kdf().length()));
+        let [
+            init,
+            sender_data,
+            exporter,
+            external,
+            confirmation,
+            membership,
+            resumption,
+            authenticator,
+            encryption,
+        ] = expand_with_labels(suite, self.secret(), outputs)?;
         let secrets = EpochSecrets {
-            init: InitSecret::new(derive("init")?),
-            sender_data: SenderDataSecret::new(derive("sender data")?),
-            exporter: ExporterSecret::new(derive("exporter")?),
-            external: ExternalSecret::new(derive("external")?),
-            confirmation: ConfirmationKey::new(derive("confirm")?),
-            membership: MembershipKey::new(derive("membership")?),
-            resumption: ResumptionPsk::new(derive("resumption")?),
-            authenticator: EpochAuthenticator::new(derive("authentication")?),
+            init: InitSecret::new(init),
+            sender_data: SenderDataSecret::new(sender_data),
+            exporter: ExporterSecret::new(exporter),
+            external: ExternalSecret::new(external),
+            confirmation: ConfirmationKey::new(confirmation),
+            membership: MembershipKey::new(membership),
+            resumption: ResumptionPsk::new(resumption),
+            authenticator: EpochAuthenticator::new(authenticator),
         };
-        Ok((secrets, EncryptionSecret::new(derive("encryption")?)))
+        Ok((secrets, EncryptionSecret::new(encryption)))
     }
 }
 

@@ -19,7 +19,7 @@ pub fn confirmed_transcript_hash(
     commit: &FramedContent,
     signature: &[u8],
 ) -> Result<Vec<u8>, EncodeError> {
-    let mut input = Writer::new();
+    let mut input = Writer::with_capacity(commit.content.room());
     input.value(&wire_format).value(commit).opaque(signature);
     let hash = suite.hash().hash(&[interim_transcript_hash, &input.finish()?]);
     Ok(hash.as_bytes().to_vec())

@@ -113,8 +113,8 @@ impl SecretTree {
         if ratchet.generation == u32::MAX {
             return Err(ApiMisuse::GenerationOverflow.into());
         }
-        let key = ratchet.message_key(self.suite)?;
-        change.puts.push(RowValue::Ratchet(leaf, ratchet_type, ratchet.next(self.suite)?));
+        let (key, next) = ratchet.turn(self.suite)?;
+        change.puts.push(RowValue::Ratchet(leaf, ratchet_type, next));
         Ok((ratchet.generation, key, change))
     }
 
@@ -136,13 +136,80 @@ impl SecretTree {
         generation: u32,
         policy: &Policy,
     ) -> Result<(MessageKey, Change), Error> {
+        let key = self.key_of(leaf, content_type, generation, policy)?;
+        Ok((key, self.consumption(leaf, content_type, generation, policy)?))
+    }
+
+    /// The key of [`open_key`](Self::open_key) alone, for who has yet to see whether the message opens.
+    pub(crate) fn key_of(
+        &self,
+        leaf: LeafIndex,
+        content_type: ContentType,
+        generation: u32,
+        policy: &Policy,
+    ) -> Result<MessageKey, Error> {
         let ratchet_type = RatchetType::from(content_type);
-        self.check_usage(leaf, ratchet_type)?;
-        if let Some(key) = self.skipped.get(&(leaf, ratchet_type, generation)) {
+        if let Some(key) = self.skipped_key(leaf, ratchet_type, generation)? {
+            return Ok(MessageKey { key: key.key.duplicate(), nonce: key.nonce.duplicate() });
+        }
+        self.current_generation(leaf, ratchet_type, generation, policy)?;
+        let (mut ratchet, _) = self.ratchet(leaf, ratchet_type)?;
+        while ratchet.generation < generation {
+            ratchet = ratchet.next(self.suite)?;
+        }
+        ratchet.message_key(self.suite)
+    }
+
+    /// The change of [`open_key`](Self::open_key) alone, for who has opened the message.
+    pub(crate) fn consumption(
+        &self,
+        leaf: LeafIndex,
+        content_type: ContentType,
+        generation: u32,
+        policy: &Policy,
+    ) -> Result<Change, Error> {
+        let ratchet_type = RatchetType::from(content_type);
+        if self.skipped_key(leaf, ratchet_type, generation)?.is_some() {
             let mut change = Change::new(Source::Skipped(leaf, ratchet_type, generation));
             change.erases.push(SecretTreeRow::Skipped(leaf, ratchet_type, generation));
-            return Ok((MessageKey { key: key.key.duplicate(), nonce: key.nonce.duplicate() }, change));
+            return Ok(change);
         }
+        let current = self.current_generation(leaf, ratchet_type, generation, policy)?;
+        let (mut ratchet, mut change) = self.ratchet(leaf, ratchet_type)?;
+        let first_kept = self.make_room(&mut change, (leaf, ratchet_type), current, generation, policy);
+        while ratchet.generation < generation {
+            let number = ratchet.generation;
+            if number < first_kept {
+                ratchet = ratchet.next(self.suite)?;
+                continue;
+            }
+            let (key, next) = ratchet.turn(self.suite)?;
+            change.puts.push(RowValue::Skipped(leaf, ratchet_type, number, key));
+            ratchet = next;
+        }
+        change.puts.push(RowValue::Ratchet(leaf, ratchet_type, ratchet.next(self.suite)?));
+        Ok(change)
+    }
+
+    /// The key of a generation that was passed over, if it is kept.
+    fn skipped_key(
+        &self,
+        leaf: LeafIndex,
+        ratchet_type: RatchetType,
+        generation: u32,
+    ) -> Result<Option<&MessageKey>, Error> {
+        self.check_usage(leaf, ratchet_type)?;
+        Ok(self.skipped.get(&(leaf, ratchet_type, generation)))
+    }
+
+    /// The generation that a ratchet is at, from which it can be moved on to the one that is asked for.
+    fn current_generation(
+        &self,
+        leaf: LeafIndex,
+        ratchet_type: RatchetType,
+        generation: u32,
+        policy: &Policy,
+    ) -> Result<u32, Error> {
         let current = self.ratchets.get(&(leaf, ratchet_type)).map_or(0, |ratchet| ratchet.generation);
         // RFC 9420 §9.2, C190: a generation behind us whose key is not kept was read, or dropped.
         let Some(distance) = generation.checked_sub(current) else { return Err(NotNow::KeyUsed.into()) };
@@ -151,19 +218,7 @@ impl SecretTree {
         if distance > policy.max_forward || generation == u32::MAX {
             return Err(NotNow::GenerationTooFar.into());
         }
-
-        let (mut ratchet, mut change) = self.ratchet(leaf, ratchet_type)?;
-        let first_kept = self.make_room(&mut change, (leaf, ratchet_type), current, generation, policy);
-        while ratchet.generation < generation {
-            if ratchet.generation >= first_kept {
-                let key = ratchet.message_key(self.suite)?;
-                change.puts.push(RowValue::Skipped(leaf, ratchet_type, ratchet.generation, key));
-            }
-            ratchet = ratchet.next(self.suite)?;
-        }
-        let key = ratchet.message_key(self.suite)?;
-        change.puts.push(RowValue::Ratchet(leaf, ratchet_type, ratchet.next(self.suite)?));
-        Ok((key, change))
+        Ok(current)
     }
 
     /// Makes a change. What it consumed moves into the [`Undo`], to be dropped, and so erased, as soon
@@ -315,14 +370,14 @@ impl SecretTree {
             change.puts.push(RowValue::Node(source, beside));
         }
 
-        let ratchet = Ratchet::root(self.suite, &secret, ratchet_type)?;
-        let other = match (ratchet_type, self.usage) {
-            (RatchetType::Handshake, _) => Some(RatchetType::Application),
-            (RatchetType::Application, Usage::Current) => Some(RatchetType::Handshake),
-            (RatchetType::Application, Usage::Past) => None,
+        let [handshake, application] = Ratchet::roots(self.suite, &secret)?;
+        let (ratchet, other, ratchet_of_other) = match ratchet_type {
+            RatchetType::Handshake => (handshake, RatchetType::Application, application),
+            RatchetType::Application => (application, RatchetType::Handshake, handshake),
         };
-        if let Some(other) = other {
-            change.puts.push(RowValue::Ratchet(leaf, other, Ratchet::root(self.suite, &secret, other)?));
+        // Of a past epoch no handshake is opened any more.
+        if self.usage == Usage::Current || other == RatchetType::Application {
+            change.puts.push(RowValue::Ratchet(leaf, other, ratchet_of_other));
         }
         Ok((ratchet, change))
     }

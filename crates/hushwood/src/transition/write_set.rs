@@ -161,6 +161,23 @@ pub trait Records {
     /// [`StoreReadError`].
     fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError>;
 
+    /// All records of some kinds, those of each as [`list`](Self::list) gives them: in one read, where the store can do
+    /// that.
+    ///
+    /// # Errors
+    /// [`StoreReadError`].
+    fn list_all(
+        &self,
+        instance: InstanceId,
+        kinds: &[RecordKind],
+    ) -> Result<Vec<(RecordKind, Vec<u8>, Secret)>, StoreReadError> {
+        let mut records = Vec::new();
+        for kind in kinds {
+            records.extend(self.list(instance, *kind)?.into_iter().map(|(id, value)| (*kind, id, value)));
+        }
+        Ok(records)
+    }
+
     /// A handle of its own to the same store, for whoever reads on after this borrow has ended: a group
     /// reads its tree when it needs it. It sees what has been written last, and costs little until it is
     /// used.

@@ -212,10 +212,11 @@ impl Capabilities {
 
     /// Adds a random GREASE value to each list (RFC 9420 §7.2, §13.5; C109, C386).
     pub(crate) fn grease(&mut self, random: &mut dyn Random) -> Result<(), Error> {
-        self.cipher_suites.push(CipherSuiteId(grease::value(random)?));
-        self.extensions.push(ExtensionType(grease::value(random)?));
-        self.proposals.push(ProposalType(grease::value(random)?));
-        self.credentials.push(CredentialType(grease::value(random)?));
+        let [cipher_suite, extension, proposal, credential] = grease::values(random)?;
+        self.cipher_suites.push(CipherSuiteId(cipher_suite));
+        self.extensions.push(ExtensionType(extension));
+        self.proposals.push(ProposalType(proposal));
+        self.credentials.push(CredentialType(credential));
         Ok(())
     }
 

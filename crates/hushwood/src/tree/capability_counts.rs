@@ -81,6 +81,23 @@ impl CapabilityCounts {
         Ok(Self(Arc::new(read().map_err(|_| StoreReadError::Corrupt)?)))
     }
 
+    /// A leaf has gone, another has come.
+    pub(crate) fn replace(&mut self, old: Option<&LeafNode>, new: Option<&LeafNode>) {
+        // Most leaves take the place of one that supports the same.
+        if let (Some(old), Some(new)) = (old, new)
+            && old.capabilities == new.capabilities
+            && old.credential.credential_type() == new.credential.credential_type()
+        {
+            return;
+        }
+        if let Some(old) = old {
+            self.remove(old);
+        }
+        if let Some(new) = new {
+            self.add(new);
+        }
+    }
+
     pub(crate) fn add(&mut self, leaf: &LeafNode) {
         let counts = Arc::make_mut(&mut self.0);
         counts.members += 1;
@@ -91,7 +108,7 @@ impl CapabilityCounts {
         each(&mut counts.proposals, &leaf.capabilities.proposals, up);
     }
 
-    pub(crate) fn remove(&mut self, leaf: &LeafNode) {
+    fn remove(&mut self, leaf: &LeafNode) {
         let counts = Arc::make_mut(&mut self.0);
         counts.members = counts.members.saturating_sub(1);
         let down = |count: &mut u32| *count = count.saturating_sub(1);

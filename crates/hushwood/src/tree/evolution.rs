@@ -144,17 +144,16 @@ impl RatchetTree {
         let mut slot = leaf.map(PackedLeaf::new).transpose()?;
         self.root.load_path(index)?;
         self.root.edit_path(index, &mut slot, edit)?;
-        if let Some(old) = slot {
-            let old = old.unpack()?;
+        let old = slot.map(|old| old.unpack()).transpose()?;
+        if let Some(old) = &old {
             self.keys.remove_encryption(&old.encryption_key, at);
             self.keys.remove_signature(&old.signature_key, index);
-            self.capabilities.remove(&old);
         }
         if let Some(new) = leaf {
             self.keys.insert_encryption(&new.encryption_key, at, &self.root)?;
             self.keys.insert_signature(&new.signature_key, index, &self.root)?;
-            self.capabilities.add(new);
         }
+        self.capabilities.replace(old.as_ref(), leaf);
         Ok(())
     }
 }

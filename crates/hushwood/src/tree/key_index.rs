@@ -145,7 +145,7 @@ impl KeyIndex {
         let Some(at) = source.key(kind, key)? else { return Ok(None) };
         let there = match (tree.find(at)?, kind) {
             (Some(Subtree::Leaf(leaf)), KeyKind::Encryption) => leaf.node.encryption_key()? == key,
-            (Some(Subtree::Leaf(leaf)), KeyKind::Signature) => leaf.node.unpack()?.signature_key.0 == key,
+            (Some(Subtree::Leaf(leaf)), KeyKind::Signature) => leaf.node.keys()?.1 == key,
             (Some(Subtree::Parent(parent)), KeyKind::Encryption) => match &parent.node {
                 Some(node) => node.view()?.encryption_key == key,
                 None => false,

@@ -72,12 +72,17 @@ pub enum LeafNodeSource {
     },
 }
 
+const KEY_PACKAGE: u8 = 1;
+const UPDATE: u8 = 2;
+/// The source of a leaf that came with a Commit.
+pub(crate) const COMMIT: u8 = 3;
+
 impl Encode for LeafNodeSource {
     fn encode(&self, writer: &mut Writer) {
         match self {
-            Self::KeyPackage(lifetime) => writer.raw(&[1]).value(lifetime),
-            Self::Update => writer.raw(&[2]),
-            Self::Commit { parent_hash } => writer.raw(&[3]).opaque(parent_hash),
+            Self::KeyPackage(lifetime) => writer.raw(&[KEY_PACKAGE]).value(lifetime),
+            Self::Update => writer.raw(&[UPDATE]),
+            Self::Commit { parent_hash } => writer.raw(&[COMMIT]).opaque(parent_hash),
         };
     }
 }
@@ -85,9 +90,9 @@ impl Encode for LeafNodeSource {
 impl Decode for LeafNodeSource {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match u8::decode(reader)? {
-            1 => Lifetime::decode(reader).map(Self::KeyPackage),
-            2 => Ok(Self::Update),
-            3 => Ok(Self::Commit { parent_hash: Vec::decode(reader)? }),
+            KEY_PACKAGE => Lifetime::decode(reader).map(Self::KeyPackage),
+            UPDATE => Ok(Self::Update),
+            COMMIT => Ok(Self::Commit { parent_hash: Vec::decode(reader)? }),
             // C017: no other source is known.
             other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }

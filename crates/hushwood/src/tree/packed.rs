@@ -4,10 +4,12 @@
 //! memory of the fields by themselves, hashed and sent on without encoding it again, and parsed when
 //! somebody looks at it.
 
-use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, Writer};
-use hushwood_crypto::HpkePublicKey;
+use hushwood_codec::{Decode, DecodeError, DecodeLimits, Encode, Reader, Writer};
+use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
 
+use crate::credential::Credential;
 use crate::error::Error;
+use crate::tree::leaf_node::COMMIT;
 use crate::tree::{LeafIndex, LeafNode, ParentNode};
 
 /// An encoded [`LeafNode`].
@@ -32,6 +34,31 @@ impl PackedLeaf {
 
     pub(crate) fn unpack(&self) -> Result<LeafNode, Error> {
         LeafNode::from_bytes_with(&self.0, OWN_BYTES).map_err(|_| DAMAGED)
+    }
+
+    /// The signature key and the credential: who the member is.
+    pub(crate) fn identity(&self) -> Result<(SignaturePublicKey, Credential), Error> {
+        let mut reader = reader(&self.0)?;
+        reader.opaque().map_err(|_| DAMAGED)?;
+        let key = SignaturePublicKey::decode(&mut reader).map_err(|_| DAMAGED)?;
+        Ok((key, Credential::decode(&mut reader).map_err(|_| DAMAGED)?))
+    }
+
+    /// The parent hash, if it has one: nothing else is parsed.
+    pub(crate) fn parent_hash(&self) -> Result<Option<&[u8]>, Error> {
+        let mut reader = reader(&self.0)?;
+        let mut source = || {
+            let (_keys, _credential_type) = ((reader.opaque()?, reader.opaque()?), u16::decode(&mut reader)?);
+            // The credential, whichever it is, and the five lists of the capabilities.
+            for _ in 0..6 {
+                reader.opaque()?;
+            }
+            match u8::decode(&mut reader)? {
+                COMMIT => reader.opaque().map(Some),
+                _ => Ok(None),
+            }
+        };
+        source().map_err(|_: DecodeError| DAMAGED)
     }
 
     pub(crate) fn encryption_key(&self) -> Result<&[u8], Error> {
@@ -140,7 +167,7 @@ const DAMAGED: Error = Error::Bug("a node of the tree is not as it was encoded")
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::{Certificate, Credential};
+    use crate::credential::{Certificate, CredentialType};
     use crate::tree::oracle::leaf_node;
     use crate::tree::records::{NodeRecord, StoredNode};
     use crate::tree::{LeafIndex, Node, RatchetTree};
@@ -167,6 +194,35 @@ mod tests {
         assert_eq!(with.unpack(), Ok(node(&(0..5000).collect::<Vec<_>>())));
     }
 
+    #[test]
+    fn what_is_read_of_a_leaf_is_what_is_in_it() {
+        use crate::tree::{LeafNodeSource, Lifetime};
+
+        let certificates = [0, 3, 300].map(|length| Certificate { cert_data: vec![7; length] }).to_vec();
+        let custom = Credential::Custom { credential_type: CredentialType(0xF001), data: vec![3; 70] };
+        let lifetime = Lifetime { not_before: 1, not_after: u64::MAX };
+        for credential in [Credential::basic(*b"alice"), Credential::X509 { certificates }, custom] {
+            for source in [
+                LeafNodeSource::KeyPackage(lifetime),
+                LeafNodeSource::Update,
+                LeafNodeSource::Commit { parent_hash: vec![9; 32] },
+                LeafNodeSource::Commit { parent_hash: vec![] },
+            ] {
+                let (credential, leaf_node_source) = (credential.clone(), source);
+                let leaf = LeafNode { credential, leaf_node_source, ..leaf_node(1) };
+                let packed = PackedLeaf::new(&leaf).unwrap();
+                assert_eq!(packed.unpack().as_ref(), Ok(&leaf));
+                assert_eq!(packed.identity(), Ok((leaf.signature_key.clone(), leaf.credential.clone())));
+                assert_eq!(packed.keys(), Ok((leaf.encryption_key.as_ref(), leaf.signature_key.as_ref())));
+                let parent_hash = match &leaf.leaf_node_source {
+                    LeafNodeSource::Commit { parent_hash } => Some(parent_hash.as_slice()),
+                    LeafNodeSource::KeyPackage(_) | LeafNodeSource::Update => None,
+                };
+                assert_eq!(packed.parent_hash(), Ok(parent_hash));
+            }
+        }
+    }
+
     /// A message of many megabytes may have a part in which one byte of it takes 24 in memory.
     #[test]
     fn a_leaf_that_was_let_in_as_part_of_a_long_message_is_read_again_by_itself() {
@@ -178,6 +234,8 @@ mod tests {
         let mut tree = RatchetTree::new(crate::testing::SUITE, leaf_node(0)).unwrap();
         tree.add(leaf.clone()).unwrap();
         assert_eq!(tree.leaf(LeafIndex::new(1)), Ok(Some(leaf.clone())));
+        let identity = Some((leaf.signature_key.clone(), leaf.credential.clone()));
+        assert_eq!(tree.identity(LeafIndex::new(1)), Ok(identity));
         let node = Some(Node::Leaf(leaf.clone())).to_bytes().unwrap();
         let record = NodeRecord { members: 1, node, hashes: Vec::new() };
         assert!(matches!(record.node(), Ok(StoredNode::Leaf(read)) if read == leaf));

@@ -13,7 +13,7 @@ use crate::parallel::join;
 use crate::tree::packed::ParentView;
 use crate::tree::subtree::{Parent, Subtree};
 use crate::tree::tree_hash::{MANY, OriginalHashes, split_at_parent};
-use crate::tree::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, PathStep, RatchetTree};
+use crate::tree::{LeafIndex, NodeIndex, ParentNode, PathStep, RatchetTree};
 
 /// The hash of `ParentHashInput` (RFC 9420 §7.9, C146).
 pub(crate) fn parent_hash(
@@ -123,12 +123,12 @@ enum Side {
 }
 
 /// The D of RFC 9420 §7.9.2 within a subtree, given P's unmerged leaves in it.
-enum Descendant {
+enum Descendant<'t> {
     /// The resolution holds nothing but unmerged leaves.
     None,
     /// It holds one node more: D, with its `parent_hash` field if it has one (C151: leaves from a
     /// KeyPackage or an Update have none and can't start a chain).
-    One(Option<Vec<u8>>),
+    One(Option<&'t [u8]>),
     /// No node fits.
     Unfit,
 }
@@ -138,23 +138,18 @@ enum Descendant {
 ///
 /// A resolution holds the nearest non-blank nodes and their unmerged leaves, so D is the only node of it
 /// that is not unmerged at P, and each non-blank parent is D and has the same unmerged leaves as P.
-fn descendant(subtree: &Subtree, unmerged: &[LeafIndex]) -> Result<Descendant, Error> {
+fn descendant<'t>(subtree: &'t Subtree, unmerged: &[LeafIndex]) -> Result<Descendant<'t>, Error> {
     Ok(match subtree {
         Subtree::Blank(..) if unmerged.is_empty() => Descendant::None,
         Subtree::Blank(..) => Descendant::Unfit,
-        Subtree::Leaf(leaf) if unmerged.is_empty() => {
-            Descendant::One(match leaf.node.unpack()?.leaf_node_source {
-                LeafNodeSource::Commit { parent_hash } => Some(parent_hash),
-                LeafNodeSource::KeyPackage(_) | LeafNodeSource::Update => None,
-            })
-        }
+        Subtree::Leaf(leaf) if unmerged.is_empty() => Descendant::One(leaf.node.parent_hash()?),
         Subtree::Leaf(leaf) if unmerged == [leaf.index] => Descendant::None,
         Subtree::Leaf(_) => Descendant::Unfit,
         Subtree::Parent(parent) => match &parent.node {
             Some(node) => {
                 let node = node.view()?;
                 match node.unmerged_leaves() == unmerged {
-                    true => Descendant::One(Some(node.parent_hash.to_vec())),
+                    true => Descendant::One(Some(node.parent_hash)),
                     false => Descendant::Unfit,
                 }
             }

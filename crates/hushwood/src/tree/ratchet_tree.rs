@@ -9,7 +9,7 @@ use std::fmt;
 
 use hushwood_crypto::{CipherSuite, Digest, HpkePublicKey, SignaturePublicKey};
 
-use crate::credential::CredentialType;
+use crate::credential::{Credential, CredentialType};
 use crate::error::{ApiMisuse, Error};
 use crate::extension::ExtensionType;
 use crate::proposal::ProposalType;
@@ -89,6 +89,14 @@ impl RatchetTree {
     /// [`Error::StoreRead`] for a tree that is read from a store.
     pub fn leaf(&self, index: LeafIndex) -> Result<Option<LeafNode>, Error> {
         self.packed_leaf(index)?.map(PackedLeaf::unpack).transpose()
+    }
+
+    /// The signature key and credential of the member at `index`, without the rest of its leaf.
+    pub(crate) fn identity(
+        &self,
+        index: LeafIndex,
+    ) -> Result<Option<(SignaturePublicKey, Credential)>, Error> {
+        self.packed_leaf(index)?.map(PackedLeaf::identity).transpose()
     }
 
     /// True if there is a member at `index`.

@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 
 use hushwood_codec::{Decode, Encode, Writer, wire_struct};
-use hushwood_crypto::Digest;
+use hushwood_crypto::{Digest, SignaturePublicKey};
 
+use crate::credential::Credential;
 use crate::error::{Error, StoreReadError};
 use crate::tree::node::{LEAF, PARENT};
 use crate::tree::packed::OWN_BYTES;
@@ -159,13 +160,13 @@ pub(crate) struct Difference<'t> {
 }
 
 impl Difference<'_> {
-    /// The members there, in the old tree and in the new one.
-    pub(crate) fn leaves(&self) -> Result<[Option<LeafNode>; 2], Error> {
-        let leaf = |there: Option<&Subtree>| match there {
-            Some(Subtree::Leaf(leaf)) => leaf.node.unpack().map(Some),
+    /// Who the members there are, in the old tree and in the new one.
+    pub(crate) fn identities(&self) -> Result<[Option<(SignaturePublicKey, Credential)>; 2], Error> {
+        let identity = |there: Option<&Subtree>| match there {
+            Some(Subtree::Leaf(leaf)) => leaf.node.identity().map(Some),
             Some(Subtree::Blank(..) | Subtree::Parent(_)) | None => Ok(None),
         };
-        Ok([leaf(self.old)?, leaf(self.new)?])
+        Ok([identity(self.old)?, identity(self.new)?])
     }
 }
 

@@ -130,7 +130,9 @@ impl RatchetTree {
     /// # Errors
     /// [`ApiMisuse::TooLong`](crate::error::ApiMisuse::TooLong); as [`encode`](Self::encode).
     pub fn to_extension(&self) -> Result<Vec<u8>, Error> {
-        let mut writer = Writer::new();
+        // About what a member takes, with a parent above it.
+        let room = usize::try_from(self.member_count()).unwrap_or_default().saturating_mul(300);
+        let mut writer = Writer::with_capacity(room);
         self.encode(&mut writer)?;
         Ok(writer.finish()?)
     }

@@ -53,7 +53,7 @@ pub(crate) fn group_info(
         signer: leaf,
         signature: Vec::new(),
     };
-    let mut tbs = Writer::new();
+    let mut tbs = Writer::with_capacity(group_info.room());
     group_info.encode_tbs(&mut tbs);
     group_info.signature = sign_with_label(signer, "GroupInfoTBS", &tbs.finish()?)?;
     Ok(group_info)
@@ -79,7 +79,9 @@ pub(crate) fn welcomes(
     random: &mut dyn Random,
 ) -> Result<Vec<Welcome>, Error> {
     let suite = state.suite;
-    let encrypted_group_info = secrets.welcome.seal(suite, &group_info.to_bytes()?)?;
+    let mut encoded = Writer::with_capacity(group_info.room());
+    encoded.value(group_info);
+    let encrypted_group_info = secrets.welcome.seal(suite, &encoded.finish()?)?;
     // One hash of the GroupInfo serves all joiners.
     let info = HpkeInfo::new(suite, "Welcome", &encrypted_group_info)?;
     let mut group_secrets =

@@ -26,6 +26,12 @@ wire_struct! {
 }
 
 impl GroupInfo {
+    /// Bytes in which its encoding fits, or mostly: a tree makes it megabytes long.
+    pub(crate) fn room(&self) -> usize {
+        let extensions = self.extensions.iter().chain(self.group_context.extensions.iter());
+        extensions.fold(1024, |room, extension| room.saturating_add(extension.extension_data.len()))
+    }
+
     /// The encoded `GroupInfoTBS`.
     pub(crate) fn encode_tbs(&self, writer: &mut Writer) {
         writer.value(&self.group_context).value(&self.extensions);

@@ -2,8 +2,7 @@
 //!
 //! The same for a client that joins by a Welcome, one that joins by an external commit, and an observer.
 
-use hushwood_codec::Writer;
-use hushwood_crypto::{CipherSuite, CryptoError, Random, verify_with_label};
+use hushwood_crypto::{CipherSuite, CryptoError, Random, sign_content_of};
 
 use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Unsupported, Violation};
@@ -94,11 +93,9 @@ pub(crate) fn verify_signature(
     suite: &dyn CipherSuite,
     tree: &RatchetTree,
 ) -> Result<(), Error> {
-    let signer = tree.leaf(group_info.signer)?.ok_or(Violation::GroupInfoSigner)?;
-    let mut tbs = Writer::new();
-    group_info.encode_tbs(&mut tbs);
-    let signature = &group_info.signature;
-    match verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature) {
+    let (signature_key, _) = tree.identity(group_info.signer)?.ok_or(Violation::GroupInfoSigner)?;
+    let tbs = sign_content_of("GroupInfoTBS", group_info.room(), |writer| group_info.encode_tbs(writer))?;
+    match suite.signature().verify(&signature_key, &tbs, &group_info.signature) {
         Ok(()) => Ok(()),
         // RFC 9420 §5.1.1, C035, C036: the signer's key is one of the suite's scheme.
         Err(CryptoError::PublicKey) => Err(Violation::SignaturePublicKey.into()),

@@ -3,7 +3,7 @@
 //! The GroupInfo's signature and the tree's hash are right each time, so that nothing but the rule itself
 //! stands in the way.
 
-use hushwood_codec::{DecodeErrorKind, Encode};
+use hushwood_codec::{DecodeErrorKind, Encode, Writer};
 use hushwood_crypto::{CipherSuiteId, Signer, SoftwareSigner, sign_with_label};
 use hushwood_rustcrypto::PROVIDER;
 use test_support::assert_breaks;
