@@ -1,6 +1,7 @@
 //! The rules, without a transport: who may do what, and in which order it happens.
 
 mod account;
+mod call;
 mod followed;
 mod group;
 mod seal;
