@@ -25,4 +25,6 @@ pub use group::{
 #[cfg(feature = "server")]
 pub use refusal::Refusal;
 pub use refused::{RefusalCode, Refused};
+#[cfg(feature = "server")]
+pub(crate) use stream::ENTRY_FRAME;
 pub use stream::{ClientFrame, MAX_CLIENT_FRAME, MAX_SERVER_FRAME, STREAM_PATH, ServerFrame, Subscribe};

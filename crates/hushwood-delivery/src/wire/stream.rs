@@ -14,6 +14,10 @@ use crate::wire::{GroupKey, LogEntry, MemberProof, Refused};
 /// Where the WebSocket is.
 pub const STREAM_PATH: &str = "/v1/stream";
 
+/// The first octet of [`ServerFrame::Entry`].
+#[cfg(feature = "server")]
+pub(crate) const ENTRY_FRAME: u8 = 2;
+
 /// The largest frame of a client.
 pub const MAX_CLIENT_FRAME: usize = 64 << 10;
 
