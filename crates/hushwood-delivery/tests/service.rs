@@ -427,7 +427,8 @@ async fn what_is_known_of_a_group_is_sealed_on_the_disk() {
     let head = world.backend.head(&alice.group_id()).await.unwrap().unwrap();
     let limit = hushwood_delivery::backend::PageLimit { entries: 10, bytes: u64::MAX };
     let all = hushwood_delivery::backend::Kinds::All;
-    let log = world.backend.read(&alice.group_id(), all, 0, limit).await.unwrap();
+    let reading = hushwood_delivery::backend::Reading { kinds: all, after: 0, slot: None };
+    let log = world.backend.read(&alice.group_id(), reading, limit).await.unwrap().unwrap().entries;
     let has = |place: &[u8], what: &[u8]| place.windows(what.len()).any(|window| window == what);
     for place in log.iter().map(|entry| &entry.body).chain([&snapshot.body, &head.group_info]) {
         assert!(!has(place, b"alice") && !has(place, b"bob") && !has(place, &commit[..32]));

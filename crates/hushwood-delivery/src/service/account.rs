@@ -6,7 +6,9 @@ use hushwood::policy::Timestamp;
 use hushwood_codec::Decode;
 use hushwood_crypto::{CipherSuite, CipherSuiteId, SignaturePublicKey};
 
-use crate::backend::{AccountId, Claim, DeviceId, NewDevice, NewKeyPackage, PageLimit, Registered, Seconds};
+use crate::backend::{
+    AccountId, Claim, DeviceId, NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds,
+};
 use crate::service::{Device, Service, random_array, unavailable};
 use crate::wire::{
     Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Refusal, Registration,
@@ -42,10 +44,12 @@ impl Service {
         }
         let device = NewDevice {
             account,
+            look: name.clone(),
             name,
             device: DeviceId(registration.device),
             key: registration.key,
             first: registration.authorization.is_none(),
+            most: self.settings.max_devices,
             at: now,
         };
         match self.backend.register(device).await? {
@@ -53,6 +57,13 @@ impl Service {
             Registered::NameTaken => Err(Refusal::Taken("an account has this name: choose another")),
             Registered::Exists => Err(Refusal::Taken("an account or a device has this id")),
             Registered::NoAccount => Err(Refusal::NotFound("the account")),
+            Registered::OtherName => Err(Refusal::Taken("the account is there under another name")),
+            Registered::Revoked => {
+                Err(Refusal::Forbidden("this device was revoked: register it anew, with an id and a key of its own"))
+            }
+            Registered::TooMany => {
+                Err(Refusal::Forbidden("the account has as many devices as it may: revoke one that is not used"))
+            }
         }
     }
 
@@ -99,15 +110,18 @@ impl Service {
     pub async fn publish(&self, by: Device, packages: Vec<PublishedKeyPackage>) -> Result<(), Refusal> {
         self.alive(by).await?;
         let now = self.now();
-        let there: u32 =
-            self.backend.stock(by.account, by.device, now).await?.iter().map(|one| one.left).sum();
-        let more = u32::try_from(packages.len()).unwrap_or(u32::MAX);
-        if there.saturating_add(more) > self.settings.max_key_packages {
+        let most = self.settings.max_key_packages;
+        if packages.len() > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(Refusal::TooLarge("a device has only so many KeyPackages here"));
         }
         let packages: Result<Vec<_>, _> =
             packages.into_iter().map(|package| self.check_key_package(package, now)).collect();
-        Ok(self.backend.publish(by.account, by.device, packages?, now).await?)
+        match self.backend.publish(by.account, by.device, packages?, (most, now)).await? {
+            Published::Kept => Ok(()),
+            Published::TooMany { .. } => {
+                Err(Refusal::TooLarge("a device has only so many KeyPackages here: publish when some are claimed"))
+            }
+        }
     }
 
     /// One KeyPackage of each device of an account.
@@ -119,12 +133,13 @@ impl Service {
         let name = self.name(&request.name)?;
         let account =
             self.backend.account(&name).await?.ok_or(Refusal::NotFound("an account of this name"))?;
-        let claim = Claim { account, device: None, suite: request.suite, now: self.now() };
+        let (now, inbox) = (self.now(), self.settings.inbox);
+        let claim = Claim { account, device: None, suite: request.suite, now, inbox };
         let claimed = self.backend.claim(claim).await?;
-        if claimed.is_empty() {
+        if claimed.packages.is_empty() {
             return Err(Refusal::NotFound("a KeyPackage of this suite: ask them to be online"));
         }
-        let claimed = claimed.into_iter().map(|entry| ClaimedKeyPackage {
+        let claimed = claimed.packages.into_iter().map(|entry| ClaimedKeyPackage {
             account: account.0,
             device: entry.device.0,
             message: entry.body,
@@ -226,6 +241,7 @@ impl Service {
             suite: suite.id().0,
             not_after: Seconds(lifetime.not_after),
             last_resort,
+            reserved: false,
             body: package.message,
         })
     }

@@ -8,7 +8,9 @@ use hushwood_aws_lc::OsRandom;
 use hushwood_codec::{Decode, Encode, wire_struct};
 use hushwood_crypto::{CryptoProvider, SignaturePublicKey, verify_with_label};
 
-use crate::backend::{Backend, BackendError, Entry, Kinds, PageLimit, Seconds, Snapshot};
+use crate::backend::{
+    Backend, BackendError, Entry, Incarnation, Kinds, PageLimit, Reading, Seconds, Snapshot,
+};
 use crate::service::seal::{What, open, seal};
 use crate::wire::{GroupKey, MemberProof, Refusal};
 
@@ -33,6 +35,8 @@ wire_struct! {
 /// A group's public state, as of a number in its log.
 pub(super) struct Followed {
     public: PublicGroup,
+    /// Which life of the group it is.
+    incarnation: Incarnation,
     /// The number of the last handshake that is in it.
     sequence: u64,
     /// The number of the commit that began its epoch.
@@ -57,9 +61,9 @@ pub(super) enum Reach {
 }
 
 impl Followed {
-    pub(super) fn new(public: PublicGroup, key: GroupKey) -> Self {
+    pub(super) fn new(public: PublicGroup, incarnation: Incarnation, key: GroupKey) -> Self {
         let snapshot = public.epoch();
-        Self { public, sequence: 0, commit: 0, snapshot, departed: Vec::new(), key }
+        Self { public, incarnation, sequence: 0, commit: 0, snapshot, departed: Vec::new(), key }
     }
 
     /// The group in an epoch, or in the current one.
@@ -77,6 +81,7 @@ impl Followed {
         let public = PublicGroup::from_bytes(&record.public, provider).map_err(|_| corrupt("a snapshot"))?;
         let mut followed = Self {
             public,
+            incarnation: snapshot.incarnation,
             sequence: snapshot.sequence,
             commit: snapshot.sequence,
             snapshot: snapshot.epoch,
@@ -99,11 +104,13 @@ impl Followed {
         const PAGE: PageLimit = PageLimit { entries: 256, bytes: 16 << 20 };
         while until.is_none_or(|epoch| self.public.epoch() < epoch) {
             let group = self.public.group_id().to_vec();
-            let page = backend.read(&group, Kinds::Handshakes, self.sequence, PAGE).await?;
-            if page.is_empty() {
+            let reading = Reading { kinds: Kinds::Handshakes, after: self.sequence, slot: None };
+            let page = backend.read(&group, reading, PAGE).await?;
+            let page = page.ok_or(Refusal::NotFound("a group of this id"))?;
+            if page.entries.is_empty() {
                 break;
             }
-            for entry in page {
+            for entry in page.entries {
                 if until.is_some_and(|epoch| self.public.epoch() >= epoch) {
                     break;
                 }
@@ -197,7 +204,7 @@ impl Followed {
         let record = record.to_bytes().map_err(|_| Refusal::TooLarge("a group"))?;
         let epoch = self.public.epoch();
         let body = seal(&self.key, (self.public.group_id(), What::Snapshot, epoch), &record)?;
-        Ok(Snapshot { epoch, sequence: self.commit, body })
+        Ok(Snapshot { incarnation: self.incarnation, epoch, sequence: self.commit, body })
     }
 
     /// Whether there have been so many commits since the last snapshot, of which this is the next if so. A snapshot is of the
@@ -209,6 +216,11 @@ impl Followed {
             self.snapshot = epoch;
         }
         due
+    }
+
+    /// Which life of the group it is.
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 
     pub(super) fn public(&self) -> &PublicGroup {

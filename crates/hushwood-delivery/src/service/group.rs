@@ -13,12 +13,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::backend::{
-    AccountId, Appended, Committed, Created, Cursor, DeviceId, InboxEntry, Kinds, NewCommit, NewEntry,
-    NewGroup, NewWelcome, PageLimit, RequestId, Seconds, SlotId,
+    AccountId, Appended, Committed, Created, Cursor, Delivered, Delivery, DeviceId, Incarnation, Kinds,
+    NewCommit, NewEntry, NewGroup, NewWelcome, PageLimit, Reading, RequestId, Seconds, SlotId,
 };
 use crate::service::followed::{Followed, Reach, all};
 use crate::service::seal::{What, open, seal};
-use crate::service::{Service, Slot};
+use crate::service::{Service, Slot, random_array};
 use crate::wire::{
     CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupAnswer, GroupKey, LogEntry, MemberProof,
     ReadRequest, Refusal, SendAnswer, SendRequest,
@@ -52,13 +52,15 @@ impl Service {
         let verdicts = all(view.checks());
         let public = PublicGroup::new(view, &verdicts).map_err(invalid)?;
         let (group, epoch) = (public.group_id().to_vec(), public.epoch());
-        let followed = Followed::new(public, request.key);
+        let incarnation = Incarnation(random_array()?);
+        let followed = Followed::new(public, incarnation, request.key);
         let new = NewGroup {
             request: request_id("create", &request.request, &[&request.group_info, &request.ratchet_tree]),
             epoch,
             snapshot: followed.to_snapshot()?.body,
             group_info: seal(&request.key, (&group, What::GroupInfo, epoch), &request.group_info)?,
             at: now,
+            incarnation,
             group,
         };
         match self.backend.create_group(new).await? {
@@ -91,6 +93,7 @@ impl Service {
         let next = request.epoch.saturating_add(1);
         let place = |what, epoch| (request.group_id.as_slice(), what, epoch);
         let new = NewCommit {
+            incarnation: group.incarnation(),
             request: request_id,
             epoch: request.epoch,
             body: seal(&request.key, place(What::Handshake, request.epoch), &request.commit)?,
@@ -142,6 +145,7 @@ impl Service {
             }
         };
         let mut new = NewEntry {
+            incarnation: group.incarnation(),
             request: request_id("send", &request.request, &[&request.message]),
             kind,
             epoch,
@@ -186,14 +190,16 @@ impl Service {
             self.check_proof(group, &request.proof, &request.signed(&self.settings.name), Reach::Until(0))?;
         drop(followed);
         let cursor = Cursor { slot: SlotId(request.slot), sequence: request.after, at: self.now() };
-        self.backend.move_cursor(&request.group_id, cursor).await?;
+        self.backend.move_cursors(&request.group_id, vec![cursor]).await?;
         let limit = PageLimit { entries: request.most.clamp(1, 1000), bytes: 8 << 20 };
-        let page = self.backend.read(&request.group_id, Kinds::All, request.after, limit).await?;
+        let reading = Reading { kinds: Kinds::All, after: request.after, slot: None };
+        let page = self.backend.read(&request.group_id, reading, limit).await?;
+        let page = page.ok_or(Refusal::NotFound("a group of this id"))?;
         let within = |sequence: u64| match reach {
             Reach::Member => true,
             Reach::Until(last) => sequence <= last,
         };
-        let page = page.into_iter().filter(|entry| within(entry.sequence)).map(|entry| {
+        let page = page.entries.into_iter().filter(|entry| within(entry.sequence)).map(|entry| {
             let message = match entry.kind {
                 EntryKind::Message => entry.body,
                 EntryKind::Commit | EntryKind::Proposal => {
@@ -240,15 +246,23 @@ impl Service {
     pub async fn carry(&self) -> Result<(), Refusal> {
         const AT_ONCE: u32 = 256;
         loop {
-            let outgoing = self.backend.outgoing(AT_ONCE).await?;
+            let now = self.now();
+            let outgoing = self.backend.outgoing(now, AT_ONCE).await?;
             if outgoing.is_empty() {
                 return Ok(());
             }
             for one in outgoing {
-                let NewWelcome { account, device, id, body } = one.welcome;
-                let entry = InboxEntry { id, body, at: self.now() };
-                self.backend.deliver(account, device, entry).await?;
-                self.backend.carried(&one.group, vec![id]).await?;
+                let id = one.welcome.id;
+                let delivery = Delivery { welcome: one.welcome, limit: self.settings.inbox, at: now };
+                match self.backend.deliver(delivery).await? {
+                    Delivered::New | Delivered::Known | Delivered::Unwanted => {
+                        self.backend.carried(&one.group, vec![id]).await?;
+                    }
+                    Delivered::Full => {
+                        let later = Seconds(now.0.saturating_add(60));
+                        self.backend.postpone(&one.group, vec![id], later).await?;
+                    }
+                }
             }
         }
     }
@@ -319,6 +333,7 @@ impl Service {
         }
         let each = secrets.into_iter().zip(&request.recipients).map(|(secrets, recipient)| {
             let encrypted_group_info = encrypted_group_info.clone();
+            let reference = secrets.new_member.0.clone();
             let welcome = Welcome { cipher_suite, secrets: vec![secrets], encrypted_group_info };
             let body = MlsMessage::Welcome(welcome).to_bytes();
             let body = body.map_err(|_| Refusal::TooLarge("a Welcome"))?;
@@ -326,6 +341,7 @@ impl Service {
                 account: AccountId(recipient.account),
                 device: DeviceId(recipient.device),
                 id: Sha256::digest(&body).into(),
+                reference,
                 body,
             })
         });

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hushwood::policy::Policy;
 
-use crate::backend::Seconds;
+use crate::backend::{PageLimit, Seconds};
 
 /// What an operator decides, with what fits most.
 #[derive(Clone)]
@@ -25,6 +25,10 @@ pub struct ServiceSettings {
     pub snapshots: u32,
     /// The most KeyPackages that a device may have here, and publish at once.
     pub max_key_packages: u32,
+    /// The most devices that an account may have.
+    pub max_devices: u32,
+    /// How many Welcomes, and bytes of them, may wait for a device. While that many do, it can't be added to groups.
+    pub inbox: PageLimit,
     /// The longest name of an account, in bytes.
     pub max_name: usize,
     /// The largest message.
@@ -55,6 +59,8 @@ impl ServiceSettings {
             snapshot_every: 64,
             snapshots: 4,
             max_key_packages: 200,
+            max_devices: 20,
+            inbox: PageLimit { entries: 1000, bytes: 64 << 20 },
             max_name: 64,
             max_message: 1 << 20,
             max_tree: 64 << 20,
