@@ -190,8 +190,8 @@ pub struct Page {
     pub newest: u64,
     /// The number of the oldest entry that has not been trimmed; one more than the newest if none is left.
     pub first: u64,
-    /// How far the slot had come, as far as was noted; 0 if nothing was, or for no slot.
-    pub cursor: u64,
+    /// How far the slot had come, as was noted last; none if nothing was, or for no slot.
+    pub cursor: Option<Cursor>,
     /// The entries, in order.
     pub entries: Vec<Entry>,
 }
@@ -240,7 +240,7 @@ pub struct Cursor {
     pub slot: SlotId,
     /// The number of the last entry that it has stored for itself.
     pub sequence: u64,
-    /// Now.
+    /// When it said so.
     pub at: Seconds,
 }
 

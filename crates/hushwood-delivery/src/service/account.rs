@@ -58,12 +58,12 @@ impl Service {
             Registered::Exists => Err(Refusal::Taken("an account or a device has this id")),
             Registered::NoAccount => Err(Refusal::NotFound("the account")),
             Registered::OtherName => Err(Refusal::Taken("the account is there under another name")),
-            Registered::Revoked => {
-                Err(Refusal::Forbidden("this device was revoked: register it anew, with an id and a key of its own"))
-            }
-            Registered::TooMany => {
-                Err(Refusal::Forbidden("the account has as many devices as it may: revoke one that is not used"))
-            }
+            Registered::Revoked => Err(Refusal::Forbidden(
+                "this device was revoked: register it anew, with an id and a key of its own",
+            )),
+            Registered::TooMany => Err(Refusal::Forbidden(
+                "the account has as many devices as it may: revoke one that is not used",
+            )),
         }
     }
 
@@ -118,9 +118,9 @@ impl Service {
             packages.into_iter().map(|package| self.check_key_package(package, now)).collect();
         match self.backend.publish(by.account, by.device, packages?, (most, now)).await? {
             Published::Kept => Ok(()),
-            Published::TooMany { .. } => {
-                Err(Refusal::TooLarge("a device has only so many KeyPackages here: publish when some are claimed"))
-            }
+            Published::TooMany { .. } => Err(Refusal::TooLarge(
+                "a device has only so many KeyPackages here: publish when some are claimed",
+            )),
         }
     }
 

@@ -85,8 +85,7 @@ pub(super) fn commit(
         let sql = "INSERT OR IGNORE INTO outgoing (grp, account, device, name, reference, body, at, due)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
         let (account, device, at) = (welcome.account.0, welcome.device.0, to_sql(new.at.0));
-        let values =
-            params![state.id, account, device, welcome.id, welcome.reference, welcome.body, at];
+        let values = params![state.id, account, device, welcome.id, welcome.reference, welcome.body, at];
         run(connection, sql, values)?;
     }
     Ok(Committed::Accepted(sequence))
@@ -158,17 +157,20 @@ pub(super) fn read(
     let first = first.map(from_sql).transpose()?.unwrap_or(state.sequence.saturating_add(1));
     let cursor = match reading.slot {
         Some(slot) => cursor(&transaction, &state, slot)?,
-        None => 0,
+        None => None,
     };
     let entries = entries(&transaction, &state, reading, limit)?;
     let State { incarnation, epoch, sequence: newest, .. } = state;
     Ok(Some(Page { incarnation, epoch, newest, first, cursor, entries }))
 }
 
-fn cursor(connection: &Connection, state: &State, slot: SlotId) -> Result<u64, BackendError> {
-    let sql = "SELECT sequence FROM cursors WHERE grp = ?1 AND slot = ?2";
-    let row = connection.prepare_cached(sql)?.query_row(params![state.id, slot.0], |row| row.get(0));
-    found(row)?.map_or(Ok(0), from_sql)
+fn cursor(connection: &Connection, state: &State, slot: SlotId) -> Result<Option<Cursor>, BackendError> {
+    let sql = "SELECT sequence, at FROM cursors WHERE grp = ?1 AND slot = ?2";
+    let row = connection
+        .prepare_cached(sql)?
+        .query_row(params![state.id, slot.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    let Some((sequence, at)) = found(row)? else { return Ok(None) };
+    Ok(Some(Cursor { slot, sequence: from_sql(sequence)?, at: Seconds(from_sql(at)?) }))
 }
 
 fn entries(
@@ -273,8 +275,7 @@ pub(super) fn postpone(
     ids: &[[u8; 32]],
     until: Seconds,
 ) -> Result<(), BackendError> {
-    let sql =
-        "UPDATE outgoing SET due = ?3 WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND name = ?2";
+    let sql = "UPDATE outgoing SET due = ?3 WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND name = ?2";
     ids.iter().try_for_each(|id| run(connection, sql, params![group, id, to_sql(until.0)]).map(drop))
 }
 
@@ -297,7 +298,7 @@ pub(super) fn trim(connection: &Connection, group: &[u8], limits: TrimLimits) ->
     )?;
     // What is before the first young entry is old, so the log stays one piece to its end.
     let young = "SELECT sequence FROM log WHERE grp = ?1 AND at >= ?2 ORDER BY sequence LIMIT 1";
-    let old = |time| Ok(one(young, time)?.map_or(u64::MAX, |first| first.saturating_sub(1)));
+    let old = |time| one(young, time).map(|first| first.map_or(u64::MAX, |first| first.saturating_sub(1)));
     let read_by_all = one("SELECT min(sequence) FROM cursors WHERE grp = ?1 AND at >= ?2", Seconds(0))?;
     let unneeded = one("SELECT min(sequence) FROM snapshots WHERE grp = ?1 AND epoch >= ?2", Seconds(0))?;
     let Some(first) = one("SELECT min(sequence) FROM log WHERE grp = ?1 AND at >= ?2", Seconds(0))? else {
