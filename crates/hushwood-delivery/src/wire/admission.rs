@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct};
+use hushwood_codec::{
+    Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct,
+};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
