@@ -20,6 +20,7 @@ mod receive;
 mod remove;
 mod resend;
 mod send;
+mod serve;
 mod successor;
 mod trust;
 mod update;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Trust(trust::TrustCommand),
     Resend(resend::Resend),
     Inspect(inspect::Inspect),
+    Serve(serve::Serve),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -89,6 +91,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Trust(command) => command.run(global, output),
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
+        Command::Serve(command) => command.run(output),
         Command::Demo(command) => command.run(output),
         Command::Completions(command) => command.run(output),
     }

@@ -3,15 +3,34 @@
 //! Messages of MLS stand in them as they are: whole MLSMessages.
 
 mod account;
+mod admission;
+mod call;
 mod group;
+#[cfg(feature = "server")]
 mod refusal;
+mod refused;
+mod stream;
 
 pub use account::{
     Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Registration,
     StockEntry, Token, WelcomeEntry,
 };
-pub use group::{
-    CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupAnswer, GroupKey, LogEntry, MemberProof,
-    ReadRequest, Recipient, SendAnswer, SendRequest,
+pub use admission::{
+    Admission, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,
+    REQUEST_LABEL,
 };
+pub use call::{
+    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, MEDIA_TYPE,
+    Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
+};
+pub use group::{
+    CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupInfoAnswer, GroupInfoRequest, HeadRequest,
+    LogEntry, LogPage, ProposeRequest, ReadAnswer, ReadRequest, Recipient, SendAnswer, SendRequest,
+    TreeAnswer, TreeRequest,
+};
+#[cfg(feature = "server")]
 pub use refusal::Refusal;
+pub use refused::{RefusalCode, Refused};
+#[cfg(feature = "server")]
+pub(crate) use stream::ENTRY_FRAME;
+pub use stream::{ClientFrame, MAX_CLIENT_FRAME, MAX_SERVER_FRAME, STREAM_PATH, ServerFrame, Subscribe};
