@@ -130,8 +130,6 @@ wire_struct! {
         pub(crate) chain: [u8; 32],
         /// When our leaf had new keys last, in seconds.
         pub(crate) renewed: u64,
-        /// The name of the request that brings the group to the service.
-        pub(crate) request: [u8; 32],
     }
 }
 

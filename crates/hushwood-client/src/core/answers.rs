@@ -4,16 +4,18 @@ use hushwood_delivery::wire::{
     Answer, CommitAnswer, EntryKind, LogEntry, ReadAnswer, RefusalCode, Refused, SendAnswer,
 };
 
+use crate::content::{TEXT, TITLE};
 use crate::core::Core;
 use crate::core::backoff::pause;
 use crate::core::intent::{Action, Outgoing, Stage};
 use crate::core::log::Page;
 use crate::core::outbox::Done;
 use crate::core::room::hash_of;
+use crate::core::rooms::NEW;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::{EventKind, Message, MessageId};
-use crate::records::Standing;
+use crate::records::{Standing, row};
 use crate::room::RoomId;
 use crate::settings::Millis;
 use crate::transport::TransportError;
@@ -158,6 +160,7 @@ impl Core {
         if room.record.standing == Standing::New {
             room.record.standing = Standing::Active;
         }
+        work.erase(row(room.rows(), NEW));
         room.put(&mut work)?;
         self.persist(work)
     }
@@ -230,22 +233,23 @@ impl Core {
             let hash = hash_of(suite, &entry.message);
             if page.own.contains(&hash) {
                 ended.push((hash, entry.sequence));
-                let message = room.queue.iter().find_map(|number| {
+                let said = room.queue.iter().find_map(|number| {
                     let intent = self.intents.get(number)?;
                     let is_it = intent.published().is_some_and(|published| published.hash == hash);
                     match &intent.action {
-                        Action::Send { id, sent_at, kind: crate::content::TEXT, body } if is_it => Some(Message {
-                            from: page.env.device.member.clone(),
-                            id: MessageId(*id),
-                            sent_at: *sent_at,
-                            sequence: entry.sequence,
-                            body: body.clone(),
-                        }),
+                        Action::Send { id, sent_at, kind, body } if is_it => {
+                            let from = page.env.device.member.clone();
+                            let (id, sent_at, sequence, body) =
+                                (MessageId(*id), *sent_at, entry.sequence, body.clone());
+                            Some((*kind, Message { from, id, sent_at, sequence, body }))
+                        }
                         _ => None,
                     }
                 });
-                if let Some(message) = message {
-                    room.remember(&message, &mut page)?;
+                match said {
+                    Some((TEXT, message)) => room.remember(&message, &mut page)?,
+                    Some((TITLE, message)) => room.record.title = message.body,
+                    Some(_) | None => {}
                 }
             }
             if room.record.standing != Standing::Active {

@@ -17,9 +17,12 @@ use crate::core::{Core, Request};
 use crate::error::Error;
 use crate::event::Message;
 use crate::identity::{Member, member};
-use crate::records::{RoomRecord, Standing, VERSION, from_row, get};
+use crate::records::{RoomRecord, Standing, VERSION, corrupt, from_row, get, row, to_row};
 use crate::room::RoomId;
 use crate::settings::Millis;
+
+/// The row with the request that brings a room to the service.
+pub(super) const NEW: &str = "new";
 
 /// The GroupInfo that the service gives to those who come from outside. The tree it has.
 pub(super) const INFO: GroupInfoOptions = GroupInfoOptions { ratchet_tree: false, external_pub: true };
@@ -51,6 +54,10 @@ impl Core {
         let head = Head::of_epoch(group.suite(), (group.group_id(), 0, 0), group.epoch_authenticator()?);
         room.advance(head, &mut work);
         room.put(&mut work)?;
+        let request = env.random()?;
+        let group_info = group.group_info(INFO, &env.device.signer, &mut *env.random)?;
+        let create = CreateRequest { request, key, group_info, ratchet_tree: group.ratchet_tree()? };
+        work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
         room.group = Some(group);
         self.rooms.insert(id.clone(), room);
         self.persist(work)?;
@@ -145,15 +152,11 @@ impl Core {
         }
     }
 
-    /// The request that brings a room to the service.
+    /// The request that brings a room to the service: each time the same, to the byte.
     fn request_create(&mut self, id: &RoomId) -> Result<Request, Error> {
-        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
-        let (request, key) = (room.record.request, room.record.key);
-        let group = room.take_group(&self.env)?;
-        let group_info = group.group_info(INFO, &self.env.device.signer, &mut *self.env.random)?;
-        let ratchet_tree = group.ratchet_tree()?;
-        room.group = Some(group);
-        let create = CreateRequest { request, key, group_info, ratchet_tree };
+        let room = self.rooms.get(id).ok_or(Error::NoRoom)?;
+        let create = get(&*self.env.store, &row(room.rows(), NEW))?.ok_or_else(corrupt)?;
+        let create = from_row(&create)?;
         Ok(self.request(Call::CreateGroup(create), Purpose::Create { room: id.clone() }))
     }
 
@@ -191,7 +194,6 @@ impl Env {
             cursor: 0,
             chain: [0; 32],
             renewed: now.seconds().0,
-            request: self.random()?,
         })
     }
 }
