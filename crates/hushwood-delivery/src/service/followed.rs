@@ -179,6 +179,18 @@ impl Followed {
         Err(Refusal::Forbidden("the proof is not of a member of the group"))
     }
 
+    /// How far whoever has this key at this leaf may read, as of [`sequence`](Self::sequence).
+    pub(super) fn reach(&self, leaf_index: u32, key: &SignaturePublicKey) -> Result<Reach, Refusal> {
+        let leaf = self.public.tree().leaf(LeafIndex::new(leaf_index)).map_err(|_| corrupt("a tree"))?;
+        if leaf.is_some_and(|leaf| leaf.signature_key == *key) {
+            return Ok(Reach::Member);
+        }
+        let departed = self.departed.iter().rev();
+        let gone =
+            departed.filter(|one| one.leaf_index == leaf_index && one.key == key.0).map(|one| one.until);
+        Ok(Reach::Until(gone.max().unwrap_or(0)))
+    }
+
     fn verifies(&self, key: &SignaturePublicKey, proof: &MemberProof, content: &[u8]) -> bool {
         let suite = self.public.suite();
         verify_with_label(suite, key, "DeliveryRequest", content, &proof.signature).is_ok()
@@ -213,6 +225,11 @@ impl Followed {
 
     pub(super) fn public(&self) -> &PublicGroup {
         &self.public
+    }
+
+    /// The number of the last handshake that is in it.
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// The number of the commit that began the epoch.

@@ -188,16 +188,28 @@ impl Service {
         let cursor = Cursor { slot: SlotId(request.slot), sequence: request.after, at: self.now() };
         self.backend.move_cursor(&request.group_id, cursor).await?;
         let limit = PageLimit { entries: request.most.clamp(1, 1000), bytes: 8 << 20 };
-        let page = self.backend.read(&request.group_id, Kinds::All, request.after, limit).await?;
-        let within = |sequence: u64| match reach {
+        let place = (request.group_id.as_slice(), &request.key);
+        let mut entries = self.entries(place, request.after, limit).await?;
+        entries.retain(|entry| match reach {
             Reach::Member => true,
-            Reach::Until(last) => sequence <= last,
-        };
-        let page = page.into_iter().filter(|entry| within(entry.sequence)).map(|entry| {
+            Reach::Until(last) => entry.sequence <= last,
+        });
+        Ok(entries)
+    }
+
+    /// A piece of a log, opened, for somebody of whom it is known that they may see it.
+    pub(super) async fn entries(
+        &self,
+        (group, key): (&[u8], &GroupKey),
+        after: u64,
+        limit: PageLimit,
+    ) -> Result<Vec<LogEntry>, Refusal> {
+        let page = self.backend.read(group, Kinds::All, after, limit).await?;
+        let page = page.into_iter().map(|entry| {
             let message = match entry.kind {
                 EntryKind::Message => entry.body,
                 EntryKind::Commit | EntryKind::Proposal => {
-                    open(&request.key, (&request.group_id, What::Handshake, entry.epoch), &entry.body)?
+                    open(key, (group, What::Handshake, entry.epoch), &entry.body)?
                 }
             };
             Ok(LogEntry { sequence: entry.sequence, kind: entry.kind, epoch: entry.epoch, message })
@@ -254,7 +266,7 @@ impl Service {
     }
 
     /// A group with its key, up to date, in the hand of one at a time.
-    async fn follow(
+    pub(super) async fn follow(
         &self,
         group: &[u8],
         key: &GroupKey,
@@ -277,7 +289,7 @@ impl Service {
         Ok(followed)
     }
 
-    async fn slot(&self, group: &[u8]) -> Slot {
+    pub(super) async fn slot(&self, group: &[u8]) -> Slot {
         let mut slots = self.followed.lock().await;
         if slots.len() >= self.settings.max_followed && !slots.contains_key(group) {
             // Those in use stay; the others are read again when they are asked for.
@@ -333,7 +345,7 @@ impl Service {
     }
 
     /// A proof is young, and of somebody who may go as far as that.
-    fn check_proof(
+    pub(super) fn check_proof(
         &self,
         group: &Followed,
         proof: &MemberProof,
@@ -376,7 +388,7 @@ impl Service {
     }
 }
 
-fn followed_of(guard: &mut OwnedMutexGuard<Option<Followed>>) -> Result<&mut Followed, Refusal> {
+pub(super) fn followed_of(guard: &mut OwnedMutexGuard<Option<Followed>>) -> Result<&mut Followed, Refusal> {
     guard.as_mut().ok_or(Refusal::NotFound("a group of this id"))
 }
 

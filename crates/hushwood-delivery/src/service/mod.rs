@@ -6,6 +6,7 @@ mod followed;
 mod group;
 mod seal;
 mod settings;
+mod stream;
 mod token;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::service::token::TokenKey;
 use crate::wire::Refusal;
 
 pub use settings::ServiceSettings;
+pub use stream::{LogReader, May};
 pub use token::Device;
 
 /// The delivery service on a back end. Any number of them may share one.

@@ -191,7 +191,7 @@ impl ReadRequest {
 }
 
 /// What is asked, of whom, and when.
-fn signed(service: &str, call: &str, group_id: &[u8], at: u64, parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn signed(service: &str, call: &str, group_id: &[u8], at: u64, parts: &[&[u8]]) -> Vec<u8> {
     let at = at.to_be_bytes();
     let head: [&[u8]; 4] = [service.as_bytes(), call.as_bytes(), group_id, &at];
     content(b"hushwood delivery request 1", &[head.as_slice(), parts].concat())

@@ -8,6 +8,7 @@ mod group;
 #[cfg(feature = "server")]
 mod refusal;
 mod refused;
+mod stream;
 
 pub use account::{
     Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Registration,
@@ -24,3 +25,6 @@ pub use group::{
 #[cfg(feature = "server")]
 pub use refusal::Refusal;
 pub use refused::{RefusalCode, Refused};
+#[cfg(feature = "server")]
+pub(crate) use stream::ENTRY_FRAME;
+pub use stream::{ClientFrame, MAX_CLIENT_FRAME, MAX_SERVER_FRAME, STREAM_PATH, ServerFrame, Subscribe};

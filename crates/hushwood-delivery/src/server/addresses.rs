@@ -1,0 +1,177 @@
+//! Limits by address: how many connections and requests one may have.
+//!
+//! Addresses are kept as keyed hashes, as long as they have something to pay off, and are told to nobody: not to logs, not to
+//! metrics, not to the service.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::server::settings::Limits;
+
+/// An address as it is known here: of IPv6 its first half, which is what one customer is given.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Origin(Option<u64>);
+
+/// What each address has of requests and connections.
+pub(super) struct Addresses {
+    hasher: RandomState,
+    started: Instant,
+    /// Nanoseconds for one request.
+    interval: u64,
+    /// Nanoseconds that may be owed.
+    burst: u64,
+    limit_loopback: bool,
+    most_connections: usize,
+    /// Until when an address owes, in nanoseconds since the start.
+    owed: Mutex<HashMap<u64, u64>>,
+    connections: Mutex<HashMap<u64, usize>>,
+}
+
+/// The most addresses that are kept apart: when all of them owe at the same time, the others share one account.
+const MOST: usize = 100_000;
+const SHARED: u64 = 0;
+
+impl Addresses {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let interval = 1_000_000_000 / u64::from(limits.requests_per_second.max(1));
+        Self {
+            hasher: RandomState::new(),
+            started: Instant::now(),
+            interval,
+            burst: interval.saturating_mul(limits.requests_at_once.into()),
+            limit_loopback: limits.limit_loopback,
+            most_connections: limits.connections_of_address,
+            owed: Mutex::default(),
+            connections: Mutex::default(),
+        }
+    }
+
+    /// The origin of a connection or request; `None` for one that is not known.
+    pub(super) fn origin(&self, address: Option<IpAddr>) -> Origin {
+        let Some(address) = address.map(|address| address.to_canonical()) else { return Origin(None) };
+        if address.is_loopback() && !self.limit_loopback {
+            return Origin(None);
+        }
+        let known = match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address) >> 64 | 1 << 127,
+        };
+        Origin(Some(self.hasher.hash_one(known).max(SHARED + 1)))
+    }
+
+    /// Takes so many requests from what the origin has, or tells when there will be enough.
+    pub(super) fn take(&self, origin: Origin, requests: u32) -> Result<(), Duration> {
+        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.take_at(origin, requests, now)
+    }
+
+    fn take_at(&self, origin: Origin, requests: u32, now: u64) -> Result<(), Duration> {
+        let Some(key) = origin.0 else { return Ok(()) };
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        if owed.len() >= MOST && !owed.contains_key(&key) {
+            owed.retain(|_, until| *until > now);
+        }
+        let key = if owed.len() >= MOST && !owed.contains_key(&key) { SHARED } else { key };
+        let until = owed.get(&key).copied().unwrap_or(0).max(now);
+        let next = until.saturating_add(self.interval.saturating_mul(requests.into()));
+        let beyond = next.saturating_sub(now).saturating_sub(self.burst);
+        if beyond > 0 {
+            return Err(Duration::from_nanos(beyond));
+        }
+        owed.insert(key, next);
+        Ok(())
+    }
+
+    /// Counts a connection, if its origin may have one more.
+    pub(super) fn connect(&self, origin: Origin) -> bool {
+        let Some(key) = origin.0 else { return true };
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = connections.entry(key).or_default();
+        let free = *count < self.most_connections;
+        if free {
+            *count = count.saturating_add(1);
+        }
+        free
+    }
+
+    /// A connection that was counted is over.
+    pub(super) fn disconnect(&self, origin: Origin) {
+        let Some(key) = origin.0 else { return };
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = connections.get_mut(&key) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                connections.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn addresses() -> Addresses {
+        Addresses::new(&Limits {
+            requests_per_second: 10,
+            requests_at_once: 5,
+            connections_of_address: 2,
+            ..Limits::default()
+        })
+    }
+
+    fn origin(addresses: &Addresses, address: &str) -> Origin {
+        addresses.origin(Some(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn one_address_gets_what_it_may_have_and_the_others_are_not_touched() {
+        let addresses = addresses();
+        let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
+        for _ in 0..5 {
+            assert_eq!(addresses.take_at(one, 1, SECOND), Ok(()));
+        }
+        assert_eq!(addresses.take_at(one, 1, SECOND), Err(Duration::from_millis(100)));
+        assert_eq!(addresses.take_at(other, 5, SECOND), Ok(()));
+        assert_eq!(addresses.take_at(one, 1, SECOND + SECOND / 10), Ok(()), "a tenth of a second later");
+        assert_eq!(addresses.take_at(one, 6, 100 * SECOND), Err(Duration::from_millis(100)), "never at once");
+    }
+
+    #[test]
+    fn of_ipv6_the_first_half_counts() {
+        let addresses = addresses();
+        let one = origin(&addresses, "2001:db8::1");
+        assert_eq!(one, origin(&addresses, "2001:db8::2"));
+        assert_ne!(one, origin(&addresses, "2001:db8:0:1::1"));
+        assert_eq!(origin(&addresses, "::ffff:192.0.2.1"), origin(&addresses, "192.0.2.1"));
+    }
+
+    #[test]
+    fn connections_are_counted() {
+        let addresses = addresses();
+        let one = origin(&addresses, "192.0.2.1");
+        assert!(addresses.connect(one) && addresses.connect(one) && !addresses.connect(one));
+        addresses.disconnect(one);
+        assert!(addresses.connect(one));
+        let here = origin(&addresses, "127.0.0.1");
+        assert!((0..10).all(|_| addresses.connect(here)), "this machine is not limited");
+    }
+
+    #[test]
+    fn many_addresses_do_not_fill_the_memory() {
+        let addresses = addresses();
+        for number in 0..150_000u32 {
+            let one = addresses.origin(Some(IpAddr::from(number.to_be_bytes())));
+            let _ = addresses.take_at(one, 1, SECOND);
+        }
+        assert!(addresses.owed.lock().unwrap().len() <= MOST + 1);
+        let late = origin(&addresses, "198.51.100.1");
+        assert_eq!(addresses.take_at(late, 1, 10 * SECOND), Ok(()), "what is paid off makes room");
+    }
+}

@@ -1,0 +1,179 @@
+//! Wake-ups: that a log has grown or an inbox has something, told to those who are connected.
+//!
+//! They are hints and nothing depends on them: one that is lost is made up for by the next, or by who asks. What somebody has
+//! not taken yet is one mark for each subscription, however many hints there were.
+
+mod topic;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::backend::{Backend, PageLimit};
+use crate::service::Device;
+
+pub(super) use topic::{EncodedEntry, Mailbox, Subscription, Topic};
+
+/// Something has happened that somebody may wait for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wake {
+    /// The log of a group has grown.
+    Group {
+        /// The group.
+        group_id: Vec<u8>,
+        /// The number of an entry that is there now.
+        head: u64,
+    },
+    /// Something waits in a device's inbox.
+    Inbox(Device),
+}
+
+/// Between the nodes of one service.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Tells the other nodes what has happened at this one. It does not wait; what is too much is lost.
+    fn tell(&self, wake: &Wake);
+
+    /// Wakes those who are connected here by what happens elsewhere, until it is dropped.
+    async fn listen(&self, hub: &Hub);
+}
+
+/// The bus of a service of one node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+#[async_trait]
+impl Bus for Alone {
+    fn tell(&self, _: &Wake) {}
+
+    async fn listen(&self, _: &Hub) {
+        std::future::pending().await
+    }
+}
+
+/// A bus without messages: the back end is asked, again and again, for the groups and inboxes that somebody waits for here.
+pub struct Polling {
+    backend: Arc<dyn Backend>,
+    every: Duration,
+}
+
+impl Polling {
+    /// Asks in this rhythm.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, every: Duration) -> Self {
+        Self { backend, every }
+    }
+
+    async fn ask(&self, hub: &Hub) {
+        const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
+        for group_id in hub.watched_groups() {
+            // Whoever can't be asked is asked again.
+            if let Ok(Some(head)) = self.backend.head(&group_id).await {
+                hub.wake(&Wake::Group { group_id, head: head.sequence });
+            }
+        }
+        for device in hub.watched_devices() {
+            let waiting = self.backend.inbox(device.account, device.device, ONE).await;
+            if waiting.is_ok_and(|waiting| !waiting.is_empty()) {
+                hub.wake(&Wake::Inbox(device));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for Polling {
+    fn tell(&self, _: &Wake) {}
+
+    async fn listen(&self, hub: &Hub) {
+        loop {
+            tokio::time::sleep(self.every).await;
+            self.ask(hub).await;
+        }
+    }
+}
+
+/// Who waits for what at this node.
+#[derive(Default)]
+pub struct Hub {
+    groups: Mutex<HashMap<Vec<u8>, Arc<Topic>>>,
+    devices: Mutex<HashMap<Device, Vec<Weak<Mailbox>>>>,
+}
+
+impl Hub {
+    /// Wakes those who wait for this. What they know already wakes nobody.
+    pub fn wake(&self, wake: &Wake) {
+        match wake {
+            Wake::Group { group_id, head } => {
+                let topic = locked(&self.groups).get(group_id).cloned();
+                if let Some(topic) = topic {
+                    topic.wake(*head);
+                }
+            }
+            Wake::Inbox(device) => {
+                let devices = locked(&self.devices);
+                let mailboxes = devices.get(device).into_iter().flatten();
+                mailboxes.filter_map(Weak::upgrade).for_each(|mailbox| mailbox.mark_inbox());
+            }
+        }
+    }
+
+    /// Groups that somebody waits for here.
+    #[must_use]
+    pub fn watched_groups(&self) -> Vec<Vec<u8>> {
+        locked(&self.groups).keys().cloned().collect()
+    }
+
+    /// Devices that wait for something in their inboxes here.
+    #[must_use]
+    pub fn watched_devices(&self) -> Vec<Device> {
+        locked(&self.devices).keys().copied().collect()
+    }
+
+    /// From now on the mailbox is marked when the group's log grows, until the subscription is dropped.
+    pub(super) fn subscribe(
+        self: &Arc<Self>,
+        group_id: &[u8],
+        (mailbox, number): (&Arc<Mailbox>, u32),
+    ) -> Subscription {
+        let mut groups = locked(&self.groups);
+        let topic = groups.entry(group_id.to_vec()).or_default().clone();
+        let key = topic.add(mailbox, number);
+        drop(groups);
+        Subscription::new(self.clone(), group_id.to_vec(), topic, key)
+    }
+
+    /// A subscription has gone: without others its topic goes, too.
+    pub(super) fn unsubscribe(&self, group_id: &[u8], topic: &Topic, key: u64) {
+        let mut groups = locked(&self.groups);
+        if topic.remove(key) {
+            groups.remove(group_id);
+        }
+    }
+
+    /// From now on the mailbox is marked when something comes for the device.
+    pub(super) fn watch(&self, device: Device, mailbox: &Arc<Mailbox>) {
+        let mut devices = locked(&self.devices);
+        let mailboxes = devices.entry(device).or_default();
+        mailboxes.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&Arc::downgrade(mailbox)));
+        mailboxes.push(Arc::downgrade(mailbox));
+    }
+
+    /// No longer.
+    pub(super) fn unwatch(&self, device: Device, mailbox: &Arc<Mailbox>) {
+        let mut devices = locked(&self.devices);
+        if let Some(mailboxes) = devices.get_mut(&device) {
+            mailboxes.retain(|other| other.strong_count() > 0 && !other.ptr_eq(&Arc::downgrade(mailbox)));
+            if mailboxes.is_empty() {
+                devices.remove(&device);
+            }
+        }
+    }
+}
+
+/// Nothing is left half done under these locks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

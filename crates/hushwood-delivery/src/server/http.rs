@@ -1,0 +1,249 @@
+//! Requests as HTTP carries them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use hushwood_codec::Encode;
+
+use crate::server::addresses::Origin;
+use crate::server::body::{self, AnswerBody};
+use crate::server::budget::Held;
+use crate::server::connection::{Place, Pulse};
+use crate::server::{App, Wake, admin, stream};
+use crate::service::Device;
+use crate::wire::{
+    Access, Answer, Call, CallKind, CommitAnswer, MEDIA_TYPE, Refusal, RefusalCode, Refused, STREAM_PATH,
+    SendAnswer,
+};
+
+/// Whose connection a request came on.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) place: Arc<Place>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) address: IpAddr,
+}
+
+impl Peer {
+    /// Where a request came from: the proxy says so, or the connection.
+    pub(super) fn origin(&self, app: &App, headers: &HeaderMap) -> Origin {
+        if !app.forwarded {
+            return self.place.origin();
+        }
+        // Whatever stands before the last one the client may have written itself.
+        let last = headers.get_all("x-forwarded-for").iter().next_back();
+        let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        app.addresses.origin(Some(last.unwrap_or(self.address)))
+    }
+}
+
+/// All paths.
+pub(super) fn routes(app: &Arc<App>) -> Router {
+    let mut routes = Router::new().route("/health", get(admin::health)).route(STREAM_PATH, any(stream::open));
+    for kind in CallKind::ALL {
+        let call = move |app, peer, request| call(*kind, app, peer, request);
+        routes = routes.route(kind.path(), post(call));
+    }
+    let nowhere = || async {
+        refusal(&Refused::new(RefusalCode::NOT_FOUND, "no such path: version 1 of the interface is at /v1/"))
+    };
+    let other_method = || async {
+        let refused = Refused::new(RefusalCode::MALFORMED, "requests are sent with POST");
+        with_status(StatusCode::METHOD_NOT_ALLOWED, &refused)
+    };
+    routes.fallback(nowhere).method_not_allowed_fallback(other_method).with_state(app.clone())
+}
+
+async fn call(
+    kind: CallKind,
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let started = Instant::now();
+    let answered = answer(&app, &peer, kind, request).await;
+    let response = match answered {
+        Ok((answer, held)) => {
+            let answer = AnswerBody::new(answer, &peer.pulse, held);
+            (headers(), Body::new(answer)).into_response()
+        }
+        Err(refused) => refusal(&refused),
+    };
+    let (status, time) = (response.status().as_u16(), started.elapsed());
+    app.metrics.request(kind, status, time);
+    tracing::debug!(call = kind.name(), status, ?time, "request");
+    response
+}
+
+async fn answer(
+    app: &Arc<App>,
+    peer: &Peer,
+    kind: CallKind,
+    request: Request,
+) -> Result<(Vec<u8>, Held), Refused> {
+    if app.stopping.is_cancelled() {
+        return Err(stopping());
+    }
+    let (head, body) = request.into_parts();
+    let origin = peer.origin(app, &head.headers);
+    app.take(origin, 1)?;
+    let media_type = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    // A web page can't make somebody's browser send this without being asked first.
+    if media_type != Some(MEDIA_TYPE.as_bytes()) {
+        return Err(Refused::new(RefusalCode::MALFORMED, format!("the content type is {MEDIA_TYPE}")));
+    }
+    let token = match kind.access() {
+        Access::Open => None,
+        Access::Device => Some(token(&head.headers)?),
+    };
+    let (body, held) = body::read(app, (origin, &peer.pulse), body, kind.max_body()).await?;
+    let call = Call::from_body(kind, &body);
+    let call = call.map_err(|error| Refused::new(RefusalCode::MALFORMED, error.to_string()))?;
+    let request_size = body.len();
+    drop(body);
+    let _working = peer.pulse.work();
+    // It is carried out even if nobody waits for the answer any more: what the service has begun it ends, and others are
+    // told of it.
+    let carried_out = app.tasks.spawn(carry_out(app.clone(), call, token, held));
+    let answer = carried_out.await.unwrap_or_else(|_| Err(failed()))?;
+    app.metrics.bytes(request_size, answer.len());
+    let held = app.answers.take(answer.len()).ok_or_else(|| {
+        app.metrics.turn_away("bytes of answers");
+        // Asked again, the answer is the same.
+        Refused { may_have_happened: true, ..busy() }
+    })?;
+    Ok((answer, held))
+}
+
+async fn carry_out(
+    app: Arc<App>,
+    call: Call,
+    token: Option<Vec<u8>>,
+    held: Held,
+) -> Result<Vec<u8>, Refused> {
+    let (kind, wakes) = (call.kind(), Wakes::of(&call));
+    let answered = if is_heavy(kind) {
+        let turn = match &call {
+            // They would wait for each other anyway, each with a thread.
+            Call::Commit(request) => app.turns.of(&request.group_id).await,
+            _ => None,
+        };
+        let permit = app.heavy.acquire().await;
+        let (service, runtime) = (app.service.clone(), tokio::runtime::Handle::current());
+        let work = move || runtime.block_on(service.call(call, token.as_deref()));
+        let answered = tokio::task::spawn_blocking(work).await;
+        drop((permit, turn));
+        answered.or(Err(failed()))?
+    } else {
+        app.service.call(call, token.as_deref()).await
+    };
+    drop(held);
+    match answered {
+        Ok(answer) => {
+            wakes.after(&answer).iter().for_each(|wake| app.wake(wake));
+            answer.to_body().or(Err(Refused::new(RefusalCode::TOO_LARGE, "the answer is too large")))
+        }
+        Err(refusal) => {
+            if let Refusal::Failed(error) = &refusal {
+                tracing::error!(call = kind.name(), %error, "the back end failed");
+            }
+            Err(Refused::from(&refusal))
+        }
+    }
+}
+
+/// Whether signatures, trees or many KeyPackages are checked, or a tree is put together.
+fn is_heavy(kind: CallKind) -> bool {
+    matches!(kind, CallKind::Commit | CallKind::CreateGroup | CallKind::Group | CallKind::Publish)
+}
+
+/// Whom a request concerns, if it succeeds.
+struct Wakes {
+    group: Option<Vec<u8>>,
+    devices: Vec<Device>,
+}
+
+impl Wakes {
+    fn of(call: &Call) -> Self {
+        match call {
+            Call::Commit(request) => {
+                let devices = request.recipients.iter().map(|one| Device {
+                    account: crate::backend::AccountId(one.account),
+                    device: crate::backend::DeviceId(one.device),
+                });
+                Self { group: Some(request.group_id.clone()), devices: devices.collect() }
+            }
+            Call::Send(request) => Self { group: Some(request.group_id.clone()), devices: Vec::new() },
+            _ => Self { group: None, devices: Vec::new() },
+        }
+    }
+
+    fn after(self, answer: &Answer) -> Vec<Wake> {
+        let (Answer::Commit(CommitAnswer::Accepted(head)) | Answer::Send(SendAnswer::Accepted(head))) =
+            answer
+        else {
+            return Vec::new();
+        };
+        let group = self.group.map(|group_id| Wake::Group { group_id, head: *head });
+        group.into_iter().chain(self.devices.into_iter().map(Wake::Inbox)).collect()
+    }
+}
+
+/// The token of a request.
+pub(super) fn token(headers: &HeaderMap) -> Result<Vec<u8>, Refused> {
+    let refused = || Refused::new(RefusalCode::UNAUTHORIZED, "no token: log in");
+    let value = headers.get(header::AUTHORIZATION).ok_or_else(refused)?;
+    let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(refused)?;
+    Base64UrlUnpadded::decode_vec(token).or(Err(refused()))
+}
+
+pub(super) fn stopping() -> Refused {
+    Refused::new(RefusalCode::STOPPING, "the service is about to stop: try again")
+        .after(Duration::from_secs(1))
+}
+
+fn busy() -> Refused {
+    Refused::new(RefusalCode::TOO_MANY, "the service has too much to do: try again")
+        .after(Duration::from_secs(1))
+}
+
+/// A fault in the service itself: a thread of it has gone.
+fn failed() -> Refused {
+    let refused = Refused::new(RefusalCode::FAILED, "the service has a fault: ask again");
+    Refused { may_have_happened: true, ..refused }.after(Duration::from_secs(10))
+}
+
+/// A refusal as a response.
+pub(super) fn refusal(refused: &Refused) -> Response {
+    let status = StatusCode::from_u16(refused.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    with_status(status, refused)
+}
+
+fn with_status(status: StatusCode, refused: &Refused) -> Response {
+    let mut headers = headers();
+    if let Some(time) = refused.retry_after {
+        let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    // A text is short.
+    let body = refused.to_bytes().unwrap_or_default();
+    (status, headers, body).into_response()
+}
+
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}
