@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::core::{Core, Done, Identity, Next, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
-use crate::identity::Member;
+use crate::identity::{DeviceId, Member};
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
 use crate::transport::Transport;
@@ -116,6 +116,25 @@ impl<T: Transport> Client<T> {
     /// [`Error::Protocol`] if the store can't be read.
     pub fn events(&self) -> Result<Events<'_, T>, Error> {
         self.events_of(None)
+    }
+
+    /// What to show to another device of the same person, after [`Core::link`]: the service is asked for something to sign.
+    ///
+    /// # Errors
+    /// [`Error`]: why it could not be asked.
+    pub fn link_request(&self, time: Duration) -> Result<Vec<u8>, Error> {
+        let begun = Instant::now();
+        loop {
+            let shown = self.drive(false, |core| core.link_request().transpose())?;
+            match shown {
+                Some(shown) => return shown,
+                None if begun.elapsed() >= time => {
+                    let why = self.core().trouble(None).cloned();
+                    return Err(why.unwrap_or(Error::Void("this device is linked already")));
+                }
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
     }
 
     /// The machine behind it, for what this does not show.
@@ -241,6 +260,25 @@ impl<T: Transport> Room<T> {
     pub fn send(&self, body: &[u8]) -> Result<(MessageId, Outcome), Error> {
         let (number, id) = self.client.core().send(&self.id, body, Millis::now())?;
         Ok((id, self.client.wait_for(&self.id, number)?))
+    }
+
+    /// Says something under a name that the caller has chosen at random and keeps: said again under it, as after a crash, it
+    /// is still said once.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub fn send_as(&self, id: MessageId, body: &[u8]) -> Result<Outcome, Error> {
+        let number = self.client.core().send_as(&self.id, id, body, Millis::now())?;
+        self.client.wait_for(&self.id, number)
+    }
+
+    /// Removes one device of a person.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub fn remove_device(&self, person: &str, device: DeviceId) -> Result<Outcome, Error> {
+        let number = self.client.core().remove_device(&self.id, person, device)?;
+        self.client.wait_for(&self.id, number)
     }
 
     /// Gives the room another title.

@@ -1,8 +1,10 @@
 //! Groups for applications: what is wanted is stored, sent, retried and done, over any delivery service.
 
-pub mod core;
+#[cfg(feature = "async")]
+mod async_client;
 mod client;
 mod content;
+pub mod core;
 mod error;
 mod event;
 mod identity;
@@ -12,11 +14,14 @@ mod settings;
 pub mod transport;
 mod trust;
 
+#[cfg(feature = "async")]
+pub use async_client::{AsyncClient, AsyncRoom};
 pub use client::{Client, Events, Outcome, Room};
-pub use crate::core::{Core, Done, Identity, Store};
+pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 pub use error::Error;
 pub use event::{Attention, Event, EventKind, Message, MessageId};
 pub use identity::{DeviceId, Member};
+pub use records::Standing;
 pub use room::RoomId;
 pub use settings::{Millis, Provider, Settings};
 pub use transport::{AsyncTransport, Transport, TransportError};

@@ -135,7 +135,7 @@ wire_struct! {
 
 /// Where a room stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// It is here; the service does not know it yet.
     New,
     /// All is well.

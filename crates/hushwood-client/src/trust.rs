@@ -86,6 +86,8 @@ pub(crate) struct Judgement {
     pub(crate) verdicts: Verdicts,
     /// Whose key is not believed, if there is one.
     pub(crate) refused: Option<Member>,
+    /// That key.
+    pub(crate) refused_claim: Option<Claim>,
     /// Keys that were not known.
     pub(crate) new: Vec<Claim>,
 }
@@ -130,12 +132,13 @@ impl Judge {
             Kind::Validator(validator) => judge(checks, &**validator),
         };
         let refused = checks.iter().zip(&verdicts.0).find(|(_, verdict)| **verdict == Verdict::Refuse);
-        let refused = refused.map(|(check, _)| member_of(&check.new, suite));
+        let refused_claim = refused.map(|(check, _)| check.new.clone());
+        let refused = refused_claim.as_ref().map(|claim| member_of(claim, suite));
         let new = match refused {
             None => self.pins.first_uses(checks).cloned().collect(),
             Some(_) => Vec::new(),
         };
-        Judgement { verdicts, refused, new }
+        Judgement { verdicts, refused, refused_claim, new }
     }
 
     /// Whether a claim alone is believed.

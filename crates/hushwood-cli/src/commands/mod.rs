@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod accept;
+mod bot;
 mod commit;
 mod completions;
 mod demo;
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Trust(trust::TrustCommand),
     Resend(resend::Resend),
     Inspect(inspect::Inspect),
+    Bot(bot::Bot),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -89,6 +91,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Trust(command) => command.run(global, output),
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
+        Command::Bot(command) => command.run(global, output),
         Command::Demo(command) => command.run(output),
         Command::Completions(command) => command.run(output),
     }

@@ -4,17 +4,18 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
-    Access, AcknowledgeRequest, Answer, Call, Challenge, ClaimRequest, ClaimedKeyPackage, Login, Nothing,
-    PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, Token, WelcomeEntry, WelcomeId,
+    Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage, Login,
+    Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest, Token,
+    WelcomeEntry, WelcomeId,
 };
 
 use crate::core::answers::Purpose;
 use crate::core::backoff::Backoff;
+use crate::core::devices::{LINKING, REGISTERED};
 use crate::core::intent::Action;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
-use crate::records::{DEVICE, row};
 use crate::settings::Millis;
 use crate::transport::TransportError;
 
@@ -32,8 +33,12 @@ pub(super) struct Account {
     taken: Option<Refused>,
     /// Why the service has nothing to do with us any more.
     pub(super) stopped: Option<Error>,
-    /// What another device has agreed to.
-    pub(super) authorization: Option<hushwood_delivery::wire::Authorization>,
+    /// What was shown to another device to be signed.
+    pub(super) link_challenge: Option<Vec<u8>>,
+    /// What another device has agreed to, and what it has signed.
+    pub(super) authorization: Option<(Vec<u8>, Authorization)>,
+    /// Devices that shall belong to the account no longer.
+    pub(super) revoked: Vec<[u8; 16]>,
     claims: VecDeque<u64>,
     pub(super) inbox_wanted: u64,
     pub(super) inbox_done: u64,
@@ -74,8 +79,18 @@ impl Core {
         if account.time_wanted {
             return Ok(Some(self.request(Call::Challenge(Nothing), Purpose::Challenge)));
         }
-        if self.env.device.record.registered == 0 && self.account.taken.is_none() {
-            return self.prove(Prove::Registration).map(Some);
+        match self.env.device.record.registered {
+            REGISTERED => {}
+            LINKING if self.account.authorization.is_some() => {
+                return self.prove(Prove::Registration).map(Some);
+            }
+            LINKING if self.account.link_challenge.is_none() => {
+                return Ok(Some(self.request(Call::Challenge(Nothing), Purpose::Challenge)));
+            }
+            // The other device has not agreed yet.
+            LINKING => return Ok(None),
+            _ if self.account.taken.is_none() => return self.prove(Prove::Registration).map(Some),
+            _ => {}
         }
         let Some((call, purpose)) = self.need(now)? else { return Ok(None) };
         let is_logged_in = self.account.token.as_ref().is_some_and(|token| {
@@ -90,15 +105,20 @@ impl Core {
 
     /// Asks for something to sign, or signs it.
     fn prove(&mut self, what: Prove) -> Result<Request, Error> {
-        let Some(challenge) = self.account.challenge.take() else {
-            return Ok(self.request(Call::Challenge(Nothing), Purpose::Challenge));
+        // What another device has signed stays until it is known that it was taken.
+        let linked = self.account.authorization.clone().filter(|_| matches!(what, Prove::Registration));
+        let (challenge, authorization) = match linked {
+            Some((challenge, authorization)) => (challenge, Some(authorization)),
+            None => match self.account.challenge.take() {
+                Some(challenge) => (challenge, None),
+                None => return Ok(self.request(Call::Challenge(Nothing), Purpose::Challenge)),
+            },
         };
         let device = &self.env.device;
         let (account, id) = (device.record.account, device.record.device);
         let sign = |content: &[u8]| device.device_signer.sign(content).map_err(hushwood::error::Error::from);
         match what {
             Prove::Registration => {
-                let authorization = self.account.authorization.clone();
                 let mut registration = Registration {
                     account,
                     name: device.record.person.clone(),
@@ -121,7 +141,7 @@ impl Core {
 
     /// The next thing to ask, by how urgent it is.
     fn need(&mut self, now: Millis) -> Result<Option<(Call, Purpose)>, Error> {
-        if self.env.device.record.registered == 0 {
+        if self.env.device.record.registered != REGISTERED {
             // Whether it is we who have the name, a login shows.
             return Ok(Some((Call::Stock(Nothing), Purpose::Stock)));
         }
@@ -132,6 +152,10 @@ impl Core {
         }
         if let Some(invitation) = self.next_invitation(now)? {
             return Ok(Some(invitation));
+        }
+        if let Some(device) = self.account.revoked.first().copied() {
+            let revoke = RevokeRequest { device };
+            return Ok(Some((Call::Revoke(revoke), Purpose::Revoke { device })));
         }
         while let Some(number) = self.account.claims.front().copied() {
             let intent = self.intents.get(&number).map(|intent| &intent.action);
@@ -196,6 +220,10 @@ impl Core {
                 self.account.acknowledged.retain(|id| !ids.contains(id));
                 Ok(())
             }
+            (Purpose::Revoke { device }, Answer::Revoke(_)) => {
+                self.account.revoked.retain(|other| *other != device);
+                Ok(())
+            }
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
@@ -234,6 +262,21 @@ impl Core {
                 self.account.token = None;
                 self.account_waits(refused.into(), 0, now);
             }
+            // What was signed by both is too old, or not as the other device signed it: begin anew.
+            (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
+                self.account.link_challenge = None;
+                match refused.code {
+                    // It may be that the answer was lost, and it is we.
+                    RefusalCode::TAKEN => {
+                        self.env.device.record.registered = 0;
+                        self.account.taken = Some(refused);
+                    }
+                    _ => self.account.stopped = Some(refused.into()),
+                }
+            }
+            (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
+                self.account.revoked.retain(|other| other != device);
+            }
             (RefusalCode::TAKEN, Purpose::Register) => self.account.taken = Some(refused),
             (_, Purpose::Register) => self.account.stopped = Some(refused.into()),
             (RefusalCode::NOT_FOUND, Purpose::Claim { number }) => self.give_up(*number, Error::NoSuchPerson)?,
@@ -257,14 +300,16 @@ impl Core {
             self.env.skew = theirs.saturating_sub(ours);
         }
         self.account.time_wanted = false;
-        self.account.challenge = Some(challenge.bytes);
+        match self.env.device.record.registered {
+            LINKING => self.account.link_challenge = Some(challenge.bytes),
+            _ => self.account.challenge = Some(challenge.bytes),
+        }
     }
 
     fn registered(&mut self) -> Result<(), Error> {
-        self.env.device.record.registered = 1;
-        let mut work = Work::new();
-        work.put(row(DEVICE, ""), self.env.device.record.to_row()?);
-        self.persist(work)
+        self.env.device.record.registered = REGISTERED;
+        self.account.authorization = None;
+        self.put_device()
     }
 
     fn claimed(&mut self, number: u64, packages: Vec<ClaimedKeyPackage>) -> Result<(), Error> {

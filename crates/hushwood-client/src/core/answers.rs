@@ -33,6 +33,7 @@ pub(super) enum Purpose {
     /// The tree for an invitation.
     Invitation { id: [u8; 32] },
     Acknowledge { ids: Vec<[u8; 32]> },
+    Revoke { device: [u8; 16] },
     Create { room: RoomId },
     Read { room: RoomId, wanted: u64, after: u64 },
     Intent { room: RoomId, number: u64 },
@@ -55,7 +56,8 @@ impl Purpose {
             | Self::Claim { .. }
             | Self::Inbox { .. }
             | Self::Invitation { .. }
-            | Self::Acknowledge { .. } => None,
+            | Self::Acknowledge { .. }
+            | Self::Revoke { .. } => None,
         }
     }
 }

@@ -377,7 +377,7 @@ fn is_of_the_intent(error: &ProtocolError) -> bool {
 impl Env {
     /// Those of a person's devices that are not in the group, from KeyPackages that were claimed for them.
     fn joiners(
-        &self,
+        &mut self,
         group: &Group,
         (person, claimed): (&[u8], &[ClaimedKeyPackage]),
         now: Millis,
@@ -394,6 +394,7 @@ impl Env {
                 continue;
             }
             if !self.judge.believes(&claim, now.seconds(), group.suite()) {
+                self.refused.insert(who.clone(), claim);
                 return Err(Error::KeyChanged { person: who.person });
             }
             match valid.check_lifetime(now.seconds()) {

@@ -1,5 +1,7 @@
 //! What every part of the core needs: the store, keys, cryptography, judgement.
 
+use std::collections::BTreeMap;
+
 use hushwood::credential::{Claim, Credential};
 use hushwood::error::Error as ProtocolError;
 use hushwood::extension::{ExtensionType, Extensions};
@@ -18,7 +20,7 @@ use crate::error::Error;
 use crate::identity::{self, DeviceId, Member};
 use crate::records::{DEVICE, DeviceRecord, get, row};
 use crate::settings::{Provider, Settings};
-use crate::trust::{Judge, Trust};
+use crate::trust::{Judge, Judgement, Trust};
 
 /// A store of records, whichever it is.
 pub trait Store: Records + Persist + Send {}
@@ -47,6 +49,8 @@ pub(crate) struct Env {
     pub(crate) policy: Policy,
     pub(crate) judge: Judge,
     pub(crate) device: Device,
+    /// Keys that were not believed, by whose they are said to be.
+    pub(crate) refused: BTreeMap<Member, Claim>,
     /// The service's clock minus ours, in seconds.
     pub(crate) skew: i64,
 }
@@ -88,7 +92,7 @@ impl Env {
         let judge = Judge::open(trust, &*store)?;
         let version = store.version(InstanceId::CLIENT).map_err(ProtocolError::from)?;
         let policy = settings.policy();
-        let env = Self { store, version, crypto, random, settings, policy, judge, device, skew: 0 };
+        let env = Self { store, version, crypto, random, settings, policy, judge, device, refused: BTreeMap::new(), skew: 0 };
         Ok((env, work))
     }
 
@@ -123,6 +127,13 @@ impl Env {
     pub(crate) fn random<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let random: &mut dyn Random = &mut *self.random;
         Ok(random.array()?)
+    }
+
+    /// Remembers whose key was not believed, so that it can be trusted.
+    pub(crate) fn doubt(&mut self, judgement: &Judgement) {
+        if let (Some(member), Some(claim)) = (&judgement.refused, &judgement.refused_claim) {
+            self.refused.insert(member.clone(), claim.clone());
+        }
     }
 
     /// Reads again who we are.

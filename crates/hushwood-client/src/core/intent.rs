@@ -28,6 +28,7 @@ pub(crate) struct Intent {
 }
 
 /// What is to be done.
+#[derive(Clone)]
 pub(crate) enum Action {
     /// Add all devices of a person that are not there; their KeyPackages once they were claimed.
     Add { person: Vec<u8>, claimed: Option<Vec<ClaimedKeyPackage>> },

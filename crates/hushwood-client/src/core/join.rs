@@ -99,6 +99,7 @@ impl Core {
         let tree = Some(there.ratchet_tree.as_slice());
         let staged = opened.stage(&Answers::none(), tree, None, now.seconds(), &mut *env.random)?;
         let judgement = env.judge.judge(staged.checks(), env.device.suite);
+        env.doubt(&judgement);
         let room_id = RoomId(staged.context().group_id.clone());
         if let Some(member) = judgement.refused {
             let person = member.person.clone();

@@ -86,7 +86,7 @@ impl Room {
         page.work.step(group.acknowledge(&message.id)?);
         let from = member(&message.credential, group.suite());
         let place = (message.sender.number(), message.epoch, message.generation);
-        let missing = self.hear(page.env, place, &mut page.heard, page.work)?;
+        let missing = self.hear(page.env, (place, page.now.seconds().0), &mut page.heard, page.work)?;
         if missing > 0 {
             page.work.event(&self.id, EventKind::Gap { from: Some(from.clone()), missing });
         }
@@ -210,6 +210,10 @@ impl Room {
                 page.work.event(&self.id, EventKind::MemberChanged { member });
             }
         }
+        let seen = (group.epoch(), page.now.seconds().0);
+        for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {
+            self.see(leaf.number(), seen, &mut page.heard, page.work)?;
+        }
         let place = (group.group_id(), group.epoch(), entry.sequence);
         let head = Head::of_epoch(suite, place, group.epoch_authenticator()?);
         self.advance(head, page.work);
@@ -266,6 +270,7 @@ impl Room {
 
     /// Goes on only if everybody is who they say; keeps keys that are new.
     fn believe(&self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
+        page.env.doubt(judgement);
         if let Some(member) = &judgement.refused {
             if self.paused.is_none() {
                 let attention = Attention::KeyChanged(member.clone());

@@ -7,11 +7,13 @@ mod account;
 mod answers;
 pub(crate) mod backoff;
 mod derive;
+mod devices;
 pub(crate) mod env;
 mod intent;
 mod join;
 mod log;
 mod outbox;
+mod people;
 mod rejoin;
 pub(crate) mod room;
 mod rooms;
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use hushwood::error::Error as ProtocolError;
-use hushwood::transition::{InstanceId, Records};
+use hushwood::transition::{InstanceId, PersistError, Records};
 use hushwood_delivery::wire::{Access, Answer, Call};
 
 use crate::core::account::Account;
@@ -43,11 +45,12 @@ use crate::trust::Trust;
 
 pub use env::Store;
 pub use outbox::Done;
+pub use people::{Contact, Known};
 
 /// The client as a machine: what it wants asked, it gives by [`poll`](Self::poll); what comes of it, it takes by
 /// [`answer`](Self::answer).
 ///
-/// [`Client`](crate::Client) and [`AsyncClient`](crate::AsyncClient) drive one. Who has an event loop of their own may do it
+/// [`Client`](crate::Client) and `AsyncClient` drive one. Who has an event loop of their own may do it
 /// themselves.
 pub struct Core {
     env: Env,
@@ -75,7 +78,7 @@ pub struct Identity {
 }
 
 /// A request to be asked.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub struct Request {
     /// Its number, for the answer.
     pub id: u64,
@@ -86,7 +89,7 @@ pub struct Request {
 }
 
 /// What to do next.
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 pub enum Next {
     /// Ask this, and give what comes of it to [`Core::answer`].
     Request(Box<Request>),
@@ -138,13 +141,17 @@ impl Core {
     /// [`Error::Store`], [`Error::Protocol`]: something could not be read or written. Nothing is lost: ask again.
     pub fn poll(&mut self, now: Millis) -> Result<Next, Error> {
         self.refresh()?;
-        match self.poll_lanes(now) {
-            Ok(next) => Ok(next),
-            Err(error) => {
-                self.stale = true;
-                Err(error)
-            }
+        let mut next = self.poll_lanes(now);
+        if next == Err(Error::Store(PersistError::Stale)) {
+            // Another process has written: with what is there now.
+            self.stale = true;
+            self.refresh()?;
+            next = self.poll_lanes(now);
         }
+        if next.is_err() {
+            self.stale = true;
+        }
+        next
     }
 
     /// What came of a request. An answer that comes twice is taken once.
@@ -161,6 +168,11 @@ impl Core {
         let Some(purpose) = self.in_flight.remove(&id) else { return Ok(()) };
         match self.take_answer(purpose, answer, now) {
             Ok(()) => Ok(()),
+            // Another process was faster: the answer is as good as lost, and what it was to is asked again.
+            Err(Error::Store(PersistError::Stale)) => {
+                self.stale = true;
+                Ok(())
+            }
             Err(error) => {
                 self.stale = true;
                 Err(error)

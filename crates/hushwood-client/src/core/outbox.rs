@@ -1,7 +1,7 @@
 //! What the application asks for, and what became of it.
 
 use hushwood::error::StoreReadError;
-use hushwood::transition::{InstanceId, RecordKey};
+use hushwood::transition::{InstanceId, PersistError, RecordKey};
 
 use crate::content::{TEXT, TITLE};
 use crate::core::Core;
@@ -9,6 +9,7 @@ use crate::core::intent::{Action, Intent};
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::{EventKind, MessageId};
+use crate::identity::DeviceId;
 use crate::records::{INTENTS, from_row, get, row, to_row};
 use crate::room::RoomId;
 use crate::settings::Millis;
@@ -37,6 +38,14 @@ impl Core {
     /// As [`invite`](Self::invite).
     pub fn remove(&mut self, room: &RoomId, person: &str) -> Result<u64, Error> {
         self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: None })
+    }
+
+    /// Removes one device of a person from a room.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub fn remove_device(&mut self, room: &RoomId, person: &str, device: DeviceId) -> Result<u64, Error> {
+        self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: Some(device.0) })
     }
 
     /// Says something in a room. Gives the number, and the message's name.
@@ -125,9 +134,17 @@ impl Core {
     fn want(&mut self, room: &RoomId, action: Action) -> Result<u64, Error> {
         self.refresh()?;
         let mut work = Work::new();
-        let number = self.put_intent(room, action, &mut work)?;
-        self.persist(work)?;
-        Ok(number)
+        let number = self.put_intent(room, action.clone(), &mut work)?;
+        match self.persist(work) {
+            // Another process has written: after that.
+            Err(Error::Store(PersistError::Stale)) => {
+                self.refresh()?;
+                let mut work = Work::new();
+                let number = self.put_intent(room, action, &mut work)?;
+                self.persist(work).map(|()| number)
+            }
+            persisted => persisted.map(|()| number),
+        }
     }
 
     /// Stores what is wanted, with what else is written.

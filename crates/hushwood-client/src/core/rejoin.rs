@@ -88,6 +88,7 @@ impl Core {
         }
         let epoch = there.epoch;
         let judgement = env.judge.judge(staged.checks(), env.device.suite);
+        env.doubt(&judgement);
         if let Some(member) = judgement.refused {
             return Err(Error::KeyChanged { person: member.person });
         }

@@ -49,6 +49,8 @@ wire_struct! {
     struct Heard {
         epoch: u64,
         next: u32,
+        /// When, in seconds.
+        at: u64,
     }
 }
 
@@ -161,13 +163,13 @@ impl Room {
     pub(crate) fn hear(
         &self,
         env: &Env,
-        (leaf, epoch, generation): (u32, u64, u32),
+        ((leaf, epoch, generation), at): ((u32, u64, u32), u64),
         heard: &mut BTreeMap<u32, (u64, u32)>,
         work: &mut Work,
     ) -> Result<u32, Error> {
         let key = numbered(self.rows(), b'g', leaf.into());
         let before = match heard.get(&leaf) {
-            Some((epoch, next)) => Some(Heard { epoch: *epoch, next: *next }),
+            Some((epoch, next)) => Some(Heard { epoch: *epoch, next: *next, at }),
             None => get(&*env.store, &key)?.map(|value| from_row::<Heard>(&value)).transpose()?,
         };
         let expected = match before {
@@ -179,8 +181,27 @@ impl Room {
         };
         let next = generation.saturating_add(1).max(expected);
         heard.insert(leaf, (epoch, next));
-        work.put(key, to_row(&Heard { epoch, next }, 0)?);
+        work.put(key, to_row(&Heard { epoch, next, at }, 0)?);
         Ok(generation.saturating_sub(expected))
+    }
+
+    /// Notes that somebody at a leaf has new keys, or is new.
+    pub(crate) fn see(
+        &self,
+        leaf: u32,
+        (epoch, at): (u64, u64),
+        heard: &mut BTreeMap<u32, (u64, u32)>,
+        work: &mut Work,
+    ) -> Result<(), Error> {
+        heard.insert(leaf, (epoch, 0));
+        work.put(numbered(self.rows(), b'g', leaf.into()), to_row(&Heard { epoch, next: 0, at }, 0)?);
+        Ok(())
+    }
+
+    /// When somebody at a leaf was heard last, in seconds.
+    pub(crate) fn heard_at(&self, env: &Env, leaf: u32) -> Result<Option<u64>, Error> {
+        let row = get(&*env.store, &numbered(self.rows(), b'g', leaf.into()))?;
+        Ok(row.map(|row| from_row::<Heard>(&row)).transpose()?.map(|heard| heard.at))
     }
 
     /// Who stands at a leaf now.

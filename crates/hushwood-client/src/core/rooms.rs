@@ -77,6 +77,14 @@ impl Core {
         Ok(title_of(&self.rooms.get(room).ok_or(Error::NoRoom)?.record))
     }
 
+    /// Where a room stands.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn standing(&self, room: &RoomId) -> Result<Standing, Error> {
+        Ok(self.rooms.get(room).ok_or(Error::NoRoom)?.record.standing)
+    }
+
     /// Who is in a room, as far as the log was read.
     ///
     /// # Errors

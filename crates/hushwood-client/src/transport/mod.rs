@@ -1,7 +1,11 @@
 //! How requests reach the delivery service.
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "in-process")]
 mod in_process;
+#[cfg(feature = "http")]
+mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -9,8 +13,12 @@ use std::time::Duration;
 
 use hushwood_delivery::wire::{Answer, Call, Refused};
 
+#[cfg(feature = "http")]
+pub use http::{AddressError, BlockingHttp, Http};
 #[cfg(feature = "in-process")]
 pub use in_process::InProcess;
+#[cfg(feature = "http")]
+pub use tls::ServerTrust;
 
 /// What carries requests and answers, one after another or several at once.
 ///
