@@ -63,6 +63,26 @@ pub(crate) fn close_to_others(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets this program open as many files as it may: each connection of a server is one. Gives how many that is.
+#[cfg(unix)]
+pub(crate) fn raise_open_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return current;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
+}
+
+/// Elsewhere there is no such limit.
+#[cfg(not(unix))]
+pub(crate) fn raise_open_files() -> Option<u64> {
+    None
+}
+
 /// Where programs keep the user's data, as the platform has it; `get` reads the environment.
 pub(crate) fn data_folder(get: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name: &str| get(name).map(PathBuf::from).filter(|path| path.is_absolute());

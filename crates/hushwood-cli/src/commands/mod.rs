@@ -21,6 +21,7 @@ mod receive;
 mod remove;
 mod resend;
 mod send;
+mod serve;
 mod successor;
 mod trust;
 mod update;
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Resend(resend::Resend),
     Inspect(inspect::Inspect),
     Bot(bot::Bot),
+    Serve(serve::Serve),
     Demo(demo::Demo),
     Completions(completions::Completions),
 }
@@ -92,6 +94,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
         Command::Bot(command) => command.run(global, output),
+        Command::Serve(command) => command.run(output),
         Command::Demo(command) => command.run(output),
         Command::Completions(command) => command.run(output),
     }

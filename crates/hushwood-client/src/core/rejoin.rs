@@ -80,9 +80,14 @@ impl Core {
             resync: Some(own),
             ..ExternalJoin::new(env.crypto, env.credential(), supported)
         };
-        let signer = &env.device.signer;
-        let staged =
-            StagedExternalJoin::stage(info, tree, settings, signer, now.seconds(), &mut *env.random)?;
+        let staged = StagedExternalJoin::stage(
+            info,
+            tree,
+            settings,
+            &env.device.signer,
+            now.seconds(),
+            &mut *env.random,
+        )?;
         if staged.context().group_id != id.0 {
             return Err(Error::BadAnswer("another group"));
         }
@@ -104,7 +109,7 @@ impl Core {
             key: room.record.key,
             epoch,
             commit: outgoing.message,
-            group_info: group.group_info(INFO, signer, &mut *env.random)?,
+            group_info: group.group_info(INFO, &env.device.signer, &mut *env.random)?,
             welcome: None,
             recipients: Vec::new(),
         };

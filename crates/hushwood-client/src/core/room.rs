@@ -14,7 +14,7 @@ use crate::core::env::Env;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{Member, member};
-use crate::records::{ROOMS, RoomRecord, Standing, VERSION, corrupt, from_row, get, row, to_row};
+use crate::records::{ROOMS, RoomRecord, VERSION, corrupt, from_row, get, row, to_row};
 use crate::room::RoomId;
 use crate::settings::Millis;
 

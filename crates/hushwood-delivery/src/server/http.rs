@@ -69,7 +69,9 @@ async fn call(
     request: Request,
 ) -> Response {
     let started = Instant::now();
-    let answered = answer(&app, &peer, kind, request).await;
+    // What has come in whole is carried out, even if its connection is gone before anybody looks at it.
+    let answered = app.tasks.spawn(answer(app.clone(), peer.clone(), kind, request));
+    let answered = answered.await.unwrap_or_else(|_| Err(failed()));
     let response = match answered {
         Ok((answer, held)) => {
             let answer = AnswerBody::new(answer, &peer.pulse, held);
@@ -84,11 +86,12 @@ async fn call(
 }
 
 async fn answer(
-    app: &Arc<App>,
-    peer: &Peer,
+    app: Arc<App>,
+    peer: Peer,
     kind: CallKind,
     request: Request,
 ) -> Result<(Vec<u8>, Held), Refused> {
+    let app = &app;
     if app.stopping.is_cancelled() {
         return Err(stopping());
     }
@@ -110,10 +113,7 @@ async fn answer(
     let request_size = body.len();
     drop(body);
     let _working = peer.pulse.work();
-    // It is carried out even if nobody waits for the answer any more: what the service has begun it ends, and others are
-    // told of it.
-    let carried_out = app.tasks.spawn(carry_out(app.clone(), call, token, held));
-    let answer = carried_out.await.unwrap_or_else(|_| Err(failed()))?;
+    let answer = carry_out(app, call, token, held).await?;
     app.metrics.bytes(request_size, answer.len());
     let held = app.answers.take(answer.len()).ok_or_else(|| {
         app.metrics.turn_away("bytes of answers");
@@ -123,12 +123,7 @@ async fn answer(
     Ok((answer, held))
 }
 
-async fn carry_out(
-    app: Arc<App>,
-    call: Call,
-    token: Option<Vec<u8>>,
-    held: Held,
-) -> Result<Vec<u8>, Refused> {
+async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) -> Result<Vec<u8>, Refused> {
     let (kind, wakes) = (call.kind(), Wakes::of(&call));
     let answered = if is_heavy(kind) {
         let turn = match &call {

@@ -51,7 +51,13 @@ pub(super) async fn serve(app: &Arc<App>, listener: TcpListener, tls: Option<Tls
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.greeting).max_buf_size(64 << 10);
+    // A client that has said all may close its side and wait.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.greeting)
+        .max_buf_size(64 << 10)
+        .half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())

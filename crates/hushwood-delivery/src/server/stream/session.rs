@@ -95,7 +95,7 @@ impl Session {
             drop(batches.send(Batch { messages, _slot: permit, _held: Held::nothing() }).await);
         }
         drop(batches);
-        let patience = self.app.limits.stalled_write.min(Duration::from_secs(5));
+        let patience = self.app.limits.stalled_write.min(Duration::from_secs(1));
         if end != End::Gone {
             // The client's own word that it has heard the last one.
             let _ = timeout(patience, async { while let Some(Ok(_)) = frames.next().await {} }).await;
