@@ -146,8 +146,10 @@ fn programs_make_a_room_talk_and_part() {
     assert_eq!(ben.event("sent")["message"], sent["message"]);
 
     // Both see the same numbers.
-    let (of_ada, of_ben) =
-        (ada.done(json!({ "do": "verify", "room": room })), ben.done(json!({ "do": "verify", "room": room })));
+    let (of_ada, of_ben) = (
+        ada.done(json!({ "do": "verify", "room": room })),
+        ben.done(json!({ "do": "verify", "room": room })),
+    );
     assert_eq!((&of_ada["epoch"], &of_ada["number"]), (&of_ben["epoch"], &of_ben["number"]));
     let number = of_ada["members"].as_array().unwrap().iter().find(|one| one["person"] == "ben").unwrap();
     assert_eq!(number["trust"], "first seen");

@@ -203,7 +203,12 @@ impl Decode for EventKind {
 
 impl Encode for Message {
     fn encode(&self, writer: &mut Writer) {
-        writer.value(&self.from).value(&self.id.0).value(&self.sent_at).value(&self.sequence).opaque(&self.body);
+        writer
+            .value(&self.from)
+            .value(&self.id.0)
+            .value(&self.sent_at)
+            .value(&self.sequence)
+            .opaque(&self.body);
     }
 }
 

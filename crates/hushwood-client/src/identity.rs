@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn what_is_not_of_our_making_is_somebody_all_the_same() {
         let suite = hushwood_rustcrypto::PROVIDER.suites[0];
-        let (one, other) = (member(&Credential::basic("bob"), suite), member(&Credential::basic("bob/AB"), suite));
+        let (one, other) =
+            (member(&Credential::basic("bob"), suite), member(&Credential::basic("bob/AB"), suite));
         assert_eq!((one.person.as_str(), other.person.as_str()), ("bob", "bob/AB"));
         assert_ne!(one.device, other.device);
     }

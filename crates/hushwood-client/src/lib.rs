@@ -14,10 +14,10 @@ mod settings;
 pub mod transport;
 mod trust;
 
+pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 #[cfg(feature = "async")]
 pub use async_client::{AsyncClient, AsyncRoom};
 pub use client::{Client, Events, Outcome, Room};
-pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 pub use error::Error;
 pub use event::{Attention, Event, EventKind, Message, MessageId};
 pub use identity::{DeviceId, Member};

@@ -171,9 +171,7 @@ impl Decode for Standing {
             3 => Ok(Self::Rejoining),
             4 => Ok(Self::Forked),
             5 => Ok(Self::Removed),
-            other => {
-                Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into())))
-            }
+            other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use hushwood::credential::basic::{BasicPins, FirstUse};
 use hushwood::credential::{
-    Claim, Credential, CredentialCheck, CredentialValidator, InsecureAcceptAll, Subject, Verdict, Verdicts, judge,
+    Claim, Credential, CredentialCheck, CredentialValidator, InsecureAcceptAll, Subject, Verdict, Verdicts,
+    judge,
 };
 use hushwood::policy::Timestamp;
 use hushwood::transition::Records;
@@ -99,8 +100,7 @@ impl Judge {
             Kind::Pins(first_use) => *first_use,
             Kind::Validator(_) => FirstUse::Trust,
         };
-        let mut judge =
-            Self { trust, first_use, pins: BasicPins::new(first_use), verified: BTreeSet::new() };
+        let mut judge = Self { trust, first_use, pins: BasicPins::new(first_use), verified: BTreeSet::new() };
         judge.reload(store)?;
         Ok(judge)
     }

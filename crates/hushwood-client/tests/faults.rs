@@ -131,8 +131,7 @@ impl Story {
         }
         let transport = world.transport();
         let dice = SeededRandom::new(seed);
-        let network =
-            Network { transport, dice, faults: 0, waiting: Vec::new(), counts: BTreeMap::new() };
+        let network = Network { transport, dice, faults: 0, waiting: Vec::new(), counts: BTreeMap::new() };
         let heard = vec![Vec::new(); count];
         Self { world, people, network, room, said: BTreeMap::new(), heard, bad: Vec::new() }
     }

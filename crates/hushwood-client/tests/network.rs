@@ -46,7 +46,8 @@ impl Served {
     }
 
     fn start(&mut self, protected: bool) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let path = self.folder.path().to_path_buf();
         let listen = self.address;
         let server = runtime.block_on(async move {
@@ -185,7 +186,8 @@ fn the_same_without_threads_that_wait() {
             let provider = Provider::new(hushwood_rustcrypto::PROVIDER, OsRandom);
             let identity = Identity { person: person.to_owned(), service: SERVICE.to_owned() };
             let transport = Http::new(&address, &trust).unwrap();
-            AsyncClient::open(MemoryStore::new(), provider, &identity, Trust::on_first_use(), transport).unwrap()
+            AsyncClient::open(MemoryStore::new(), provider, &identity, Trust::on_first_use(), transport)
+                .unwrap()
         };
         let (alice, bob) = (open("alice"), open("bob"));
         bob.sync().await.unwrap();

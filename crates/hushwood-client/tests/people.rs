@@ -6,9 +6,7 @@ mod common;
 
 use common::{Person, World};
 use hushwood_client::core::{Next, Request};
-use hushwood_client::{
-    Attention, Error, EventKind, Known, RoomId, Settings, Transport, Trust,
-};
+use hushwood_client::{Attention, Error, EventKind, Known, RoomId, Settings, Transport, Trust};
 use hushwood_delivery::wire::Answer;
 
 fn person(name: &str, seed: u64) -> Person {
@@ -105,8 +103,7 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     assert_eq!((known("alice").trust, known("bob").trust), (Known::Own, Known::Seen));
     let of_bob = bob.does(|core| core.contacts(&room));
     let of_alice = of_bob.iter().find(|contact| contact.member.person == "alice").unwrap();
-    let numbers =
-        (alice.core.safety_number(&known("bob").claim), bob.core.safety_number(&of_alice.claim));
+    let numbers = (alice.core.safety_number(&known("bob").claim), bob.core.safety_number(&of_alice.claim));
     assert_eq!(numbers.0, numbers.1, "both see the same number");
     alice.does(|core| core.trust(&known("bob").claim));
     let contacts = alice.does(|core| core.contacts(&room));
@@ -168,10 +165,13 @@ fn a_service_that_hides_a_message_is_noticed() {
         }
     }
     let events = bob.events();
-    assert!(events.iter().any(|event| matches!(&event.kind, EventKind::Gap { missing: 1, .. })), "{events:?}");
-    let fork = events.iter().any(|event| {
-        matches!(&event.kind, EventKind::Fork { with: Some(with), .. } if with.person == "alice")
-    });
+    assert!(
+        events.iter().any(|event| matches!(&event.kind, EventKind::Gap { missing: 1, .. })),
+        "{events:?}"
+    );
+    let fork = events.iter().any(
+        |event| matches!(&event.kind, EventKind::Fork { with: Some(with), .. } if with.person == "alice"),
+    );
     assert!(fork, "{events:?}");
     let now = world.now;
     assert_eq!(bob.core.send(&room, b"who hears this?", now), Err(Error::Forked));

@@ -1,6 +1,12 @@
 //! People make a room, invite, talk, and go: by the machine, over a service in the same process.
 
-#![allow(clippy::as_conversions, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::as_conversions,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -9,7 +15,8 @@ use hushwood_client::{Done, EventKind, MessageId, RoomId};
 
 /// Alice, Bob and Carol, each done with what the others did.
 fn three(world: &mut World) -> (Person, Person, Person, RoomId) {
-    let (mut alice, mut bob, mut carol) = (Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3));
+    let (mut alice, mut bob, mut carol) =
+        (Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3));
     for person in [&mut bob, &mut carol] {
         person.sync(world);
     }

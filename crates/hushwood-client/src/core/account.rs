@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
-    Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage, Login,
-    Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest, Token,
-    WelcomeEntry, WelcomeId,
+    Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
+    Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
+    Token, WelcomeEntry, WelcomeId,
 };
 
 use crate::core::answers::Purpose;
@@ -27,6 +27,8 @@ pub(super) struct Account {
     /// Something to sign, once.
     challenge: Option<Vec<u8>>,
     token: Option<Token>,
+    /// The last login was refused.
+    login_refused: bool,
     /// Our clock may be wrong.
     time_wanted: bool,
     /// Our name or ids are taken: perhaps by ourselves, when an answer was lost.
@@ -148,7 +150,10 @@ impl Core {
         if !self.account.acknowledged.is_empty() {
             let ids = self.account.acknowledged.clone();
             let names = ids.iter().map(|id| WelcomeId(*id)).collect();
-            return Ok(Some((Call::Acknowledge(AcknowledgeRequest { ids: names }), Purpose::Acknowledge { ids })));
+            return Ok(Some((
+                Call::Acknowledge(AcknowledgeRequest { ids: names }),
+                Purpose::Acknowledge { ids },
+            )));
         }
         if let Some(invitation) = self.next_invitation(now)? {
             return Ok(Some(invitation));
@@ -199,6 +204,7 @@ impl Core {
             (Purpose::Register, Answer::Register(_)) => self.registered(),
             (Purpose::Login, Answer::Login(token)) => {
                 self.account.token = Some(token);
+                self.account.login_refused = false;
                 match self.account.taken.take() {
                     // So it was we.
                     Some(_) => self.registered(),
@@ -248,7 +254,7 @@ impl Core {
         match (refused.code, purpose) {
             (RefusalCode::UNAUTHORIZED, Purpose::Login) => {
                 // The challenge may have been too old; twice in a row it is we who are not wanted.
-                let again = self.account.backoff.trouble.is_some();
+                let again = std::mem::replace(&mut self.account.login_refused, true);
                 match (again, self.account.taken.take()) {
                     (false, taken) => {
                         self.account.taken = taken;
@@ -279,7 +285,9 @@ impl Core {
             }
             (RefusalCode::TAKEN, Purpose::Register) => self.account.taken = Some(refused),
             (_, Purpose::Register) => self.account.stopped = Some(refused.into()),
-            (RefusalCode::NOT_FOUND, Purpose::Claim { number }) => self.give_up(*number, Error::NoSuchPerson)?,
+            (RefusalCode::NOT_FOUND, Purpose::Claim { number }) => {
+                self.give_up(*number, Error::NoSuchPerson)?
+            }
             (_, Purpose::Claim { number }) => self.give_up(*number, refused.into())?,
             (_, Purpose::Invitation { id }) => return self.no_invitation(*id, Some(&refused)),
             // More than it takes, or not as it likes them: the stock is looked at again later.

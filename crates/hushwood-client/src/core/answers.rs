@@ -28,26 +28,49 @@ pub(super) enum Purpose {
     Login,
     Stock,
     Publish(usize),
-    Claim { number: u64 },
-    Inbox { wanted: u64 },
+    Claim {
+        number: u64,
+    },
+    Inbox {
+        wanted: u64,
+    },
     /// The tree for an invitation.
-    Invitation { id: [u8; 32] },
-    Acknowledge { ids: Vec<[u8; 32]> },
-    Revoke { device: [u8; 16] },
-    Create { room: RoomId },
-    Read { room: RoomId, wanted: u64, after: u64 },
-    Intent { room: RoomId, number: u64 },
+    Invitation {
+        id: [u8; 32],
+    },
+    Acknowledge {
+        ids: Vec<[u8; 32]>,
+    },
+    Revoke {
+        device: [u8; 16],
+    },
+    Create {
+        room: RoomId,
+    },
+    Read {
+        room: RoomId,
+        wanted: u64,
+        after: u64,
+    },
+    Intent {
+        room: RoomId,
+        number: u64,
+    },
     /// GroupInfo and tree, to come back.
-    Info { room: RoomId, number: u64 },
+    Info {
+        room: RoomId,
+        number: u64,
+    },
 }
 
 impl Purpose {
     /// The room whose lane it is in; none for the account's.
     pub(super) fn room(&self) -> Option<&RoomId> {
         match self {
-            Self::Create { room } | Self::Read { room, .. } | Self::Intent { room, .. } | Self::Info { room, .. } => {
-                Some(room)
-            }
+            Self::Create { room }
+            | Self::Read { room, .. }
+            | Self::Intent { room, .. }
+            | Self::Info { room, .. } => Some(room),
             Self::Challenge
             | Self::Register
             | Self::Login
@@ -206,7 +229,12 @@ impl Core {
     }
 
     /// Takes entries of the log that come next, in one transaction.
-    pub(super) fn take_entries(&mut self, id: &RoomId, entries: &[LogEntry], now: Millis) -> Result<(), Error> {
+    pub(super) fn take_entries(
+        &mut self,
+        id: &RoomId,
+        entries: &[LogEntry],
+        now: Millis,
+    ) -> Result<(), Error> {
         let suite = self.env.suite();
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
         let own = room.queue.iter().filter_map(|number| self.intents.get(number)?.published());

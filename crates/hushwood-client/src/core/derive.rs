@@ -304,7 +304,8 @@ impl Core {
                 let wait = match ahead {
                     0 => 0,
                     ahead => {
-                        let most = first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
+                        let most =
+                            first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
                         most / 2 + most / 2 * u64::from(dice) / 255
                     }
                 };
@@ -400,7 +401,9 @@ impl Env {
             match valid.check_lifetime(now.seconds()) {
                 Ok(()) => {}
                 Err(ProtocolError::ApiMisuse(ApiMisuse::KeyPackageExpired)) => {
-                    return Err(Error::Void("an invitation waited until its KeyPackage expired: invite again"));
+                    return Err(Error::Void(
+                        "an invitation waited until its KeyPackage expired: invite again",
+                    ));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -92,7 +92,18 @@ impl Env {
         let judge = Judge::open(trust, &*store)?;
         let version = store.version(InstanceId::CLIENT).map_err(ProtocolError::from)?;
         let policy = settings.policy();
-        let env = Self { store, version, crypto, random, settings, policy, judge, device, refused: BTreeMap::new(), skew: 0 };
+        let env = Self {
+            store,
+            version,
+            crypto,
+            random,
+            settings,
+            policy,
+            judge,
+            device,
+            refused: BTreeMap::new(),
+            skew: 0,
+        };
         Ok((env, work))
     }
 
@@ -102,7 +113,11 @@ impl Env {
 
     /// What our leaves say of us.
     pub(crate) fn leaf_content(&self) -> LeafContent {
-        LeafContent { credential: self.credential(), supported: self.supported(), extensions: Extensions::new() }
+        LeafContent {
+            credential: self.credential(),
+            supported: self.supported(),
+            extensions: Extensions::new(),
+        }
     }
 
     pub(crate) fn supported(&self) -> Supported {

@@ -64,7 +64,10 @@ pub(crate) struct Published {
 pub(crate) enum Outgoing {
     Commit(Box<CommitRequest>),
     /// A proposal or a message; its proof is made when it is sent.
-    Send { request: [u8; 32], message: Vec<u8> },
+    Send {
+        request: [u8; 32],
+        message: Vec<u8>,
+    },
 }
 
 impl Intent {

@@ -34,7 +34,8 @@ impl Core {
     pub(super) fn next_invitation(&mut self, now: Millis) -> Result<Option<(Call, Purpose)>, Error> {
         while let Some(welcome) = self.account.invitations.front() {
             let id = welcome.id;
-            let opened = OpenedWelcome::open(&welcome.message, &*self.env.store, &self.env.crypto, &self.env.policy);
+            let opened =
+                OpenedWelcome::open(&welcome.message, &*self.env.store, &self.env.crypto, &self.env.policy);
             let place = match opened {
                 Ok(opened) => place(&opened),
                 // It was followed before, or is not for us: there is nothing to do about it.
@@ -54,7 +55,9 @@ impl Core {
                     let request = GroupRequest { group_id, key, epoch: Some(epoch) };
                     return Ok(Some((Call::Group(request), Purpose::Invitation { id })));
                 }
-                Err(error @ (ProtocolError::StoreRead(_) | ProtocolError::Bug(_))) => return Err(error.into()),
+                Err(error @ (ProtocolError::StoreRead(_) | ProtocolError::Bug(_))) => {
+                    return Err(error.into());
+                }
                 Err(error) => self.bad_invitation(id, &error.to_string())?,
             }
         }

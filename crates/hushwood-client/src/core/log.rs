@@ -183,7 +183,8 @@ impl Room {
             new.any(|claim| member == &crate::identity::member_of(claim, suite))
         };
         let from_outside = matches!(other, Some((Sender::NewMemberCommit, _)));
-        let removed: Vec<_> = change.removed.iter().map(|(_, credential)| member(credential, suite)).collect();
+        let removed: Vec<_> =
+            change.removed.iter().map(|(_, credential)| member(credential, suite)).collect();
         for gone in removed.iter().filter(|gone| !(from_outside && **gone == by)) {
             page.work.event(&self.id, EventKind::MemberRemoved { member: gone.clone(), by: by.clone() });
         }
@@ -201,9 +202,9 @@ impl Room {
         } else if let Some((_, judgement)) = other {
             let is_told = |member: &Member| {
                 removed.contains(member)
-                    || change.added.iter().any(|leaf| {
-                        matches!(Self::member_at(group, *leaf), Ok(Some(added)) if added == *member)
-                    })
+                    || change.added.iter().any(
+                        |leaf| matches!(Self::member_at(group, *leaf), Ok(Some(added)) if added == *member),
+                    )
             };
             let changed = judgement.new.iter().map(|claim| crate::identity::member_of(claim, suite));
             for member in changed.filter(|member| !is_told(member)) {
@@ -306,7 +307,9 @@ impl Room {
             let entry = LogEntry { sequence, kind: EntryKind::Message, epoch: 0, message };
             match group.receive(&entry.message, page.now.seconds()) {
                 Ok(Received::Message(received)) => self.message(group, received, &entry, page)?,
-                Err(ProtocolError::NotNow(NotNow::EpochFuture)) if page.now.0.saturating_sub(time.0) <= age => {
+                Err(ProtocolError::NotNow(NotNow::EpochFuture))
+                    if page.now.0.saturating_sub(time.0) <= age =>
+                {
                     self.keep_early(&entry, page)?;
                 }
                 Ok(_) => {}

@@ -148,7 +148,12 @@ impl Core {
     }
 
     /// Stores what is wanted, with what else is written.
-    pub(super) fn put_intent(&mut self, room: &RoomId, action: Action, work: &mut Work) -> Result<u64, Error> {
+    pub(super) fn put_intent(
+        &mut self,
+        room: &RoomId,
+        action: Action,
+        work: &mut Work,
+    ) -> Result<u64, Error> {
         use crate::records::Standing;
         let there = self.room(room)?;
         match (there.record.standing, &action) {

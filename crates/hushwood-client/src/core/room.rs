@@ -212,7 +212,8 @@ impl Room {
 
     /// A request for what comes after the cursor.
     pub(crate) fn read_request(&mut self, env: &Env, now: Millis) -> Result<ReadRequest, Error> {
-        let (after, most, slot, key) = (self.record.cursor, env.settings.page, self.record.slot, self.record.key);
+        let (after, most, slot, key) =
+            (self.record.cursor, env.settings.page, self.record.slot, self.record.key);
         let group = self.group(env)?;
         let (group_id, proof) = (group.group_id().to_vec(), proof(group, env, now));
         let mut read = ReadRequest { group_id, key, slot, after, most, proof };

@@ -109,7 +109,12 @@ impl Core {
     ///
     /// # Errors
     /// [`Error::NoRoom`]; [`Error::Protocol`] if the store can't be read.
-    pub fn history(&mut self, room: &RoomId, before: Option<u64>, most: usize) -> Result<Vec<Message>, Error> {
+    pub fn history(
+        &mut self,
+        room: &RoomId,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<Message>, Error> {
         self.refresh()?;
         let room = self.rooms.get(room).ok_or(Error::NoRoom)?;
         let oldest = room.record.cursor.saturating_sub(self.env.settings.history);
@@ -141,7 +146,8 @@ impl Core {
                 Standing::Forked | Standing::Rejoining => return self.poll_rejoin(id, now),
                 Standing::Active => {}
             }
-            if room.paused.is_none() && (room.read_wanted > room.read_done || room.known > room.record.cursor) {
+            if room.paused.is_none() && (room.read_wanted > room.read_done || room.known > room.record.cursor)
+            {
                 let read = room.read_request(&self.env, now)?;
                 let purpose = Purpose::Read { room: id.clone(), wanted: room.read_wanted, after: read.after };
                 return Ok(Some(self.request(Call::Read(read), purpose)));
@@ -190,7 +196,12 @@ impl Core {
 
 impl Env {
     /// The row of a new room.
-    pub(super) fn room_record(&mut self, group: &Group, key: GroupKey, now: Millis) -> Result<RoomRecord, Error> {
+    pub(super) fn room_record(
+        &mut self,
+        group: &Group,
+        key: GroupKey,
+        now: Millis,
+    ) -> Result<RoomRecord, Error> {
         Ok(RoomRecord {
             version: VERSION,
             rows: self.random()?,

@@ -16,7 +16,8 @@ impl Core {
         let suite = self.env.suite().id().0;
         let entry = entries.iter().find(|entry| entry.suite == suite);
         let left = entry.map_or(0, |entry| entry.left);
-        let has_last_resort = entry.is_some_and(|entry| entry.last_resort != 0 && entry.last_resort_used == 0);
+        let has_last_resort =
+            entry.is_some_and(|entry| entry.last_resort != 0 && entry.last_resort_used == 0);
         let made = self.env.device.record.last_resort_at;
         let is_old = now.seconds().0.saturating_sub(made) > self.env.policy.lifetime / 2;
         let missing = match left <= self.env.settings.stock_low {

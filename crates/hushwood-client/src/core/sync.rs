@@ -30,8 +30,7 @@ impl Core {
             && self.account.acknowledged.is_empty()
             && rooms.all(|room| match room.record.standing {
                 Standing::Active => {
-                    room.paused.is_some()
-                        || (room.read_done >= sync && room.known <= room.record.cursor)
+                    room.paused.is_some() || (room.read_done >= sync && room.known <= room.record.cursor)
                 }
                 Standing::New | Standing::Rejoining => false,
                 Standing::Forked | Standing::Removed => true,

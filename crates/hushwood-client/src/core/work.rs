@@ -42,6 +42,8 @@ impl Work {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.writes.writes().len() == 0 && self.writes.erased_instances().next().is_none()
+        self.events.is_empty()
+            && self.writes.writes().len() == 0
+            && self.writes.erased_instances().next().is_none()
     }
 }

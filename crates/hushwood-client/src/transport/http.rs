@@ -88,7 +88,8 @@ impl Http {
 
     async fn ask(&self, call: Call, token: Option<&[u8]>) -> Result<Answer, TransportError> {
         let kind = call.kind();
-        let body = call.to_body().or(Err(TransportError::Garbled("the request is too long to be encoded")))?;
+        let body =
+            call.to_body().or(Err(TransportError::Garbled("the request is too long to be encoded")))?;
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{}", self.base, kind.path()))
@@ -106,12 +107,12 @@ impl Http {
         let body = Limited::new(body, most).collect().await;
         let body = body.map_err(|error| TransportError::Unknown(error.to_string()))?.to_bytes();
         match (head.status, is_ours) {
-            (StatusCode::OK, true) => {
-                Answer::from_body(kind, &body).or(Err(TransportError::Garbled("an answer that can't be read")))
-            }
+            (StatusCode::OK, true) => Answer::from_body(kind, &body)
+                .or(Err(TransportError::Garbled("an answer that can't be read"))),
             (_, true) => {
                 let refused = Refused::from_bytes(&body);
-                Err(refused.map_or(TransportError::Garbled("a refusal that can't be read"), TransportError::Refused))
+                Err(refused
+                    .map_or(TransportError::Garbled("a refusal that can't be read"), TransportError::Refused))
             }
             // Something in between: a proxy, perhaps, that has lost its server.
             (status, false) if status.is_server_error() => {

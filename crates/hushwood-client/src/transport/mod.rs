@@ -66,11 +66,17 @@ impl fmt::Display for TransportError {
         match self {
             Self::Refused(refused) => write!(f, "the delivery service refuses: {refused}"),
             Self::Unreachable(why) => {
-                write!(f, "the delivery service can't be reached ({why}): check address and network; what you did is \
-                           kept and is sent when it can be")
+                write!(
+                    f,
+                    "the delivery service can't be reached ({why}): check address and network; what you did is \
+                           kept and is sent when it can be"
+                )
             }
             Self::Unknown(why) => {
-                write!(f, "the delivery service did not answer ({why}): it is asked again, and nothing is done twice")
+                write!(
+                    f,
+                    "the delivery service did not answer ({why}): it is asked again, and nothing is done twice"
+                )
             }
             Self::WrongServer(why) => write!(
                 f,

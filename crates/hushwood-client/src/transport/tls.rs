@@ -46,14 +46,12 @@ impl ServerTrust {
 /// Why a server was not believed.
 pub(super) struct Refused(pub(super) String);
 
-/// Looks for a refusal of the server's certificate in an error.
+/// Looks for a refusal of the server's certificate in an error, through what others have put around it.
 pub(super) fn refusal(error: &(dyn std::error::Error + 'static)) -> Option<Refused> {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let of_tls = match inner {
-        Some(inner) => inner.downcast_ref::<rustls::Error>(),
-        None => error.downcast_ref::<rustls::Error>(),
-    };
-    match of_tls? {
+    if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return refusal(inner);
+    }
+    match error.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
             Some(Refused("its certificate has another fingerprint".to_owned()))
         }
@@ -85,7 +83,8 @@ pub(super) fn config(trust: &ServerTrust) -> Result<ClientConfig, AddressError> 
         ServerTrust::Certificates(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|error| AddressError::Certificates(error.to_string()))?;
+                let certificate =
+                    certificate.map_err(|error| AddressError::Certificates(error.to_string()))?;
                 let added = roots.add(certificate);
                 added.map_err(|error| AddressError::Certificates(error.to_string()))?;
             }
@@ -120,9 +119,7 @@ impl ServerCertVerifier for Pinned {
         let fingerprint: [u8; 32] = Sha256::digest(end_entity).into();
         match fingerprint == self.fingerprint {
             true => Ok(ServerCertVerified::assertion()),
-            false => {
-                Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-            }
+            false => Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
         }
     }
 
@@ -165,7 +162,10 @@ mod tests {
     fn a_fingerprint_is_read_however_it_is_grouped() {
         let plain = "ab".repeat(32);
         assert_eq!(ServerTrust::fingerprint(&plain), Some(ServerTrust::Fingerprint([0xab; 32])));
-        assert_eq!(ServerTrust::fingerprint(&["AB"; 32].join(":")), Some(ServerTrust::Fingerprint([0xab; 32])));
+        assert_eq!(
+            ServerTrust::fingerprint(&["AB"; 32].join(":")),
+            Some(ServerTrust::Fingerprint([0xab; 32]))
+        );
         assert_eq!(ServerTrust::fingerprint(&"ab".repeat(31)), None);
         assert_eq!(ServerTrust::fingerprint(&"ax".repeat(32)), None);
     }

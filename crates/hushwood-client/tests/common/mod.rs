@@ -38,7 +38,8 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let folder = TempDir::new().unwrap();
         let backend = SqliteBackend::open(&SqliteSettings::new(&folder.path().join("delivery.db"))).unwrap();
         let backend: Arc<dyn Backend> = Arc::new(backend);

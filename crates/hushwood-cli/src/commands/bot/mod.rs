@@ -88,7 +88,8 @@ impl Bot {
             TrustArg::InsecureAcceptAll => Trust::insecure_accept_all(),
         };
         let settings = Settings { patience: self.patience, ..Settings::default() };
-        let transport = BlockingHttp::new(&self.server, &self.server_trust()?).map_err(|error| Failure::usage(error.to_string()))?;
+        let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;
         let poll = (self.poll > 0).then(|| Duration::from_millis(self.poll));
         let mut session = Session { client, shown: 0, poll };
@@ -170,7 +171,10 @@ fn lines() -> Receiver<Line> {
             let read = input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
             let line = match read {
                 Ok(0) | Err(_) => Line::End,
-                Ok(_) if line.last() != Some(&b'\n') && u64::try_from(line.len()).unwrap_or(u64::MAX) >= MAX_LINE => {
+                Ok(_)
+                    if line.last() != Some(&b'\n')
+                        && u64::try_from(line.len()).unwrap_or(u64::MAX) >= MAX_LINE =>
+                {
                     Line::TooLong
                 }
                 Ok(_) => Line::Text(String::from_utf8_lossy(&line).into_owned()),

@@ -18,7 +18,9 @@ impl<'a> Fields<'a> {
         let object = value.as_object().ok_or_else(|| Failure::usage("a line is no JSON object"))?;
         match object.get("v").and_then(Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => Ok(Self(object)),
-            Some(_) => Err(Failure::usage("another version of this format").advise("this program has version 1")),
+            Some(_) => {
+                Err(Failure::usage("another version of this format").advise("this program has version 1"))
+            }
             None => Err(Failure::usage("\"v\" is missing: it says which version of this format is meant")),
         }
     }
@@ -54,13 +56,17 @@ impl<'a> Fields<'a> {
     pub(super) fn message(&self) -> Result<Option<MessageId>, Failure> {
         let Some(digits) = self.optional_text("message")? else { return Ok(None) };
         let bytes = hex(digits).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(|bytes| Some(MessageId(bytes))).ok_or_else(|| wrong("message", "has not 32 hexadecimal digits"))
+        bytes
+            .map(|bytes| Some(MessageId(bytes)))
+            .ok_or_else(|| wrong("message", "has not 32 hexadecimal digits"))
     }
 
     pub(super) fn device(&self) -> Result<Option<DeviceId>, Failure> {
         let Some(digits) = self.optional_text("device")? else { return Ok(None) };
         let bytes = hex(digits).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(|bytes| Some(DeviceId(bytes))).ok_or_else(|| wrong("device", "has not 32 hexadecimal digits"))
+        bytes
+            .map(|bytes| Some(DeviceId(bytes)))
+            .ok_or_else(|| wrong("device", "has not 32 hexadecimal digits"))
     }
 
     /// What a message says: `text`, or `base64` for what is none.

@@ -167,8 +167,11 @@ impl Session {
         };
         let rooms: Vec<_> = self.client.rooms().iter().map(|room| room.id().clone()).collect();
         let claims = self.client.with_core(|core| {
-            let mut claims: Vec<_> =
-                core.all_doubted().filter(|(member, _)| fits(member)).map(|(_, claim)| claim.clone()).collect();
+            let mut claims: Vec<_> = core
+                .all_doubted()
+                .filter(|(member, _)| fits(member))
+                .map(|(_, claim)| claim.clone())
+                .collect();
             for room in &rooms {
                 let contacts = core.contacts(room)?;
                 claims.extend(contacts.into_iter().filter(|one| fits(&one.member)).map(|one| one.claim));
@@ -208,7 +211,8 @@ impl Session {
                 })?;
                 match room {
                     Some(room) => Ok(json!({ "room": room.to_string() })),
-                    None => Err(Failure::refused("no invitation has come").advise("ask to be invited, and wait again")),
+                    None => Err(Failure::refused("no invitation has come")
+                        .advise("ask to be invited, and wait again")),
                 }
             }
             _ => {
