@@ -229,6 +229,21 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<hushwood_client::Error> for Failure {
+    fn from(error: hushwood_client::Error) -> Self {
+        use hushwood_client::Error as Client;
+        let class = match error {
+            Client::Protocol(error) => return error.into(),
+            Client::Store(error) => return error.into(),
+            Client::Transport(_) => Class::Io,
+            Client::BadAnswer(_) => Class::Violation,
+            _ => Class::Refused,
+        };
+        // It says what to do in the same breath.
+        Self::new(class, error.to_string())
+    }
+}
+
 impl From<StoreReadError> for Failure {
     fn from(error: StoreReadError) -> Self {
         Error::from(error).into()

@@ -81,6 +81,16 @@ impl Home {
         Ok(())
     }
 
+    /// The folder of the home that is meant.
+    pub(crate) fn folder(global: &Global) -> Result<PathBuf, Failure> {
+        folder(global)
+    }
+
+    /// Whether there is a home in this folder.
+    pub(crate) fn has_store(path: &Path) -> Result<bool, Failure> {
+        is_there(&path.join(STORE))
+    }
+
     /// Makes a home in this folder, to be filled.
     pub(crate) fn create_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
         make_folder(path)?;

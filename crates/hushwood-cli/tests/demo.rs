@@ -39,3 +39,14 @@ fn the_demo_in_json_has_the_numbers() {
     let healed = &json["post_compromise_security"];
     assert_eq!((&healed["opened_before"], &healed["opened_after"]), (&healed["before_update"], &0.into()));
 }
+
+#[test]
+fn the_demo_goes_through_a_server_that_is_killed() {
+    let place = Place::new("demo");
+    let mut command = place.command(["demo", "--server", "--json"]);
+    let json: serde_json::Value =
+        serde_json::from_slice(&common::run(command.env("TMPDIR", place.path(".")), b"").ok()).unwrap();
+    assert_eq!(json["epoch_authenticator"]["agreeing"], 6);
+    assert_eq!((&json["server"]["said"], &json["server"]["found"]), (&8.into(), &0.into()));
+    assert_eq!(place.path(".").read_dir().unwrap().count(), 0, "the demo cleans up");
+}

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod accept;
+mod bot;
 mod commit;
 mod completions;
 mod demo;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Trust(trust::TrustCommand),
     Resend(resend::Resend),
     Inspect(inspect::Inspect),
+    Bot(bot::Bot),
     Serve(serve::Serve),
     Demo(demo::Demo),
     Completions(completions::Completions),
@@ -91,6 +93,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Trust(command) => command.run(global, output),
         Command::Resend(command) => command.run(global, output),
         Command::Inspect(command) => command.run(output),
+        Command::Bot(command) => command.run(global, output),
         Command::Serve(command) => command.run(output),
         Command::Demo(command) => command.run(output),
         Command::Completions(command) => command.run(output),

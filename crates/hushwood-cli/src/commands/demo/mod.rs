@@ -3,6 +3,7 @@
 mod member;
 mod play;
 mod proofs;
+mod served;
 mod stage;
 mod thief;
 mod wire;
@@ -26,12 +27,15 @@ use stage::Stage;
 /// passes between them is seen by the eavesdropper. Exits with 1 if a proof fails.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  hushwood demo\n  hushwood demo --keep     # leaves the homes there, to look around"
+    after_help = "Examples:\n  hushwood demo\n  hushwood demo --server   # through a server, which is killed in the middle\n  hushwood demo --keep     # leaves the homes there, to look around"
 )]
 pub(crate) struct Demo {
     /// Leave the homes where they are; their passphrases are the members' names
     #[arg(long)]
     keep: bool,
+    /// Through a delivery service that is a process of its own, and is killed once; without the proofs
+    #[arg(long)]
+    server: bool,
 }
 
 impl Demo {
@@ -39,7 +43,10 @@ impl Demo {
         let start = Instant::now();
         let folder = folder()?;
         let mut stage = Stage::new(&folder, output);
-        let outcome = play::play(&mut stage);
+        let outcome = match self.server {
+            true => served::play(&mut stage),
+            false => play::play(&mut stage),
+        };
         let report = stage.close();
         if !self.keep {
             // What is left behind is sealed; that it could not be removed changes nothing of the proofs.
@@ -47,7 +54,8 @@ impl Demo {
         }
         outcome?;
         let seconds = start.elapsed().as_secs_f64();
-        let mut report = report.line(format!("\nBoth proofs hold. Done in {seconds:.1} seconds."));
+        let end = if self.server { "Nothing was lost." } else { "Both proofs hold." };
+        let mut report = report.line(format!("\n{end} Done in {seconds:.1} seconds."));
         if self.keep {
             let place = folder.display().to_string();
             report = report.line(format!("The homes are in {place}.")).fact("folder", place);

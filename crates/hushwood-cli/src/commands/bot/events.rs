@@ -1,0 +1,76 @@
+//! Events and facts as JSON.
+
+use hushwood_client::{Attention, Event, EventKind, Member, Message};
+use serde_json::{Map, Value, json};
+
+use crate::commands::bot::{VERSION, parse};
+
+/// An event as a line.
+pub(super) fn to_json(event: &Event) -> Value {
+    let (name, facts) = kind(&event.kind);
+    let mut object = Map::new();
+    object.insert("v".to_owned(), json!(VERSION));
+    object.insert("event".to_owned(), json!(name));
+    object.insert("cursor".to_owned(), json!(event.number));
+    if !event.room.0.is_empty() {
+        object.insert("room".to_owned(), json!(event.room.to_string()));
+    }
+    if let Value::Object(facts) = facts {
+        object.extend(facts);
+    }
+    Value::Object(object)
+}
+
+/// The name of an event.
+pub(super) fn name(kind: &EventKind) -> &'static str {
+    self::kind(kind).0
+}
+
+fn kind(kind: &EventKind) -> (&'static str, Value) {
+    match kind {
+        EventKind::Message(message) => ("message", self::message(message)),
+        EventKind::Sent { id, sequence } => {
+            ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
+        }
+        EventKind::Joined { by } => ("joined", json!({ "by": member(by) })),
+        EventKind::MemberAdded { member: who, by, first_seen } => {
+            ("member_added", json!({ "member": member(who), "by": member(by), "first_seen": first_seen }))
+        }
+        EventKind::MemberRemoved { member: who, by } => {
+            ("member_removed", json!({ "member": member(who), "by": member(by) }))
+        }
+        EventKind::MemberChanged { member: who } => ("member_changed", json!({ "member": member(who) })),
+        EventKind::Removed { by } => ("removed", json!({ "by": member(by) })),
+        EventKind::Title { title, by } => ("title", json!({ "title": title, "by": member(by) })),
+        EventKind::Gap { from, missing } => {
+            ("gap", json!({ "from": from.as_ref().map(member), "missing": missing }))
+        }
+        EventKind::Fork { with, sequence } => {
+            ("fork", json!({ "with": with.as_ref().map(member), "sequence": sequence }))
+        }
+        EventKind::NeedsAttention(Attention::KeyChanged(who)) => {
+            ("key_changed", json!({ "member": member(who) }))
+        }
+        EventKind::NeedsAttention(Attention::Invitation(why)) => ("invitation_failed", json!({ "why": why })),
+        EventKind::NotDone { intent, why } => ("not_done", json!({ "intent": intent, "why": why })),
+        // A later version of the library has more.
+        _ => ("other", json!({})),
+    }
+}
+
+/// Somebody.
+pub(super) fn member(member: &Member) -> Value {
+    json!({ "person": member.person, "device": member.device.to_string() })
+}
+
+/// A message.
+pub(super) fn message(message: &Message) -> Value {
+    let (name, body) = parse::body(&message.body);
+    json!({
+        "from": member(&message.from),
+        "message": parse::digits(&message.id.0),
+        "sent_at": message.sent_at,
+        "sequence": message.sequence,
+        name: body,
+    })
+}

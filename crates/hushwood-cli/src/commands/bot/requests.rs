@@ -1,0 +1,299 @@
+//! What can be asked for, one function for a few of them each.
+
+use hushwood_client::{Core, Done, Error, Known, Outcome, RoomId, Standing};
+use serde_json::{Value, json};
+
+use crate::commands::bot::parse::{self, Fields};
+use crate::commands::bot::{Go, Session, events};
+use crate::failure::Failure;
+use crate::identity;
+use crate::text;
+use crate::words::Number;
+
+impl Session {
+    /// Does what a line asks for, and gives the facts of the answer.
+    pub(super) fn answer(&mut self, fields: &Fields<'_>) -> Result<(Value, Go), Failure> {
+        let facts = match fields.text("do")? {
+            "quit" => return Ok((json!({}), Go::End)),
+            "create" => {
+                let room = self.client.create_group(fields.optional_text("title")?.unwrap_or_default())?;
+                json!({ "room": room.id().to_string() })
+            }
+            "ack" => {
+                let cursor = fields.required_number("cursor")?;
+                let numbers = self.client.with_core(|core| core.events(None))?;
+                let numbers = numbers.iter().map(|event| event.number).filter(|number| *number <= cursor);
+                self.client.with_core(|core| core.acknowledge(numbers))?;
+                json!({})
+            }
+            "invite" | "add" | "remove" | "renew" | "leave" | "rejoin" | "title" => self.change(fields)?,
+            "send" => self.send(fields)?,
+            "rooms" | "members" | "history" | "verify" | "export" | "who" => self.look(fields)?,
+            "trust" => self.trust(fields)?,
+            "sync" | "wait" | "join" => self.news(fields)?,
+            "link" | "linked" | "authorize" | "invite_devices" | "revoke" => self.devices(fields)?,
+            _ => {
+                return Err(Failure::usage("\"do\" names nothing that this program can do")
+                    .advise("see docs/bot.md; a later version may have it"));
+            }
+        };
+        Ok((facts, Go::On))
+    }
+
+    fn change(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        let room = self.client.room(&fields.room()?)?;
+        let outcome = match fields.text("do")? {
+            "invite" | "add" => room.invite(fields.text("person")?)?,
+            "remove" => match fields.device()? {
+                None => room.remove(fields.text("person")?)?,
+                Some(device) => room.remove_device(fields.text("person")?, device)?,
+            },
+            "renew" => room.renew()?,
+            "leave" => room.leave()?,
+            "rejoin" => room.rejoin()?,
+            _ => room.set_title(fields.text("title")?)?,
+        };
+        Ok(outcome_json(&outcome))
+    }
+
+    fn send(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        let room = self.client.room(&fields.room()?)?;
+        let body = fields.body()?;
+        let (id, outcome) = match fields.message()? {
+            None => room.send(&body)?,
+            Some(id) => (id, room.send_as(id, &body)?),
+        };
+        let mut facts = outcome_json(&outcome);
+        if let Some(object) = facts.as_object_mut() {
+            object.insert("message".to_owned(), json!(parse::digits(&id.0)));
+        }
+        Ok(facts)
+    }
+
+    fn look(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        Ok(match fields.text("do")? {
+            "who" => {
+                let member = self.client.member();
+                let claim = self.client.with_core(|core| core.claim());
+                let number = identity::number(&claim.credential, &claim.signature_key)?;
+                json!({
+                    "member": events::member(&member),
+                    "number": number.digits(),
+                    "words": number.words(),
+                })
+            }
+            "rooms" => {
+                let mut rooms = Vec::new();
+                for room in self.client.rooms() {
+                    let standing = self.client.with_core(|core| core.standing(room.id()))?;
+                    rooms.push(json!({
+                        "room": room.id().to_string(),
+                        "title": room.title()?,
+                        "standing": standing_name(standing),
+                    }));
+                }
+                json!({ "rooms": rooms })
+            }
+            "members" => {
+                let room = fields.room()?;
+                let contacts = self.client.with_core(|core| core.contacts(&room))?;
+                let members = contacts.iter().map(|contact| {
+                    json!({
+                        "person": contact.member.person,
+                        "device": contact.member.device.to_string(),
+                        "trust": trust_name(contact.trust),
+                        "heard_at": contact.heard_at,
+                    })
+                });
+                json!({ "members": members.collect::<Vec<_>>() })
+            }
+            "history" => {
+                let room = self.client.room(&fields.room()?)?;
+                let most = usize::try_from(fields.number("most")?.unwrap_or(100)).unwrap_or(usize::MAX);
+                let history = room.history(fields.number("before")?, most)?;
+                json!({ "messages": history.iter().map(events::message).collect::<Vec<_>>() })
+            }
+            "export" => {
+                let (room, label) = (fields.room()?, fields.text("label")?);
+                let context = match fields.optional_text("context")? {
+                    Some(_) => fields.base64("context")?,
+                    None => Vec::new(),
+                };
+                let length = usize::try_from(fields.number("length")?.unwrap_or(32)).unwrap_or(usize::MAX);
+                self.client.with_core(|core| {
+                    let group = core.group(&room)?;
+                    let secret = group.export(label, &context, length)?;
+                    Ok::<_, Failure>(json!({ "epoch": group.epoch(), "secret": text::hex(secret.expose()) }))
+                })?
+            }
+            _ => self.verify(&fields.room()?)?,
+        })
+    }
+
+    /// What to compare: the number of the epoch, and of each member.
+    fn verify(&mut self, room: &RoomId) -> Result<Value, Failure> {
+        self.client.with_core(|core: &mut Core| {
+            let group = core.group(room)?;
+            let epoch = group.epoch();
+            let authenticator = group.epoch_authenticator()?.to_vec();
+            let number = Number::of_epoch(identity::sha512()?, &authenticator)?;
+            let mut members = Vec::new();
+            for contact in core.contacts(room)? {
+                let of_member = identity::number(&contact.claim.credential, &contact.claim.signature_key)?;
+                members.push(json!({
+                    "person": contact.member.person,
+                    "device": contact.member.device.to_string(),
+                    "trust": trust_name(contact.trust),
+                    "number": of_member.digits(),
+                    "words": of_member.words(),
+                }));
+            }
+            Ok(json!({
+                "epoch": epoch,
+                "epoch_authenticator": text::hex(&authenticator),
+                "number": number.digits(),
+                "words": number.words(),
+                "members": members,
+            }))
+        })
+    }
+
+    /// Trusts a key whose number somebody has compared.
+    fn trust(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        let (person, number) = (fields.text("person")?, fields.text("number")?);
+        let device = fields.device()?;
+        let fits = |member: &hushwood_client::Member| {
+            member.person == person && device.is_none_or(|device| device == member.device)
+        };
+        let rooms: Vec<_> = self.client.rooms().iter().map(|room| room.id().clone()).collect();
+        let claims = self.client.with_core(|core| {
+            let mut claims: Vec<_> = core
+                .all_doubted()
+                .filter(|(member, _)| fits(member))
+                .map(|(_, claim)| claim.clone())
+                .collect();
+            for room in &rooms {
+                let contacts = core.contacts(room)?;
+                claims.extend(contacts.into_iter().filter(|one| fits(&one.member)).map(|one| one.claim));
+            }
+            Ok::<_, Error>(claims)
+        })?;
+        for claim in claims {
+            if identity::number(&claim.credential, &claim.signature_key)?.is(number) {
+                self.client.with_core(|core| core.trust(&claim))?;
+                return Ok(json!({}));
+            }
+        }
+        Err(Failure::refused("nobody of this name was seen with this number")
+            .advise("compare it again over another channel; if it stays different, it is somebody else"))
+    }
+
+    fn news(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        match fields.text("do")? {
+            "sync" => {
+                self.client.sync().map(drop)?;
+                Ok(json!({}))
+            }
+            "join" => {
+                let time = fields.timeout(30_000)?;
+                let before: Vec<_> = match fields.optional_text("room")? {
+                    Some(_) => Vec::new(),
+                    None => self.client.rooms().iter().map(|room| room.id().clone()).collect(),
+                };
+                let wanted = fields.optional_text("room")?.map(|_| fields.room()).transpose()?;
+                let room = self.wait(time, |session| {
+                    let rooms = session.client.rooms();
+                    let found = rooms.iter().map(|room| room.id().clone()).find(|id| match &wanted {
+                        Some(wanted) => id == wanted,
+                        None => !before.contains(id),
+                    });
+                    Ok(found)
+                })?;
+                match room {
+                    Some(room) => Ok(json!({ "room": room.to_string() })),
+                    None => Err(Failure::refused("no invitation has come")
+                        .advise("ask to be invited, and wait again")),
+                }
+            }
+            _ => {
+                let time = fields.timeout(30_000)?;
+                let (name, after) = (fields.optional_text("event")?, fields.number("after")?.unwrap_or(0));
+                let room = fields.optional_text("room")?.map(|_| fields.room()).transpose()?;
+                let found = self.wait(time, |session| {
+                    let events = session.client.with_core(|core| core.events(room.as_ref()))?;
+                    let mut events = events.into_iter().filter(|event| event.number > after);
+                    Ok(events.find(|event| name.is_none_or(|name| name == events::name(&event.kind))))
+                })?;
+                match found {
+                    Some(event) => Ok(json!({ "cursor": event.number })),
+                    None => Err(Failure::refused("nothing of that kind has happened").advise("wait again")),
+                }
+            }
+        }
+    }
+
+    fn devices(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        match fields.text("do")? {
+            "link" => {
+                self.client.with_core(Core::link)?;
+                let time = fields.timeout(30_000)?;
+                let shown = self.client.link_request(time)?;
+                Ok(json!({ "show": base64(&shown) }))
+            }
+            "authorize" => {
+                let shown = fields.base64("show")?;
+                let answer = self.client.with_core(|core| core.authorize(&shown))?;
+                Ok(json!({ "answer": base64(&answer) }))
+            }
+            "linked" => {
+                let answer = fields.base64("answer")?;
+                self.client.with_core(|core| core.linked(&answer))?;
+                self.client.sync().map(drop)?;
+                Ok(json!({}))
+            }
+            "invite_devices" => {
+                self.client.with_core(Core::invite_own_devices)?;
+                self.client.sync().map(drop)?;
+                Ok(json!({}))
+            }
+            _ => {
+                let device = fields.device()?.ok_or_else(|| Failure::usage("\"device\" is missing"))?;
+                self.client.with_core(|core| core.revoke(device))?;
+                self.client.sync().map(drop)?;
+                Ok(json!({}))
+            }
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64ct::{Base64, Encoding};
+    Base64::encode_string(bytes)
+}
+
+fn outcome_json(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
+        Outcome::Done(Done::Already) => json!({ "done": true, "sequence": null }),
+        Outcome::Kept(why) => json!({ "done": false, "why": why.as_ref().map(ToString::to_string) }),
+    }
+}
+
+fn trust_name(trust: Known) -> &'static str {
+    match trust {
+        Known::Own => "own",
+        Known::Verified => "verified",
+        Known::Seen => "first seen",
+        Known::Unknown => "unknown",
+    }
+}
+
+fn standing_name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::New => "new",
+        Standing::Active => "active",
+        Standing::Rejoining => "rejoining",
+        Standing::Forked => "forked",
+        Standing::Removed => "removed",
+    }
+}

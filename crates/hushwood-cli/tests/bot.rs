@@ -1,0 +1,260 @@
+//! Programs talk through `hushwood bot` and a real server, each a process of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use common::Place;
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hushwood");
+
+/// A process that ends with its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Served {
+    _process: Ended,
+    url: String,
+    fingerprint: String,
+}
+
+fn serve(data: &Path) -> Served {
+    let mut process = Command::new(PROGRAM)
+        .args(["serve", "--json", "--port", "0", "--log", "error", "--data"])
+        .arg(data)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let process = Ended(process);
+    let told: Value = serde_json::from_str(&line).unwrap();
+    let text = |name: &str| told[name].as_str().unwrap().to_owned();
+    Served { _process: process, url: text("url"), fingerprint: text("fingerprint") }
+}
+
+struct Bot {
+    process: Ended,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    events: Vec<Value>,
+    asked: u64,
+    device: String,
+}
+
+impl Bot {
+    fn start(person: &str, home: &Path, served: &Served) -> Self {
+        let mut process = Command::new(PROGRAM)
+            .args(["bot", person, "--poll", "200", "--server", &served.url])
+            .args(["--fingerprint", &served.fingerprint, "--home"])
+            .arg(home)
+            .env("HUSHWOOD_KEY_FILE", home.with_extension("key"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
+        let process = Ended(process);
+        let mut bot = Self { process, input, output, events: Vec::new(), asked: 0, device: String::new() };
+        let ready = bot.line();
+        assert_eq!(ready["event"], "ready", "{ready}");
+        ready["device"].as_str().unwrap().clone_into(&mut bot.device);
+        bot
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        assert!(self.output.read_line(&mut line).unwrap() > 0, "it has ended");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["v"], 1, "{line}");
+        line
+    }
+
+    /// Asks, keeps what happens meanwhile, and gives the answer.
+    fn ask(&mut self, mut request: Value) -> Value {
+        self.asked += 1;
+        let id = json!(self.asked);
+        request["v"] = json!(1);
+        request["id"] = id.clone();
+        writeln!(self.input.as_ref().unwrap(), "{request}").unwrap();
+        loop {
+            let line = self.line();
+            match line.get("event") {
+                Some(_) => self.events.push(line),
+                None => {
+                    assert_eq!(line["id"], id, "{line}");
+                    return line;
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, request: Value) -> Value {
+        let answer = self.ask(request.clone());
+        assert_eq!(answer["ok"], true, "{request}: {answer}");
+        answer
+    }
+
+    /// The next event of a kind, once it has come.
+    fn event(&mut self, kind: &str) -> Value {
+        loop {
+            if let Some(at) = self.events.iter().position(|event| event["event"] == kind) {
+                return self.events.remove(at);
+            }
+            let line = self.line();
+            self.events.push(line);
+        }
+    }
+
+    fn end(mut self) {
+        drop(self.input.take());
+        let status = self.process.0.wait().unwrap();
+        assert!(status.success());
+    }
+}
+
+#[test]
+fn programs_make_a_room_talk_and_part() {
+    let place = Place::with_key_file("bot");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ben.done(json!({ "do": "sync" }));
+    let room = ada.done(json!({ "do": "create", "title": "tea" }))["room"].clone();
+    let invited = ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    assert_eq!((&invited["done"], &invited["sequence"]), (&json!(true), &json!(1)));
+    assert_eq!(ben.done(json!({ "do": "join", "room": room }))["room"], room);
+    assert_eq!(ben.event("joined")["by"]["person"], "ada");
+    ada.done(json!({ "do": "send", "room": room, "text": "The kettle is on." }));
+    let heard = ben.event("message");
+    assert_eq!((&heard["text"], &heard["from"]["person"]), (&json!("The kettle is on."), &json!("ada")));
+    let sent = ben.done(json!({ "do": "send", "room": room, "base64": "AP8=" }));
+    let heard = ada.event("message");
+    assert_eq!((&heard["base64"], &heard["message"]), (&json!("AP8="), &sent["message"]));
+    assert_eq!(ben.event("sent")["message"], sent["message"]);
+
+    // Both see the same numbers.
+    let (of_ada, of_ben) = (
+        ada.done(json!({ "do": "verify", "room": room })),
+        ben.done(json!({ "do": "verify", "room": room })),
+    );
+    assert_eq!((&of_ada["epoch"], &of_ada["number"]), (&of_ben["epoch"], &of_ben["number"]));
+    let number = of_ada["members"].as_array().unwrap().iter().find(|one| one["person"] == "ben").unwrap();
+    assert_eq!(number["trust"], "first seen");
+    assert_eq!(ben.done(json!({ "do": "who" }))["number"], number["number"]);
+    ada.done(json!({ "do": "trust", "person": "ben", "number": number["words"] }));
+    let wrong = ada.ask(json!({ "do": "trust", "person": "ben", "number": "12345 67890" }));
+    assert_eq!(wrong["ok"], false);
+    let members = ada.done(json!({ "do": "members", "room": room }));
+    let ben_there = members["members"].as_array().unwrap().iter().find(|one| one["person"] == "ben").unwrap();
+    assert_eq!(ben_there["trust"], "verified");
+    let export = json!({ "do": "export", "room": room, "label": "test", "length": 16 });
+    assert_eq!(ada.done(export.clone())["secret"], ben.done(export)["secret"]);
+
+    ada.done(json!({ "do": "title", "room": room, "title": "coffee" }));
+    assert_eq!(ben.event("title")["title"], "coffee");
+    let history = ben.done(json!({ "do": "history", "room": room }));
+    assert_eq!(history["messages"].as_array().unwrap().len(), 2);
+    ada.done(json!({ "do": "remove", "room": room, "person": "ben" }));
+    assert_eq!(ben.event("removed")["by"]["person"], "ada");
+    assert_eq!(ben.done(json!({ "do": "rooms" }))["rooms"][0]["standing"], "removed");
+    ada.end();
+    ben.end();
+}
+
+#[test]
+fn events_come_again_until_they_are_acknowledged() {
+    let place = Place::with_key_file("bot");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ben.done(json!({ "do": "sync" }));
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    let message = "00112233445566778899aabbccddeeff";
+    for _ in 0..2 {
+        // Under one name it is said once.
+        ada.done(json!({ "do": "send", "room": room, "text": "once", "message": message }));
+    }
+    let cursor = ben.event("message")["cursor"].clone();
+    drop(ben);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    assert_eq!(ben.event("message")["cursor"], cursor, "it was not acknowledged");
+    ben.done(json!({ "do": "ack", "cursor": cursor }));
+    drop(ben);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ada.done(json!({ "do": "send", "room": room, "text": "twice" }));
+    assert_eq!(ben.event("message")["text"], "twice");
+    let waited = ben.ask(json!({ "do": "wait", "event": "removed", "timeout_ms": 10 }));
+    assert_eq!(waited["ok"], false, "{waited}");
+    ada.done(json!({ "do": "remove", "room": room, "person": "ben" }));
+    ben.done(json!({ "do": "wait", "event": "removed", "timeout_ms": 30_000 }));
+}
+
+#[test]
+fn what_makes_no_sense_is_answered() {
+    let place = Place::with_key_file("bot");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    for line in ["nonsense", "[1]", "{}", r#"{"v":2,"do":"rooms"}"#, r#"{"v":1,"do":"dance"}"#] {
+        writeln!(ada.input.as_ref().unwrap(), "{line}").unwrap();
+        let answer = ada.line();
+        assert_eq!(answer["ok"], false, "{line}");
+        assert_eq!(answer["error"]["class"], "usage", "{answer}");
+    }
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    let answer = ada.ask(json!({ "do": "invite", "room": room, "person": "nobody" }));
+    assert_eq!((&answer["ok"], &answer["error"]["class"]), (&json!(false), &json!("refused")), "{answer}");
+    let answer = ada.ask(json!({ "do": "send", "room": "abcd", "text": "x" }));
+    assert_eq!(answer["ok"], false);
+
+    // Another process on the same home is told so.
+    let other = Command::new(PROGRAM)
+        .args(["bot", "ada", "--server", &served.url, "--fingerprint", &served.fingerprint, "--home"])
+        .arg(place.path("ada"))
+        .env("HUSHWOOD_KEY_FILE", place.path("ada.key"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another process uses this home"));
+    ada.done(json!({ "do": "quit" }));
+}
+
+#[test]
+fn a_second_device_is_linked_and_hears_all() {
+    let place = Place::with_key_file("bot");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ada.done(json!({ "do": "sync" }));
+    ben.done(json!({ "do": "sync" }));
+    let room = ben.done(json!({ "do": "create" }))["room"].clone();
+    ben.done(json!({ "do": "invite", "room": room, "person": "ada" }));
+    ada.done(json!({ "do": "join", "room": room }));
+    let mut phone = Bot::start("ada", &place.path("phone"), &served);
+    let shown = phone.done(json!({ "do": "link" }))["show"].clone();
+    let answer = ada.done(json!({ "do": "authorize", "show": shown }))["answer"].clone();
+    phone.done(json!({ "do": "linked", "answer": answer }));
+    ada.done(json!({ "do": "invite_devices" }));
+    phone.done(json!({ "do": "join", "room": room }));
+    ben.done(json!({ "do": "send", "room": room, "text": "to both" }));
+    for device in [&mut ada, &mut phone] {
+        assert_eq!(device.event("message")["text"], "to both");
+    }
+    let device = phone.device.clone();
+    ada.done(json!({ "do": "revoke", "device": device }));
+    assert_eq!(phone.event("removed")["room"], room);
+}

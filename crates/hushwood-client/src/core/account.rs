@@ -1,0 +1,342 @@
+//! The account's lane: who we are to the service, KeyPackages, invitations.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hushwood_crypto::Signer;
+use hushwood_delivery::wire::{
+    Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
+    Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
+    Token, WelcomeEntry, WelcomeId,
+};
+
+use crate::core::answers::Purpose;
+use crate::core::backoff::Backoff;
+use crate::core::devices::{LINKING, REGISTERED};
+use crate::core::intent::Action;
+use crate::core::work::Work;
+use crate::core::{Core, Request};
+use crate::error::Error;
+use crate::settings::Millis;
+use crate::transport::TransportError;
+
+/// The account's lane, as far as it is of this process.
+#[derive(Default)]
+pub(super) struct Account {
+    pub(super) in_flight: bool,
+    pub(super) backoff: Backoff,
+    /// Something to sign, once.
+    challenge: Option<Vec<u8>>,
+    token: Option<Token>,
+    /// The last login was refused.
+    login_refused: bool,
+    /// Our clock may be wrong.
+    time_wanted: bool,
+    /// Our name or ids are taken: perhaps by ourselves, when an answer was lost.
+    taken: Option<Refused>,
+    /// Why the service has nothing to do with us any more.
+    pub(super) stopped: Option<Error>,
+    /// What was shown to another device to be signed.
+    pub(super) link_challenge: Option<Vec<u8>>,
+    /// What another device has agreed to, and what it has signed.
+    pub(super) authorization: Option<(Vec<u8>, Authorization)>,
+    /// Devices that shall belong to the account no longer.
+    pub(super) revoked: Vec<[u8; 16]>,
+    claims: VecDeque<u64>,
+    pub(super) inbox_wanted: u64,
+    pub(super) inbox_done: u64,
+    /// Invitations to be looked at.
+    pub(super) invitations: VecDeque<WelcomeEntry>,
+    /// Those that can't be followed now, and were told of.
+    pub(super) told: BTreeSet<[u8; 32]>,
+    /// Invitations that are stored, to be taken out of the inbox.
+    pub(super) acknowledged: Vec<[u8; 32]>,
+    pub(super) to_publish: Vec<PublishedKeyPackage>,
+    pub(super) stock_at: Option<Millis>,
+}
+
+impl Account {
+    pub(super) fn token(&self) -> Option<Vec<u8>> {
+        self.token.as_ref().map(|token| token.bytes.clone())
+    }
+
+    pub(super) fn want_claim(&mut self, number: u64) {
+        if !self.claims.contains(&number) {
+            self.claims.push_back(number);
+        }
+    }
+
+    pub(super) fn want_time(&mut self) {
+        self.time_wanted = true;
+        self.backoff.hurry();
+    }
+}
+
+impl Core {
+    /// What the account wants asked next.
+    pub(super) fn poll_account(&mut self, now: Millis) -> Result<Option<Request>, Error> {
+        let account = &self.account;
+        if account.in_flight || account.backoff.until > now || account.stopped.is_some() {
+            return Ok(None);
+        }
+        if account.time_wanted {
+            return Ok(Some(self.request(Call::Challenge(Nothing), Purpose::Challenge)));
+        }
+        match self.env.device.record.registered {
+            REGISTERED => {}
+            LINKING if self.account.authorization.is_some() => {
+                return self.prove(Prove::Registration).map(Some);
+            }
+            LINKING if self.account.link_challenge.is_none() => {
+                return Ok(Some(self.request(Call::Challenge(Nothing), Purpose::Challenge)));
+            }
+            // The other device has not agreed yet.
+            LINKING => return Ok(None),
+            _ if self.account.taken.is_none() => return self.prove(Prove::Registration).map(Some),
+            _ => {}
+        }
+        let Some((call, purpose)) = self.need(now)? else { return Ok(None) };
+        let is_logged_in = self.account.token.as_ref().is_some_and(|token| {
+            // A minute before it ends, it is as good as over.
+            token.expires > now.seconds().0.saturating_add_signed(self.env.skew).saturating_add(60)
+        });
+        if call.kind().access() == Access::Device && !is_logged_in {
+            return self.prove(Prove::Login).map(Some);
+        }
+        Ok(Some(self.request(call, purpose)))
+    }
+
+    /// Asks for something to sign, or signs it.
+    fn prove(&mut self, what: Prove) -> Result<Request, Error> {
+        // What another device has signed stays until it is known that it was taken.
+        let linked = self.account.authorization.clone().filter(|_| matches!(what, Prove::Registration));
+        let (challenge, authorization) = match linked {
+            Some((challenge, authorization)) => (challenge, Some(authorization)),
+            None => match self.account.challenge.take() {
+                Some(challenge) => (challenge, None),
+                None => return Ok(self.request(Call::Challenge(Nothing), Purpose::Challenge)),
+            },
+        };
+        let device = &self.env.device;
+        let (account, id) = (device.record.account, device.record.device);
+        let sign = |content: &[u8]| device.device_signer.sign(content).map_err(hushwood::error::Error::from);
+        match what {
+            Prove::Registration => {
+                let mut registration = Registration {
+                    account,
+                    name: device.record.person.clone(),
+                    device: id,
+                    key: device.device_signer.public_key().0.clone(),
+                    challenge,
+                    signature: Vec::new(),
+                    authorization,
+                };
+                registration.signature = sign(&registration.signed(&self.env.service()))?;
+                Ok(self.request(Call::Register(registration), Purpose::Register))
+            }
+            Prove::Login => {
+                let signature = sign(&Login::signed(&self.env.service(), account, id, &challenge))?;
+                let login = Login { account, device: id, challenge, signature };
+                Ok(self.request(Call::Login(login), Purpose::Login))
+            }
+        }
+    }
+
+    /// The next thing to ask, by how urgent it is.
+    fn need(&mut self, now: Millis) -> Result<Option<(Call, Purpose)>, Error> {
+        if self.env.device.record.registered != REGISTERED {
+            // Whether it is we who have the name, a login shows.
+            return Ok(Some((Call::Stock(Nothing), Purpose::Stock)));
+        }
+        if !self.account.acknowledged.is_empty() {
+            let ids = self.account.acknowledged.clone();
+            let names = ids.iter().map(|id| WelcomeId(*id)).collect();
+            return Ok(Some((
+                Call::Acknowledge(AcknowledgeRequest { ids: names }),
+                Purpose::Acknowledge { ids },
+            )));
+        }
+        if let Some(invitation) = self.next_invitation(now)? {
+            return Ok(Some(invitation));
+        }
+        if let Some(device) = self.account.revoked.first().copied() {
+            let revoke = RevokeRequest { device };
+            return Ok(Some((Call::Revoke(revoke), Purpose::Revoke { device })));
+        }
+        while let Some(number) = self.account.claims.front().copied() {
+            let intent = self.intents.get(&number).map(|intent| &intent.action);
+            if let Some(Action::Add { person, claimed: None }) = intent {
+                let claim = ClaimRequest { name: person.clone(), suite: self.env.suite().id().0 };
+                return Ok(Some((Call::Claim(claim), Purpose::Claim { number })));
+            }
+            self.account.claims.pop_front();
+        }
+        if !self.account.to_publish.is_empty() {
+            let packages = self.account.to_publish.clone();
+            let count = packages.len();
+            return Ok(Some((Call::Publish(PublishRequest { packages }), Purpose::Publish(count))));
+        }
+        if self.account.stock_at.is_none_or(|at| at <= now) {
+            return Ok(Some((Call::Stock(Nothing), Purpose::Stock)));
+        }
+        if self.account.inbox_wanted > self.account.inbox_done {
+            let wanted = self.account.inbox_wanted;
+            return Ok(Some((Call::Inbox(Nothing), Purpose::Inbox { wanted })));
+        }
+        Ok(None)
+    }
+
+    pub(super) fn take_account_answer(
+        &mut self,
+        purpose: Purpose,
+        answer: Result<Answer, TransportError>,
+        now: Millis,
+    ) -> Result<(), Error> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.account_failed(&purpose, error, now),
+        };
+        self.account.backoff.succeed();
+        let taken = match (purpose, answer) {
+            (Purpose::Challenge, Answer::Challenge(challenge)) => {
+                self.challenged(challenge, now);
+                Ok(())
+            }
+            (Purpose::Register, Answer::Register(_)) => self.registered(),
+            (Purpose::Login, Answer::Login(token)) => {
+                self.account.token = Some(token);
+                self.account.login_refused = false;
+                match self.account.taken.take() {
+                    // So it was we.
+                    Some(_) => self.registered(),
+                    None => Ok(()),
+                }
+            }
+            (Purpose::Stock, Answer::Stock(stock)) => self.restock(&stock.entries, now),
+            (Purpose::Publish(count), Answer::Publish(_)) => {
+                self.account.to_publish.drain(..count.min(self.account.to_publish.len()));
+                Ok(())
+            }
+            (Purpose::Claim { number }, Answer::Claim(claim)) => self.claimed(number, claim.packages),
+            (Purpose::Inbox { wanted }, Answer::Inbox(inbox)) => {
+                self.inbox(wanted, inbox.welcomes);
+                Ok(())
+            }
+            (Purpose::Invitation { id }, Answer::Group(group)) => self.join(id, &group, now),
+            (Purpose::Acknowledge { ids }, Answer::Acknowledge(_)) => {
+                self.account.acknowledged.retain(|id| !ids.contains(id));
+                Ok(())
+            }
+            (Purpose::Revoke { device }, Answer::Revoke(_)) => {
+                self.account.revoked.retain(|other| *other != device);
+                Ok(())
+            }
+            _ => Err(Error::BadAnswer("an answer to another question")),
+        };
+        match taken {
+            Err(error @ Error::BadAnswer(_)) => {
+                self.account_waits(error, 0, now);
+                Ok(())
+            }
+            taken => taken,
+        }
+    }
+
+    fn account_failed(&mut self, purpose: &Purpose, error: TransportError, now: Millis) -> Result<(), Error> {
+        let TransportError::Refused(refused) = error else {
+            self.account_waits(error.into(), 0, now);
+            return Ok(());
+        };
+        if refused.is_temporary() || refused.code == RefusalCode::FAILED {
+            let at_least = refused.retry_after.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(0));
+            self.account_waits(refused.into(), at_least, now);
+            return Ok(());
+        }
+        match (refused.code, purpose) {
+            (RefusalCode::UNAUTHORIZED, Purpose::Login) => {
+                // The challenge may have been too old; twice in a row it is we who are not wanted.
+                let again = std::mem::replace(&mut self.account.login_refused, true);
+                match (again, self.account.taken.take()) {
+                    (false, taken) => {
+                        self.account.taken = taken;
+                        self.account_waits(refused.into(), 0, now);
+                    }
+                    (true, Some(taken)) => self.account.stopped = Some(taken.into()),
+                    (true, None) => self.account.stopped = Some(Error::Revoked),
+                }
+            }
+            (RefusalCode::UNAUTHORIZED, _) => {
+                self.account.token = None;
+                self.account_waits(refused.into(), 0, now);
+            }
+            // What was signed by both is too old, or not as the other device signed it: begin anew.
+            (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
+                self.account.link_challenge = None;
+                match refused.code {
+                    // It may be that the answer was lost, and it is we.
+                    RefusalCode::TAKEN => {
+                        self.env.device.record.registered = 0;
+                        self.account.taken = Some(refused);
+                    }
+                    _ => self.account.stopped = Some(refused.into()),
+                }
+            }
+            (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
+                self.account.revoked.retain(|other| other != device);
+            }
+            (RefusalCode::TAKEN, Purpose::Register) => self.account.taken = Some(refused),
+            (_, Purpose::Register) => self.account.stopped = Some(refused.into()),
+            (RefusalCode::NOT_FOUND, Purpose::Claim { number }) => {
+                self.give_up(*number, Error::NoSuchPerson)?
+            }
+            (_, Purpose::Claim { number }) => self.give_up(*number, refused.into())?,
+            (_, Purpose::Invitation { id }) => return self.no_invitation(*id, Some(&refused)),
+            // More than it takes, or not as it likes them: the stock is looked at again later.
+            (_, Purpose::Publish(_)) => self.account.to_publish.clear(),
+            (_, _) => self.account_waits(refused.into(), 0, now),
+        }
+        Ok(())
+    }
+
+    fn account_waits(&mut self, trouble: Error, at_least: u64, now: Millis) {
+        let retry = self.env.settings.retry;
+        self.account.backoff.fail(trouble, (now, at_least), retry, &mut *self.env.random);
+    }
+
+    fn challenged(&mut self, challenge: Challenge, now: Millis) {
+        let (theirs, ours) = (i64::try_from(challenge.now), i64::try_from(now.seconds().0));
+        if let (Ok(theirs), Ok(ours)) = (theirs, ours) {
+            self.env.skew = theirs.saturating_sub(ours);
+        }
+        self.account.time_wanted = false;
+        match self.env.device.record.registered {
+            LINKING => self.account.link_challenge = Some(challenge.bytes),
+            _ => self.account.challenge = Some(challenge.bytes),
+        }
+    }
+
+    fn registered(&mut self) -> Result<(), Error> {
+        self.env.device.record.registered = REGISTERED;
+        self.account.authorization = None;
+        self.put_device()
+    }
+
+    fn claimed(&mut self, number: u64, packages: Vec<ClaimedKeyPackage>) -> Result<(), Error> {
+        self.account.claims.retain(|other| *other != number);
+        let Some(intent) = self.intents.get_mut(&number) else { return Ok(()) };
+        if packages.is_empty() {
+            return self.give_up(number, Error::NoSuchPerson);
+        }
+        if let Action::Add { claimed, .. } = &mut intent.action {
+            *claimed = Some(packages);
+        }
+        let mut work = Work::new();
+        self.put_again(number, &mut work)?;
+        self.persist(work)
+    }
+}
+
+/// What a challenge is signed for.
+enum Prove {
+    Registration,
+    Login,
+}

@@ -1,0 +1,424 @@
+//! From what is wanted to what is sent: made from the group as it is now.
+
+use std::collections::BTreeSet;
+
+use hushwood::commit::Answers;
+use hushwood::credential::Claim;
+use hushwood::error::{ApiMisuse, Error as ProtocolError, NotNow};
+use hushwood::framing::{MlsMessage, Sender};
+use hushwood::group::{CommitPlan, Cover, Group, NewProposal};
+use hushwood::key_package::{ValidKeyPackage, validate};
+use hushwood::proposal::Proposal;
+use hushwood::tree::LeafIndex;
+use hushwood_codec::{Decode, Encode};
+use hushwood_crypto::HashReference;
+use hushwood_delivery::wire::{Call, ClaimedKeyPackage, CommitRequest, Recipient};
+
+use crate::content::{Content, truncate};
+use crate::core::answers::Purpose;
+use crate::core::env::Env;
+use crate::core::intent::{Action, Outgoing, Published, Stage};
+use crate::core::outbox::Done;
+use crate::core::room::hash_of;
+use crate::core::rooms::INFO;
+use crate::core::work::Work;
+use crate::core::{Core, Request};
+use crate::error::Error;
+use crate::identity::{Member, member};
+use crate::records::VERSION;
+use crate::room::RoomId;
+use crate::settings::Millis;
+
+/// What becomes of an intent now.
+pub(super) enum Derived {
+    /// There is something to send for it.
+    Send,
+    /// Look at the room again.
+    Again,
+    /// Nothing, before something else has happened.
+    Wait,
+}
+
+impl Core {
+    /// Makes what an intent needs next, and stores it.
+    pub(super) fn derive(&mut self, number: u64, now: Millis) -> Result<Derived, Error> {
+        let intent = self.intent(number)?;
+        if intent.not_before > now.0 {
+            return Ok(Derived::Wait);
+        }
+        if intent.published().is_some() {
+            return Ok(Derived::Send);
+        }
+        let room = intent.room.clone();
+        let derived = match &intent.action {
+            Action::Add { claimed: None, .. } => {
+                self.account.want_claim(number);
+                return Ok(Derived::Wait);
+            }
+            Action::Add { claimed: Some(claimed), person } => {
+                let (claimed, person) = (claimed.clone(), person.clone());
+                self.derive_add(number, &room, (&person, &claimed), now)
+            }
+            Action::Remove { person, device } => {
+                let (person, device) = (person.clone(), *device);
+                self.derive_remove(number, &room, (&person, device), now)
+            }
+            Action::Send { .. } => self.derive_message(number, &room),
+            Action::Renew => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
+            Action::CommitWaiting => {
+                let waits = self.group(&room)?.pending_proposals().next().is_some();
+                match waits {
+                    true => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
+                    false => self.already(number),
+                }
+            }
+            Action::Leave => self.derive_leave(number, &room, now),
+            Action::Rejoin => {
+                // The room is well again, or was never unwell.
+                self.already(number)
+            }
+        };
+        match derived {
+            Ok(derived) => Ok(derived),
+            Err(Error::Protocol(error)) if is_of_the_intent(&error) => {
+                self.give_up(number, error.into())?;
+                // What was made in memory before it failed is read again.
+                self.stale = true;
+                self.refresh()?;
+                Ok(Derived::Again)
+            }
+            Err(error @ (Error::Void(_) | Error::KeyChanged { .. } | Error::BadAnswer(_))) => {
+                self.give_up(number, error)?;
+                Ok(Derived::Again)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The request for what was made.
+    pub(super) fn request_intent(&mut self, number: u64, now: Millis) -> Result<Request, Error> {
+        let intent = self.intents.get(&number).ok_or(Error::BadAnswer("an intent is gone"))?;
+        let id = intent.room.clone();
+        let published = intent.published().ok_or(Error::BadAnswer("an intent was not made"))?;
+        let call = match &published.request {
+            Outgoing::Commit(request) => Call::Commit((**request).clone()),
+            Outgoing::Send { request, message } => {
+                let what = (*request, message.clone());
+                let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
+                Call::Send(room.send_request(&self.env, what, now)?)
+            }
+        };
+        Ok(self.request(call, Purpose::Intent { room: id, number }))
+    }
+
+    fn already(&mut self, number: u64) -> Result<Derived, Error> {
+        let mut work = Work::new();
+        self.end(number, Ok(Done::Already), &mut work);
+        self.persist(work)?;
+        Ok(Derived::Again)
+    }
+
+    fn derive_add(
+        &mut self,
+        number: u64,
+        id: &RoomId,
+        (person, claimed): (&[u8], &[ClaimedKeyPackage]),
+        now: Millis,
+    ) -> Result<Derived, Error> {
+        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+        let group = room.take_group(&self.env)?;
+        let new = self.env.joiners(&group, (person, claimed), now);
+        room.group = Some(group);
+        let (proposals, recipients, claims) = new?;
+        let mut work = Work::new();
+        self.env.judge.keep(&claims, &mut work)?;
+        self.persist(work)?;
+        match proposals.is_empty() {
+            true => self.already(number),
+            false => self.publish_commit(number, id, (proposals, recipients), now),
+        }
+    }
+
+    fn derive_remove(
+        &mut self,
+        number: u64,
+        id: &RoomId,
+        (person, device): (&[u8], Option<[u8; 16]>),
+        now: Millis,
+    ) -> Result<Derived, Error> {
+        let group = self.group(id)?;
+        let (own, mut leaves) = (group.own_leaf(), Vec::new());
+        for view in group.members() {
+            let view = view?;
+            let Member { person: name, device: its } = member(&view.leaf.credential, group.suite());
+            if name.as_bytes() == person && device.is_none_or(|device| device == its.0) {
+                leaves.push(view.index);
+            }
+        }
+        if leaves.contains(&own) {
+            return Err(Error::Void("nobody removes themselves: leave the room instead"));
+        }
+        match leaves.is_empty() {
+            true => self.already(number),
+            false => {
+                let proposals = leaves.into_iter().map(NewProposal::Remove).collect();
+                self.publish_commit(number, id, (proposals, Vec::new()), now)
+            }
+        }
+    }
+
+    fn derive_message(&mut self, number: u64, id: &RoomId) -> Result<Derived, Error> {
+        // RFC 9420 §12.4, C290: who has seen a valid proposal commits before sending data.
+        if self.group(id)?.pending_proposals().next().is_some() {
+            if leaves(self.group(id)?) {
+                return Err(Error::Void("you have asked to leave this room"));
+            }
+            let mut work = Work::new();
+            let commit = self.put_intent(id, Action::CommitWaiting, &mut work)?;
+            self.persist(work)?;
+            let room = self.room(id)?;
+            room.queue.retain(|other| *other != commit);
+            room.queue.push_front(commit);
+            return Ok(Derived::Again);
+        }
+        let request = self.env.random()?;
+        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+        let (head, env) = (room.head(), &mut self.env);
+        let intent = self.intents.get_mut(&number).ok_or(Error::NoRoom)?;
+        let Action::Send { id: message_id, sent_at, kind, body } = &intent.action else {
+            return Err(ProtocolError::Bug("a message is none").into());
+        };
+        let mut group = room.take_group(env)?;
+        let content = Content {
+            version: VERSION,
+            kind: *kind,
+            id: *message_id,
+            sent_at: *sent_at,
+            head: head.sequence,
+            chain: head.short(),
+            authenticator: truncate(group.epoch_authenticator()?),
+            body: body.clone(),
+        };
+        let content = zeroize::Zeroizing::new(content.to_bytes().map_err(ProtocolError::from)?);
+        let mut work = Work::new();
+        let sealed = work.step(group.encrypt(&content, b"", &env.device.signer, &mut *env.random)?);
+        // It stands in the intent.
+        work.step(group.acknowledge(&sealed.id)?);
+        intent.stage = Stage::Published(Published {
+            hash: *sealed.id.as_bytes(),
+            epoch: group.epoch(),
+            request: Outgoing::Send { request, message: sealed.message },
+        });
+        room.group = Some(group);
+        self.put_again(number, &mut work)?;
+        self.persist(work)?;
+        Ok(Derived::Send)
+    }
+
+    fn derive_leave(&mut self, number: u64, id: &RoomId, now: Millis) -> Result<Derived, Error> {
+        if leaves(self.group(id)?) {
+            return self.already(number);
+        }
+        if self.group(id)?.member_count() == 1 {
+            return Err(Error::Void("nobody else is in this room: forget it instead"));
+        }
+        let request = self.env.random()?;
+        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+        let env = &mut self.env;
+        let mut group = room.take_group(env)?;
+        let mut work = Work::new();
+        let remove = NewProposal::Remove(group.own_leaf());
+        let step = group.propose(remove, b"", &env.device.signer, now.seconds(), &mut *env.random)?;
+        let proposal = work.step(step);
+        work.step(group.acknowledge(&proposal.id)?);
+        let published = Published {
+            hash: hash_of(group.suite(), &proposal.message),
+            epoch: group.epoch(),
+            request: Outgoing::Send { request, message: proposal.message },
+        };
+        room.group = Some(group);
+        self.intent_mut(number)?.stage = Stage::Published(published);
+        self.put_again(number, &mut work)?;
+        self.persist(work)?;
+        Ok(Derived::Send)
+    }
+
+    /// Makes a commit with these proposals and with those that wait, and stores it with what belongs to it.
+    fn publish_commit(
+        &mut self,
+        number: u64,
+        id: &RoomId,
+        (proposals, recipients): (Vec<NewProposal<'_>>, Vec<Recipient>),
+        now: Millis,
+    ) -> Result<Derived, Error> {
+        let request = self.env.random()?;
+        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+        let (env, key) = (&mut self.env, room.record.key);
+        let mut group = room.take_group(env)?;
+        let mut work = Work::new();
+        let plan = CommitPlan { proposals, cover: cover(&group), ..CommitPlan::default() };
+        let signer = &env.device.signer;
+        let step = group.commit(plan, &Answers::none(), signer, now.seconds(), &mut *env.random)?;
+        let staged = work.step(step);
+        // The message stands in the intent.
+        work.step(group.acknowledge(&staged.id)?);
+        let commit = CommitRequest {
+            request,
+            group_id: group.group_id().to_vec(),
+            key,
+            epoch: group.epoch(),
+            commit: staged.outgoing.message,
+            group_info: group.group_info_after(&staged.id, INFO, signer, &mut *env.random)?,
+            welcome: group.welcomes_after(&staged.id)?.pop(),
+            recipients,
+        };
+        let published = Published {
+            hash: *staged.id.as_bytes(),
+            epoch: group.epoch(),
+            request: Outgoing::Commit(Box::new(commit)),
+        };
+        room.group = Some(group);
+        self.intent_mut(number)?.stage = Stage::Published(published);
+        self.put_again(number, &mut work)?;
+        self.persist(work)?;
+        Ok(Derived::Send)
+    }
+
+    /// Whether proposals wait in a room and it is for us to commit them. One member begins at once, whom all know by the
+    /// epoch; the others wait, the longer the further they are.
+    pub(super) fn is_our_turn(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
+        let (first, longest) = self.env.settings.retry;
+        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+        let turn = room.turn;
+        let group = room.group(&self.env)?;
+        if group.pending_proposals().next().is_none() || leaves(group) {
+            room.turn = None;
+            return Ok(false);
+        }
+        let epoch = group.epoch();
+        let at = match turn {
+            Some((of, at)) if of == epoch => at,
+            Some(_) | None => {
+                let ahead = ahead(group)?;
+                let [dice] = self.env.random().unwrap_or([128]);
+                let wait = match ahead {
+                    0 => 0,
+                    ahead => {
+                        let most =
+                            first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
+                        most / 2 + most / 2 * u64::from(dice) / 255
+                    }
+                };
+                now.after(wait)
+            }
+        };
+        room.turn = Some((epoch, at));
+        Ok(at <= now)
+    }
+}
+
+/// How many members come before us when proposals are to be committed: in the order of leaves from one that the epoch says,
+/// without those who are to be removed. It is not counted beyond what would be too many anyway.
+fn ahead(group: &Group) -> Result<u64, Error> {
+    const ENOUGH: u64 = 16;
+    let removed: BTreeSet<LeafIndex> = group
+        .pending_proposals()
+        .filter_map(|pending| match pending.proposal {
+            Proposal::Remove(remove) => Some(remove.removed),
+            _ => None,
+        })
+        .collect();
+    let leaves = group.tree().leaf_count().max(1);
+    let hash = group.suite().hash().hash(&[b"hushwood committer 1", group.epoch_authenticator()?]);
+    let first = u32::from_be_bytes(truncate(hash.as_bytes())) % leaves;
+    let mut ahead = 0;
+    for offset in 0..leaves {
+        let leaf = LeafIndex::new((first.wrapping_add(offset)) % leaves);
+        if leaf == group.own_leaf() || ahead >= ENOUGH {
+            break;
+        }
+        if !removed.contains(&leaf) && group.tree().is_member(leaf)? {
+            ahead += 1;
+        }
+    }
+    Ok(ahead)
+}
+
+/// Whether we have asked to be removed.
+fn leaves(group: &Group) -> bool {
+    group.pending_proposals().any(|pending| {
+        pending.sender == Sender::Member(group.own_leaf())
+            && matches!(pending.proposal, Proposal::Remove(remove) if remove.removed == group.own_leaf())
+    })
+}
+
+/// All that waits, without Adds: the Welcomes could not be delivered, as nobody says to whom.
+fn cover(group: &Group) -> Cover {
+    let adds = group.pending_proposals().filter(|pending| matches!(pending.proposal, Proposal::Add(_)));
+    let adds: BTreeSet<HashReference> = adds.map(|pending| pending.reference.clone()).collect();
+    match adds.is_empty() {
+        true => Cover::All,
+        false => Cover::Except(adds),
+    }
+}
+
+/// Errors that end what was wanted; others end nothing and are told to the caller.
+fn is_of_the_intent(error: &ProtocolError) -> bool {
+    match error {
+        ProtocolError::Decode(_)
+        | ProtocolError::Violation(_)
+        | ProtocolError::WouldViolate(_)
+        | ProtocolError::Unsupported(_)
+        | ProtocolError::ApiMisuse(_) => true,
+        ProtocolError::NotNow(reason) => !matches!(reason, NotNow::Reopen | NotNow::Stale),
+        _ => false,
+    }
+}
+
+impl Env {
+    /// Those of a person's devices that are not in the group, from KeyPackages that were claimed for them.
+    fn joiners(
+        &mut self,
+        group: &Group,
+        (person, claimed): (&[u8], &[ClaimedKeyPackage]),
+        now: Millis,
+    ) -> Result<(Vec<NewProposal<'static>>, Vec<Recipient>, Vec<Claim>), Error> {
+        let (mut proposals, mut recipients, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+        for package in claimed {
+            let valid = self.valid(package, now)?;
+            let claim = valid.credential_check(now.seconds()).new;
+            let who = member(&claim.credential, group.suite());
+            if who.person.as_bytes() != person || who.device.0 != package.device {
+                return Err(Error::BadAnswer("a KeyPackage of somebody else"));
+            }
+            if group.tree().signature_key_at(&claim.signature_key)?.is_some() {
+                continue;
+            }
+            if !self.judge.believes(&claim, now.seconds(), group.suite()) {
+                self.refused.insert(who.clone(), claim);
+                return Err(Error::KeyChanged { person: who.person });
+            }
+            match valid.check_lifetime(now.seconds()) {
+                Ok(()) => {}
+                Err(ProtocolError::ApiMisuse(ApiMisuse::KeyPackageExpired)) => {
+                    return Err(Error::Void(
+                        "an invitation waited until its KeyPackage expired: invite again",
+                    ));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            proposals.push(NewProposal::Add(Box::new(valid)));
+            recipients.push(Recipient { account: package.account, device: package.device });
+            claims.push(claim);
+        }
+        Ok((proposals, recipients, claims))
+    }
+
+    fn valid(&self, package: &ClaimedKeyPackage, now: Millis) -> Result<ValidKeyPackage, Error> {
+        let message = MlsMessage::from_bytes(&package.message).map_err(ProtocolError::from)?;
+        let MlsMessage::KeyPackage(key_package) = message else {
+            return Err(Error::BadAnswer("no KeyPackage"));
+        };
+        Ok(validate(*key_package, self.suite(), &self.policy, now.seconds())?)
+    }
+}

@@ -1,0 +1,167 @@
+//! Several devices of one person: linked by one that is there, and taken out again.
+
+use hushwood_codec::{Decode, Encode, wire_struct};
+use hushwood_crypto::Signer;
+use hushwood_delivery::wire::{Authorization, Registration};
+
+use crate::core::Core;
+use crate::core::intent::Action;
+use crate::core::work::Work;
+use crate::error::Error;
+use crate::identity::DeviceId;
+use crate::records::{DEVICE, Standing, VERSION, row};
+use crate::room::RoomId;
+
+wire_struct! {
+    /// What a new device shows to one that is there, for a few minutes.
+    struct LinkRequest {
+        version: u8,
+        device: [u8; 16],
+        key: Vec<u8>,
+        challenge: Vec<u8>,
+    }
+}
+
+wire_struct! {
+    /// What the other answers.
+    struct LinkAnswer {
+        version: u8,
+        account: [u8; 16],
+        person: Vec<u8>,
+        device: [u8; 16],
+        signature: Vec<u8>,
+    }
+}
+
+impl Core {
+    /// This is another device of a person that has one: it is not registered before that one has agreed. To be said right
+    /// after [`open`](Self::open) of a new store.
+    ///
+    /// # Errors
+    /// [`Error::Void`] if the device is registered; [`Error::Store`].
+    pub fn link(&mut self) -> Result<(), Error> {
+        self.refresh()?;
+        if self.env.device.record.registered == REGISTERED {
+            return Err(Error::Void("this device belongs to its account already"));
+        }
+        self.env.device.record.registered = LINKING;
+        self.account.link_challenge = None;
+        self.account.stopped = None;
+        self.put_device()
+    }
+
+    /// What to show to a device that is there, by a QR code perhaps, once the service has given something to sign. It is good
+    /// for a few minutes.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`]: none in practice.
+    pub fn link_request(&self) -> Result<Option<Vec<u8>>, Error> {
+        let Some(challenge) = self.account.link_challenge.clone() else { return Ok(None) };
+        let device = &self.env.device;
+        let key = device.device_signer.public_key().0.clone();
+        let request = LinkRequest { version: VERSION, device: device.record.device, key, challenge };
+        Ok(Some(request.to_bytes().map_err(hushwood::error::Error::from)?))
+    }
+
+    /// Agrees that the device which shows this belongs to our account. Gives what it needs to know.
+    ///
+    /// Whoever has it can read what we can: be sure which device it is that shows it.
+    ///
+    /// # Errors
+    /// [`Error::Void`] for something that is no request; [`Error::Protocol`].
+    pub fn authorize(&mut self, request: &[u8]) -> Result<Vec<u8>, Error> {
+        let request = LinkRequest::from_bytes(request).ok().filter(|request| request.version == VERSION);
+        let request = request.ok_or(Error::Void("this is not what a new device shows"))?;
+        let device = &self.env.device;
+        let registration = Registration {
+            account: device.record.account,
+            name: device.record.person.clone(),
+            device: request.device,
+            key: request.key,
+            challenge: request.challenge,
+            signature: Vec::new(),
+            authorization: None,
+        };
+        let signed = registration.signed(&self.env.service());
+        let signature = device.device_signer.sign(&signed).map_err(hushwood::error::Error::from)?;
+        let answer = LinkAnswer {
+            version: VERSION,
+            account: registration.account,
+            person: registration.name,
+            device: device.record.device,
+            signature,
+        };
+        Ok(answer.to_bytes().map_err(hushwood::error::Error::from)?)
+    }
+
+    /// Takes what the other device has answered: this one is registered next.
+    ///
+    /// # Errors
+    /// [`Error::Void`] for something that is no answer to what was shown; [`Error::OtherIdentity`]; [`Error::Store`].
+    pub fn linked(&mut self, answer: &[u8]) -> Result<(), Error> {
+        self.refresh()?;
+        let answer = LinkAnswer::from_bytes(answer).ok().filter(|answer| answer.version == VERSION);
+        let answer = answer.ok_or(Error::Void("this is not what the other device answers"))?;
+        let challenge = self.account.link_challenge.clone();
+        let challenge = challenge.ok_or(Error::Void("nothing was shown to the other device"))?;
+        if answer.person != self.env.device.record.person {
+            return Err(Error::OtherIdentity);
+        }
+        self.env.device.record.account = answer.account;
+        let signature = answer.signature;
+        self.account.authorization = Some((challenge, Authorization { device: answer.device, signature }));
+        self.put_device()
+    }
+
+    /// Brings all our devices into all our rooms. Gives the numbers under which to ask for the results.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn invite_own_devices(&mut self) -> Result<Vec<u64>, Error> {
+        self.refresh()?;
+        let active = self.rooms.values().filter(|room| room.record.standing == Standing::Active);
+        let active: Vec<_> = active.map(|room| room.id.clone()).collect();
+        let person = self.env.device.record.person.clone();
+        let (mut work, mut numbers) = (Work::new(), Vec::new());
+        for room in active {
+            let action = Action::Add { person: person.clone(), claimed: None };
+            numbers.push(self.put_intent(&room, action, &mut work)?);
+        }
+        self.persist(work)?;
+        Ok(numbers)
+    }
+
+    /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now.
+    ///
+    /// The service is asked as long as this process runs; rooms until it is done.
+    ///
+    /// # Errors
+    /// [`Error::Void`] for this device; [`Error::Store`].
+    pub fn revoke(&mut self, device: DeviceId) -> Result<(), Error> {
+        self.refresh()?;
+        if device == self.env.device.member.device {
+            return Err(Error::Void("no device revokes itself: do it from another"));
+        }
+        self.account.revoked.push(device.0);
+        let person = self.env.device.record.person.clone();
+        let active = self.rooms.values().filter(|room| room.record.standing == Standing::Active);
+        let active: Vec<RoomId> = active.map(|room| room.id.clone()).collect();
+        let mut work = Work::new();
+        for room in active {
+            let action = Action::Remove { person: person.clone(), device: Some(device.0) };
+            self.put_intent(&room, action, &mut work)?;
+        }
+        self.persist(work)
+    }
+
+    pub(super) fn put_device(&mut self) -> Result<(), Error> {
+        let mut work = Work::new();
+        work.put(row(DEVICE, ""), self.env.device.record.to_row()?);
+        self.persist(work)
+    }
+}
+
+/// The service knows the device.
+pub(super) const REGISTERED: u8 = 1;
+/// It is to belong to an account that is there.
+pub(super) const LINKING: u8 = 2;

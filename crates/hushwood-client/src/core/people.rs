@@ -1,0 +1,116 @@
+//! Who is who, and who has not been heard for long.
+
+use hushwood::credential::Claim;
+use hushwood::credential::basic::safety_number;
+use hushwood_crypto::CipherSuiteId;
+
+use crate::core::Core;
+use crate::core::work::Work;
+use crate::error::Error;
+use crate::identity::{Member, member};
+use crate::room::RoomId;
+
+/// Somebody in a room, and how well their key is known.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Contact {
+    /// Who.
+    pub member: Member,
+    /// The key that they show, with their credential.
+    pub claim: Claim,
+    /// How well it is known.
+    pub trust: Known,
+    /// When they were heard last in this room, in seconds; never, if it is not known.
+    pub heard_at: Option<u64>,
+}
+
+/// How well a key is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Known {
+    /// It is our own.
+    Own,
+    /// Somebody has compared numbers and said that it is right.
+    Verified,
+    /// It is the one that was seen first.
+    Seen,
+    /// It was not seen before, or is judged otherwise.
+    Unknown,
+}
+
+impl Core {
+    /// Who is in a room, how well their keys are known, and when they were heard.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::Protocol`] if the store can't be read.
+    pub fn contacts(&mut self, room: &RoomId) -> Result<Vec<Contact>, Error> {
+        let own = self.env.claim();
+        let group = self.group(room)?;
+        let mut views = Vec::new();
+        for view in group.members() {
+            let view = view?;
+            let who = member(&view.leaf.credential, group.suite());
+            let signature_key = view.leaf.signature_key;
+            let claim = Claim { credential: view.leaf.credential, signature_key };
+            views.push((view.index.number(), who, claim));
+        }
+        let room = self.rooms.get(room).ok_or(Error::NoRoom)?;
+        let mut contacts = Vec::new();
+        for (leaf, member, claim) in views {
+            let judge = &self.env.judge;
+            let trust = match () {
+                () if claim == own => Known::Own,
+                () if judge.is_verified(&claim) => Known::Verified,
+                () if judge.knows(&claim) => Known::Seen,
+                () => Known::Unknown,
+            };
+            let heard_at = room.heard_at(&self.env, leaf)?;
+            contacts.push(Contact { member, claim, trust, heard_at });
+        }
+        Ok(contacts)
+    }
+
+    /// What two people compare over another channel: equal for both if nobody is in between.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`].
+    pub fn safety_number(&self, other: &Claim) -> Result<String, Error> {
+        let suite = self.env.crypto.suite(CipherSuiteId::MLS_256_DHKEMP521_AES256GCM_SHA512_P521);
+        let hash = suite.unwrap_or_else(|| self.env.suite()).hash();
+        let number = safety_number(hash, &self.env.claim(), other);
+        Ok(number.map_err(hushwood::error::Error::from)?)
+    }
+
+    /// What we show of ourselves in groups.
+    #[must_use]
+    pub fn claim(&self) -> Claim {
+        self.env.claim()
+    }
+
+    /// A key that was not believed, for [`trust`](Self::trust), by whose it is said to be.
+    #[must_use]
+    pub fn doubted(&self, member: &Member) -> Option<&Claim> {
+        self.env.refused.get(member)
+    }
+
+    /// All keys that were not believed, with whose they are said to be.
+    pub fn all_doubted(&self) -> impl Iterator<Item = (&Member, &Claim)> {
+        self.env.refused.iter()
+    }
+
+    /// The user says that this key is whose it says it is: they have compared numbers. What waited for it goes on with the
+    /// next [`want_sync`](Self::want_sync).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn trust(&mut self, claim: &Claim) -> Result<(), Error> {
+        self.refresh()?;
+        let mut work = Work::new();
+        self.env.judge.verify(claim, &mut work)?;
+        self.persist(work)?;
+        self.env.refused.retain(|_, refused| refused != claim);
+        self.account.told.clear();
+        for room in self.rooms.values_mut() {
+            room.paused = None;
+        }
+        Ok(())
+    }
+}

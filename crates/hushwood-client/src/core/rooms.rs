@@ -1,0 +1,218 @@
+//! Rooms: made, driven, looked at.
+
+use hushwood::error::Error as ProtocolError;
+use hushwood::extension::Extensions;
+use hushwood::group::{Group, GroupInfoOptions, NewGroup};
+use hushwood_codec::Encode;
+use hushwood_delivery::wire::{Call, CreateRequest, GroupKey};
+
+use crate::content::Head;
+use crate::core::answers::Purpose;
+use crate::core::derive::Derived;
+use crate::core::env::{DELIVERY, Env, GroupDelivery};
+use crate::core::intent::Action;
+use crate::core::room::{Room, numbered, title_of};
+use crate::core::work::Work;
+use crate::core::{Core, Request};
+use crate::error::Error;
+use crate::event::Message;
+use crate::identity::{Member, member};
+use crate::records::{RoomRecord, Standing, VERSION, corrupt, from_row, get, row, to_row};
+use crate::room::RoomId;
+use crate::settings::Millis;
+
+/// The row with the request that brings a room to the service.
+pub(super) const NEW: &str = "new";
+
+/// The GroupInfo that the service gives to those who come from outside. The tree it has.
+pub(super) const INFO: GroupInfoOptions = GroupInfoOptions { ratchet_tree: false, external_pub: true };
+
+impl Core {
+    /// Makes a room of our own. It is brought to the service when that can be reached.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`]; [`Error::Store`].
+    pub fn create_room(&mut self, title: &str, now: Millis) -> Result<RoomId, Error> {
+        self.refresh()?;
+        let env = &mut self.env;
+        let key: GroupKey = env.random()?;
+        let delivery = GroupDelivery { version: VERSION, key };
+        let mut extensions = Extensions::new();
+        extensions.set(DELIVERY, delivery.to_bytes().map_err(ProtocolError::from)?);
+        let settings = NewGroup {
+            extensions,
+            policy: env.policy.clone(),
+            ..NewGroup::new(env.suite(), env.credential(), env.supported())
+        };
+        let step = Group::create(settings, &env.device.signer, now.seconds(), &mut *env.random)?;
+        let mut work = Work::new();
+        let group = work.step(step);
+        let id = RoomId(group.group_id().to_vec());
+        let mut room = Room::new(id.clone(), env.room_record(&group, key, now)?);
+        room.record.standing = Standing::New;
+        room.record.title = title.as_bytes().to_vec();
+        let head = Head::of_epoch(group.suite(), (group.group_id(), 0, 0), group.epoch_authenticator()?);
+        room.advance(head, &mut work);
+        room.put(&mut work)?;
+        let request = env.random()?;
+        let group_info = group.group_info(INFO, &env.device.signer, &mut *env.random)?;
+        let create = CreateRequest { request, key, group_info, ratchet_tree: group.ratchet_tree()? };
+        work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
+        room.group = Some(group);
+        self.rooms.insert(id.clone(), room);
+        self.persist(work)?;
+        Ok(id)
+    }
+
+    /// The rooms that we are or were in.
+    pub fn rooms(&self) -> impl Iterator<Item = &RoomId> {
+        self.rooms.keys()
+    }
+
+    /// A room's title.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn title(&self, room: &RoomId) -> Result<String, Error> {
+        Ok(title_of(&self.rooms.get(room).ok_or(Error::NoRoom)?.record))
+    }
+
+    /// Where a room stands.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`].
+    pub fn standing(&self, room: &RoomId) -> Result<Standing, Error> {
+        Ok(self.rooms.get(room).ok_or(Error::NoRoom)?.record.standing)
+    }
+
+    /// Who is in a room, as far as the log was read.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::Protocol`] if the store can't be read.
+    pub fn members(&mut self, room: &RoomId) -> Result<Vec<Member>, Error> {
+        let group = self.group(room)?;
+        let members = group.members().map(|view| Ok(member(&view?.leaf.credential, group.suite())));
+        members.collect()
+    }
+
+    /// The group behind a room, for what this crate does not show: exported keys, the epoch, the tree.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::Protocol`] if the store can't be read.
+    pub fn group(&mut self, room: &RoomId) -> Result<&Group, Error> {
+        self.refresh()?;
+        let room = self.rooms.get_mut(room).ok_or(Error::NoRoom)?;
+        room.group(&self.env)
+    }
+
+    /// Messages of a room that were sent or read before this number of its log, the newest last.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::Protocol`] if the store can't be read.
+    pub fn history(
+        &mut self,
+        room: &RoomId,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<Message>, Error> {
+        self.refresh()?;
+        let room = self.rooms.get(room).ok_or(Error::NoRoom)?;
+        let oldest = room.record.cursor.saturating_sub(self.env.settings.history);
+        let newest = before.map_or(room.record.cursor, |before| before.saturating_sub(1));
+        let mut messages = Vec::new();
+        for sequence in (oldest..=newest.min(room.record.cursor)).rev() {
+            if messages.len() >= most {
+                break;
+            }
+            if let Some(row) = get(&*self.env.store, &numbered(room.rows(), b'h', sequence))? {
+                messages.push(from_row::<Message>(&row)?);
+            }
+        }
+        messages.reverse();
+        Ok(messages)
+    }
+
+    /// What a room wants asked next.
+    pub(super) fn poll_room(&mut self, id: &RoomId, now: Millis) -> Result<Option<Request>, Error> {
+        loop {
+            let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+            match room.record.standing {
+                Standing::New => return self.request_create(id).map(Some),
+                Standing::Removed if room.queue.is_empty() => return Ok(None),
+                Standing::Removed => {
+                    self.give_up_all(id, &Error::Removed)?;
+                    return Ok(None);
+                }
+                Standing::Forked | Standing::Rejoining => return self.poll_rejoin(id, now),
+                Standing::Active => {}
+            }
+            if room.paused.is_none() && (room.read_wanted > room.read_done || room.known > room.record.cursor)
+            {
+                let read = room.read_request(&self.env, now)?;
+                let purpose = Purpose::Read { room: id.clone(), wanted: room.read_wanted, after: read.after };
+                return Ok(Some(self.request(Call::Read(read), purpose)));
+            }
+            let Some(number) = room.queue.front().copied() else {
+                match self.want_of_our_own(id, now)? {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            };
+            match self.derive(number, now)? {
+                Derived::Send => return self.request_intent(number, now).map(Some),
+                Derived::Again => {}
+                Derived::Wait => return Ok(None),
+            }
+        }
+    }
+
+    /// The request that brings a room to the service: each time the same, to the byte.
+    fn request_create(&mut self, id: &RoomId) -> Result<Request, Error> {
+        let room = self.rooms.get(id).ok_or(Error::NoRoom)?;
+        let create = get(&*self.env.store, &row(room.rows(), NEW))?.ok_or_else(corrupt)?;
+        let create = from_row(&create)?;
+        Ok(self.request(Call::CreateGroup(create), Purpose::Create { room: id.clone() }))
+    }
+
+    /// What has to be done without being asked for: proposals that wait, keys that are old.
+    fn want_of_our_own(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
+        let action = match self.is_our_turn(id, now)? {
+            true => Action::CommitWaiting,
+            false => {
+                let (renew_after, room) = (self.env.settings.renew_after, self.room(id)?);
+                let age = now.seconds().0.saturating_sub(room.record.renewed);
+                match age > renew_after && room.backoff.trouble.is_none() {
+                    true => Action::Renew,
+                    false => return Ok(false),
+                }
+            }
+        };
+        let mut work = Work::new();
+        self.put_intent(id, action, &mut work)?;
+        self.persist(work)?;
+        Ok(true)
+    }
+}
+
+impl Env {
+    /// The row of a new room.
+    pub(super) fn room_record(
+        &mut self,
+        group: &Group,
+        key: GroupKey,
+        now: Millis,
+    ) -> Result<RoomRecord, Error> {
+        Ok(RoomRecord {
+            version: VERSION,
+            rows: self.random()?,
+            instance: *group.instance().as_bytes(),
+            title: Vec::new(),
+            key,
+            slot: self.random()?,
+            standing: Standing::Active,
+            cursor: 0,
+            chain: [0; 32],
+            renewed: now.seconds().0,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+
+use hushwood::transition::PersistError;
+use hushwood_delivery::wire::Refused;
+
+use crate::transport::TransportError;
+
+/// Every failure of this crate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The protocol refused, or the store could not be read.
+    Protocol(hushwood::error::Error),
+    /// The store could not be written. Nothing has changed, unless it says that nobody knows.
+    Store(PersistError),
+    /// The delivery service could not be asked. What was wanted is kept and is done when it can be.
+    Transport(TransportError),
+    /// The delivery service says no.
+    Refused(Refused),
+    /// The delivery service answered what makes no sense. Nothing of it was taken.
+    BadAnswer(&'static str),
+    /// The store belongs to somebody else, or to another service.
+    OtherIdentity,
+    /// There is no room of this id.
+    NoRoom,
+    /// Nobody of this name has an account, or none of their devices can be invited now.
+    NoSuchPerson,
+    /// Somebody's key is not the one that was known: compare numbers with them, then trust the new one.
+    KeyChanged {
+        /// Whose.
+        person: String,
+    },
+    /// We are no longer a member of the room.
+    Removed,
+    /// We can't follow the room, or others see another history: rejoin it.
+    Forked,
+    /// This device was taken out of its account.
+    Revoked,
+    /// What was wanted can't be done: why.
+    Void(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Transport(error) => error.fmt(f),
+            Self::Refused(refused) => write!(f, "the delivery service refuses: {refused}"),
+            Self::BadAnswer(what) => write!(
+                f,
+                "the delivery service gave an answer that can't be: {what}; nothing was taken from it: see that it is \
+                 the right service, and tell its operator"
+            ),
+            Self::OtherIdentity => f.write_str(
+                "the store belongs to another person, device or delivery service: open it with its own, or use another",
+            ),
+            Self::NoRoom => f.write_str("there is no such room here"),
+            Self::NoSuchPerson => f.write_str(
+                "nobody of this name can be invited now: see that the name is right, and that they have been online",
+            ),
+            Self::KeyChanged { person } => write!(
+                f,
+                "{person:?} shows another key than before: compare numbers with them over another channel, and trust \
+                 the new key only if they are equal"
+            ),
+            Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
+            Self::Forked => f.write_str(
+                "this room can't be followed any more, or others see another history of it: rejoin it, and tell the \
+                 others",
+            ),
+            Self::Revoked => {
+                f.write_str("this device was taken out of its account: link it anew from another device")
+            }
+            Self::Void(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<hushwood::error::Error> for Error {
+    fn from(error: hushwood::error::Error) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<hushwood_crypto::CryptoError> for Error {
+    fn from(error: hushwood_crypto::CryptoError) -> Self {
+        Self::Protocol(error.into())
+    }
+}
+
+impl From<PersistError> for Error {
+    fn from(error: PersistError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<TransportError> for Error {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}

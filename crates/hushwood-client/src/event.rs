@@ -1,0 +1,241 @@
+//! What has happened, for the application.
+
+use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct};
+use hushwood_crypto::Secret;
+
+use crate::error::Error;
+use crate::identity::{Member, MemberRecord};
+use crate::records::{VERSION, corrupt, from_row, to_row};
+use crate::room::RoomId;
+
+/// Something that has happened. It is in the store until it is acknowledged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Event {
+    /// Its number: events are numbered as they happen, over all rooms.
+    pub number: u64,
+    /// Where.
+    pub room: RoomId,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What has happened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Somebody else said something.
+    Message(Message),
+    /// A message of ours has its place.
+    Sent {
+        /// Its name, as it was given when it was sent.
+        id: MessageId,
+        /// Its number in the room's log.
+        sequence: u64,
+    },
+    /// We are in a room: somebody invited us, or we have come back.
+    Joined {
+        /// Who invited us; ourselves if we have rejoined.
+        by: Member,
+    },
+    /// Somebody came.
+    MemberAdded {
+        /// Who.
+        member: Member,
+        /// Who did it.
+        by: Member,
+        /// Whether their key was seen for the first time: compare numbers with them.
+        first_seen: bool,
+    },
+    /// Somebody went, or was made to.
+    MemberRemoved {
+        /// Who.
+        member: Member,
+        /// Who did it.
+        by: Member,
+    },
+    /// Somebody has a new key or credential, vouched for by the old one.
+    MemberChanged {
+        /// Who.
+        member: Member,
+    },
+    /// We were removed, or what we asked for when we left was done.
+    Removed {
+        /// Who did it.
+        by: Member,
+    },
+    /// The room has another title.
+    Title {
+        /// The title. It came from outside.
+        title: String,
+        /// Who named it.
+        by: Member,
+    },
+    /// Messages are missing: they never came, or can't be read.
+    Gap {
+        /// Whose, if that is known.
+        from: Option<Member>,
+        /// How many.
+        missing: u32,
+    },
+    /// Others see another history of the room, or we can't follow it: nothing is sent until we have rejoined.
+    Fork {
+        /// Who sees another one; nobody in particular if it is we who can't follow.
+        with: Option<Member>,
+        /// The number in the log.
+        sequence: u64,
+    },
+    /// Something waits for a decision of the user.
+    NeedsAttention(Attention),
+    /// Something that was wanted will not be done: why, for people.
+    NotDone {
+        /// The number that it was given.
+        intent: u64,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What waits for a decision.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Attention {
+    /// A key is not the one that was known. Nothing of the room is read on until the key is trusted.
+    KeyChanged(Member),
+    /// An invitation can't be followed: why, for people.
+    Invitation(String),
+}
+
+/// A message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Who sent it.
+    pub from: Member,
+    /// Its name.
+    pub id: MessageId,
+    /// When, by the sender's clock, in milliseconds.
+    pub sent_at: u64,
+    /// Its number in the room's log.
+    pub sequence: u64,
+    /// What it says.
+    pub body: Vec<u8>,
+}
+
+/// The name of a message: random, the same for all who read it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct MessageId(pub [u8; 16]);
+
+wire_struct! {
+    struct EventRecord {
+        version: u8,
+        room: Vec<u8>,
+        kind: EventKind,
+    }
+}
+
+impl Event {
+    pub(crate) fn to_row(room: &RoomId, kind: &EventKind) -> Result<Secret, Error> {
+        let content = match kind {
+            EventKind::Message(message) => message.body.len(),
+            _ => 0,
+        };
+        let record = EventRecord { version: VERSION, room: room.0.clone(), kind: kind.clone() };
+        to_row(&record, content)
+    }
+
+    pub(crate) fn from_row(number: u64, row: &Secret) -> Result<Self, Error> {
+        let record: EventRecord = from_row(row)?;
+        match record.version {
+            VERSION => Ok(Self { number, room: RoomId(record.room), kind: record.kind }),
+            _ => Err(corrupt()),
+        }
+    }
+}
+
+impl Element for EventKind {}
+
+impl Encode for EventKind {
+    fn encode(&self, writer: &mut Writer) {
+        let flag = |flag: bool| u8::from(flag);
+        match self {
+            Self::Message(message) => writer.value(&1_u8).value(message),
+            Self::Sent { id, sequence } => writer.value(&2_u8).value(&id.0).value(sequence),
+            Self::Joined { by } => writer.value(&3_u8).value(by),
+            Self::MemberAdded { member, by, first_seen } => {
+                writer.value(&4_u8).value(member).value(by).value(&flag(*first_seen))
+            }
+            Self::MemberRemoved { member, by } => writer.value(&5_u8).value(member).value(by),
+            Self::MemberChanged { member } => writer.value(&6_u8).value(member),
+            Self::Removed { by } => writer.value(&7_u8).value(by),
+            Self::Title { title, by } => writer.value(&8_u8).opaque(title.as_bytes()).value(by),
+            Self::Gap { from, missing } => writer.value(&9_u8).value(from).value(missing),
+            Self::Fork { with, sequence } => writer.value(&10_u8).value(with).value(sequence),
+            Self::NeedsAttention(Attention::KeyChanged(member)) => writer.value(&11_u8).value(member),
+            Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
+            Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
+        };
+    }
+}
+
+impl Decode for EventKind {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match u8::decode(reader)? {
+            1 => Self::Message(Message::decode(reader)?),
+            2 => Self::Sent { id: MessageId(<[u8; 16]>::decode(reader)?), sequence: u64::decode(reader)? },
+            3 => Self::Joined { by: Member::decode(reader)? },
+            4 => Self::MemberAdded {
+                member: Member::decode(reader)?,
+                by: Member::decode(reader)?,
+                first_seen: u8::decode(reader)? != 0,
+            },
+            5 => Self::MemberRemoved { member: Member::decode(reader)?, by: Member::decode(reader)? },
+            6 => Self::MemberChanged { member: Member::decode(reader)? },
+            7 => Self::Removed { by: Member::decode(reader)? },
+            8 => Self::Title { title: text(reader)?, by: Member::decode(reader)? },
+            9 => Self::Gap { from: Option::decode(reader)?, missing: u32::decode(reader)? },
+            10 => Self::Fork { with: Option::decode(reader)?, sequence: u64::decode(reader)? },
+            11 => Self::NeedsAttention(Attention::KeyChanged(Member::decode(reader)?)),
+            12 => Self::NeedsAttention(Attention::Invitation(text(reader)?)),
+            13 => Self::NotDone { intent: u64::decode(reader)?, why: text(reader)? },
+            other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
+        })
+    }
+}
+
+impl Encode for Message {
+    fn encode(&self, writer: &mut Writer) {
+        writer
+            .value(&self.from)
+            .value(&self.id.0)
+            .value(&self.sent_at)
+            .value(&self.sequence)
+            .opaque(&self.body);
+    }
+}
+
+impl Decode for Message {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            from: Member::decode(reader)?,
+            id: MessageId(<[u8; 16]>::decode(reader)?),
+            sent_at: u64::decode(reader)?,
+            sequence: u64::decode(reader)?,
+            body: Vec::decode(reader)?,
+        })
+    }
+}
+
+impl Encode for Member {
+    fn encode(&self, writer: &mut Writer) {
+        MemberRecord::from(self).encode(writer);
+    }
+}
+
+impl Decode for Member {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(MemberRecord::decode(reader)?.into())
+    }
+}
+
+fn text(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
+    Ok(String::from_utf8_lossy(&Vec::<u8>::decode(reader)?).into_owned())
+}

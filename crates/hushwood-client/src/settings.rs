@@ -1,0 +1,110 @@
+//! What an application decides.
+
+use std::fmt;
+
+use hushwood::policy::{Padding, Policy, Timestamp};
+use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// In whole seconds, as the protocol counts.
+    #[must_use]
+    pub fn seconds(self) -> Timestamp {
+        Timestamp(self.0 / 1000)
+    }
+
+    /// So much later.
+    #[must_use]
+    pub fn after(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    /// The time now, by the clock of the operating system.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Self(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Cryptography and randomness.
+pub struct Provider {
+    /// The suites.
+    pub crypto: CryptoProvider,
+    /// Where random bytes come from.
+    pub random: Box<dyn Random + Send>,
+}
+
+impl Provider {
+    /// This provider with this source of randomness.
+    pub fn new(crypto: CryptoProvider, random: impl Random + Send + 'static) -> Self {
+        Self { crypto, random: Box::new(random) }
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").finish_non_exhaustive()
+    }
+}
+
+/// What an application decides, with what fits most.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The suite of groups that are made here, and of our KeyPackages. It stays what it was when the store was made.
+    pub suite: CipherSuiteId,
+    /// How messages are padded.
+    pub padding: Padding,
+    /// So many KeyPackages are kept with the service.
+    pub stock: u32,
+    /// More are made when so few are left.
+    pub stock_low: u32,
+    /// How often the stock is looked at, in milliseconds.
+    pub stock_interval: u64,
+    /// After so many seconds our keys in a room are renewed.
+    pub renew_after: u64,
+    /// So many messages of an epoch to come are kept for a room, and so long, in milliseconds.
+    pub early: (usize, u64),
+    /// The first wait before something is tried again, and the longest, in milliseconds; each is three times the one before.
+    pub retry: (u64, u64),
+    /// How long a call waits for what it asked for before it says that it is kept for later, in milliseconds.
+    pub patience: u64,
+    /// The most entries that are read at once.
+    pub page: u32,
+    /// So many messages of each room are kept to be read again; 0 for none.
+    pub history: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            suite: CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519,
+            padding: Padding::Padme,
+            stock: 20,
+            stock_low: 8,
+            stock_interval: 6 * 60 * 60 * 1000,
+            renew_after: 7 * DAY,
+            early: (64, 10 * 60 * 1000),
+            retry: (50, 10_000),
+            patience: 10_000,
+            page: 200,
+            history: 10_000,
+        }
+    }
+}
+
+impl Settings {
+    /// The policy of groups: handshakes that the service can follow, trees that it keeps.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            padding: self.padding,
+            encrypt_handshakes: false,
+            ratchet_tree_extension: false,
+            ..Policy::default()
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! People make a room, invite, talk, and go: by the machine, over a service in the same process.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use common::{Person, World};
+use hushwood_client::{Done, EventKind, MessageId, RoomId};
+
+/// Alice, Bob and Carol, each done with what the others did.
+fn three(world: &mut World) -> (Person, Person, Person, RoomId) {
+    let (mut alice, mut bob, mut carol) =
+        (Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3));
+    for person in [&mut bob, &mut carol] {
+        person.sync(world);
+    }
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("tea", now));
+    for name in ["bob", "carol"] {
+        alice.done(world, |core| core.invite(&room, name));
+    }
+    for person in [&mut bob, &mut carol] {
+        person.sync(world);
+    }
+    (alice, bob, carol, room)
+}
+
+#[test]
+fn people_are_invited_and_talk() {
+    let mut world = World::new();
+    let (mut alice, mut bob, mut carol, room) = three(&mut world);
+    assert_eq!(alice.people(&room), ["alice", "bob", "carol"]);
+    let joined = bob.events().into_iter().any(|event| {
+        matches!(&event.kind, EventKind::Joined { by } if by.person == "alice") && event.room == room
+    });
+    assert!(joined);
+    alice.say(&mut world, &room, "hello");
+    bob.sync(&mut world);
+    bob.say(&mut world, &room, "hello, Alice");
+    for person in [&mut alice, &mut carol] {
+        person.sync(&mut world);
+    }
+    assert_eq!(bob.texts(), [("alice".to_owned(), "hello".to_owned())]);
+    let all = [("alice".to_owned(), "hello".to_owned()), ("bob".to_owned(), "hello, Alice".to_owned())];
+    assert_eq!(carol.texts(), all);
+    assert_eq!(carol.texts(), [], "each event is given until it is dealt with, and not after it");
+    assert_eq!(alice.texts(), all[1..]);
+    let history = carol.core.history(&room, None, 10).unwrap();
+    assert_eq!(history.len(), 2);
+    assert_eq!(history[1].body, b"hello, Alice");
+    let history = bob.core.history(&room, None, 10).unwrap();
+    assert_eq!(history.len(), 2, "one's own messages too");
+    assert_eq!(alice.authenticator(&room), carol.authenticator(&room));
+}
+
+#[test]
+fn who_is_removed_is_told_and_reads_no_more() {
+    let mut world = World::new();
+    let (mut alice, mut bob, mut carol, room) = three(&mut world);
+    let done = alice.done(&mut world, |core| core.remove(&room, "bob"));
+    assert!(matches!(done, Done::Accepted(_)));
+    alice.say(&mut world, &room, "he is gone");
+    for person in [&mut bob, &mut carol] {
+        person.sync(&mut world);
+    }
+    let events = bob.events();
+    assert!(
+        events.iter().any(|event| matches!(&event.kind, EventKind::Removed { by } if by.person == "alice")),
+        "{events:?}"
+    );
+    assert_eq!(carol.texts(), [("alice".to_owned(), "he is gone".to_owned())]);
+    assert_eq!(carol.people(&room), ["alice", "carol"]);
+    let refused = bob.core.send(&room, b"am I?", world.now).unwrap_err();
+    assert_eq!(refused, hushwood_client::Error::Removed);
+    assert_eq!(alice.done(&mut world, |core| core.remove(&room, "bob")), Done::Already);
+
+    // And comes back when he is invited again.
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    bob.sync(&mut world);
+    alice.say(&mut world, &room, "welcome back");
+    bob.sync(&mut world);
+    assert_eq!(bob.texts(), [("alice".to_owned(), "welcome back".to_owned())]);
+}
+
+#[test]
+fn who_leaves_is_removed_by_the_others() {
+    let mut world = World::new();
+    let (mut alice, mut bob, mut carol, room) = three(&mut world);
+    bob.done(&mut world, |core| core.leave(&room));
+    for _ in 0..2 {
+        for person in [&mut alice, &mut carol, &mut bob] {
+            person.sync(&mut world);
+        }
+    }
+    assert_eq!(alice.people(&room), ["alice", "carol"]);
+    assert!(bob.events().iter().any(|event| matches!(event.kind, EventKind::Removed { .. })));
+    assert_eq!(alice.authenticator(&room), carol.authenticator(&room));
+}
+
+#[test]
+fn titles_are_the_members_own() {
+    let mut world = World::new();
+    let (mut alice, mut bob, _, room) = three(&mut world);
+    let now = world.now;
+    alice.done(&mut world, |core| core.set_title(&room, "coffee", now));
+    bob.sync(&mut world);
+    assert_eq!(bob.core.title(&room).unwrap(), "coffee");
+    assert_eq!(alice.core.title(&room).unwrap(), "coffee");
+}
+
+/// The whole story, with the machine of one of them stopping at one write: nothing is lost, nothing happens twice.
+#[test]
+fn a_crash_at_any_write_changes_nothing() {
+    let mut writes = [0; 2];
+    tell(None, &mut writes);
+    for who in 0..2 {
+        for at in 1..=writes[who] {
+            for after in [false, true] {
+                tell(Some((who, at, after)), &mut [0; 2]);
+            }
+        }
+    }
+}
+
+fn tell(crash: Option<(usize, u64, bool)>, writes: &mut [u64; 2]) {
+    let mut world = World::new();
+    let mut people = [Person::new("alice", 1), Person::new("bob", 2)];
+    let begun = people.each_ref().map(|person| person.disk.state().writes);
+    if let Some((who, at, after)) = crash {
+        people[who].disk.state().crash = Some((begun[who] + at, after));
+    }
+    let [alice, bob] = &mut people;
+    bob.sync(&mut world);
+    let now = world.now;
+    // Whoever does not know whether a room was made looks whether it is there.
+    let room = alice.does(|core| {
+        let there = core.rooms().next().cloned();
+        there.map_or_else(|| core.create_room("tea", now), Ok)
+    });
+    let number = alice.does(|core| match core.members(&room)?.len() {
+        1 => core.invite(&room, "bob"),
+        _ => Ok(0),
+    });
+    alice.settle(&mut world);
+    let _ = number;
+    assert_eq!(alice.people(&room), ["alice", "bob"], "{crash:?}");
+    bob.sync(&mut world);
+    assert_eq!(bob.people(&room), ["alice", "bob"], "{crash:?}");
+    for (text, who) in [("one", 0), ("two", 1), ("three", 0)] {
+        let [one, other] = &mut people;
+        let (from, to) = if who == 0 { (one, other) } else { (other, one) };
+        let (now, id) = (world.now, MessageId([text.len() as u8 + text.as_bytes()[0]; 16]));
+        from.does(|core| core.send_as(&room, id, text.as_bytes(), now));
+        from.settle(&mut world);
+        to.sync(&mut world);
+    }
+    let [alice, bob] = &mut people;
+    alice.sync(&mut world);
+    bob.sync(&mut world);
+    let text = |who: &str, text: &str| (who.to_owned(), text.to_owned());
+    assert_eq!(bob.texts(), [text("alice", "one"), text("alice", "three")], "{crash:?}");
+    assert_eq!(alice.texts(), [text("bob", "two")], "{crash:?}");
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room), "{crash:?}");
+    for (count, (person, begun)) in writes.iter_mut().zip(people.iter().zip(begun)) {
+        *count = person.disk.state().writes - begun;
+    }
+}
