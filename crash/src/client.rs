@@ -38,6 +38,8 @@ pub struct Client<D> {
     /// Signature keys are the host's to keep; they do not crash.
     signers: Vec<SoftwareSigner>,
     groups: BTreeMap<InstanceId, Group>,
+    /// Where it writes which command was done last.
+    progress: RecordKey,
 }
 
 /// Why a command was not done.
@@ -84,6 +86,7 @@ impl From<CommitError> for Stop {
 
 /// What a command is done with.
 struct Job<'c> {
+    progress: RecordKey,
     number: u64,
     now: Timestamp,
     random: &'c mut SeededRandom,
@@ -92,29 +95,30 @@ struct Job<'c> {
 impl Job<'_> {
     /// Writes with the step that this command was done.
     fn mark<'g, T>(&self, mut step: Step<'g, T>) -> Step<'g, T> {
-        step.put(progress_key(), Secret::copy_of(&self.number.to_be_bytes()));
+        step.put(self.progress.clone(), Secret::copy_of(&self.number.to_be_bytes()));
         step
     }
 }
 
-/// Where it is written which command was done last.
-pub(crate) fn progress_key() -> RecordKey {
-    RecordKey::new(InstanceId::CLIENT, RecordKind::Application, "progress")
-}
-
 impl<D: Disk> Client<D> {
-    /// A client that has just started: it reads what is on its disk.
+    /// A client that has just started: it reads what is on its disk. In the record `progress` it writes what was done.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub fn start(name: &str, provider: CryptoProvider, disk: D) -> Result<Self, Trouble> {
+    pub fn start(name: &str, progress: &str, provider: CryptoProvider, disk: D) -> Result<Self, Trouble> {
         let seed = name.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(257) + u64::from(byte));
         let mut random = SeededRandom::new(seed);
         let signers = [(); 2].map(|()| {
             SoftwareSigner::generate(provider.suites[0], &mut random).expect("the randomness does not fail")
         });
-        let mut client =
-            Self { name: name.to_owned(), provider, disk, signers: signers.into(), groups: BTreeMap::new() };
+        let mut client = Self {
+            name: name.to_owned(),
+            provider,
+            disk,
+            signers: signers.into(),
+            groups: BTreeMap::new(),
+            progress: RecordKey::new(InstanceId::CLIENT, RecordKind::Application, progress),
+        };
         match client.open_groups() {
             Ok(()) => Ok(client),
             Err(Stop::Failed(trouble)) => Err(trouble),
@@ -135,7 +139,12 @@ impl<D: Disk> Client<D> {
     /// Does a command.
     pub fn ask(&mut self, command: &Command) -> Answer {
         let mut random = SeededRandom::new(command.random);
-        let mut job = Job { number: command.number, now: Timestamp(command.now), random: &mut random };
+        let mut job = Job {
+            progress: self.progress.clone(),
+            number: command.number,
+            now: Timestamp(command.now),
+            random: &mut random,
+        };
         match self.run(&command.what, &mut job).and_then(|()| self.view()) {
             Ok(view) => Answer::Done(Box::new(view)),
             Err(Stop::Refused(error)) => Answer::Refused(format!("{error:?}")),
@@ -152,7 +161,7 @@ impl<D: Disk> Client<D> {
     /// What is on its disk, which is what is in its memory.
     fn view(&self) -> Result<View, Stop> {
         let wrong = |what: String| Stop::Wrong(format!("{}: {what}", self.name));
-        let stored = view::of(&self.disk, &self.provider)?;
+        let stored = view::of(&self.disk, &self.provider, &self.progress)?;
         for group in stored.all_groups() {
             let live = view::instance(&group.instance).and_then(|instance| self.groups.get(&instance));
             let live = live.ok_or_else(|| wrong("a group is on disk and not in memory".into()))?;

@@ -1,11 +1,22 @@
 //! What a client is told to do, and what it says it has come to: lines of JSON between two processes.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Bytes, written as hex.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Bytes(#[serde(with = "hex")] pub Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get(..8) {
+            Some(first) if self.0.len() > 16 => write!(f, "{}.. ({})", hex::encode(first), self.0.len()),
+            _ => f.write_str(&hex::encode(&self.0)),
+        }
+    }
+}
 
 impl<B: AsRef<[u8]>> From<B> for Bytes {
     fn from(bytes: B) -> Self {

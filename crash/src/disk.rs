@@ -71,6 +71,8 @@ pub struct DiskOptions {
     pub seed: u64,
     /// After how many steps the log is emptied.
     pub checkpoint_steps: u64,
+    /// Whether there is an anchor, in the file `anchor` of the folder.
+    pub anchor: bool,
     /// How long a busy store is waited for, in milliseconds.
     pub busy_milliseconds: u64,
 }
@@ -89,6 +91,9 @@ pub struct SqliteDisk {
 pub fn file(folder: &Path) -> PathBuf {
     folder.join("store")
 }
+
+/// The file of the anchor.
+pub const ANCHOR: &str = "anchor";
 
 fn key(number: u8) -> Unlock {
     Unlock::KeyFile(Secret::new(vec![number + 7; 32]))
@@ -125,10 +130,14 @@ impl SqliteDisk {
     fn sqlite_options(&mut self) -> SqliteOptions {
         self.opened += 1;
         let seed = self.options.seed.wrapping_mul(0x9e37_79b9).wrapping_add(self.opened);
-        SqliteOptions::new()
+        let options = SqliteOptions::new()
             .busy_timeout(Duration::from_millis(self.options.busy_milliseconds))
             .checkpoint_after(self.options.checkpoint_steps, Duration::from_secs(3600))
-            .random(SeededRandom::new(seed))
+            .random(SeededRandom::new(seed));
+        match self.options.anchor {
+            true => options.anchor(self.options.folder.join(ANCHOR)),
+            false => options,
+        }
     }
 
     fn open_or_create(&mut self) -> Result<(), Trouble> {

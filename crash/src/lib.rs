@@ -14,18 +14,18 @@
     reason = "only tests depend on this crate"
 )]
 
-// pub mod campaign;
+pub mod campaign;
 pub mod check;
 pub mod client;
 pub mod command;
-// pub mod copies;
+pub mod copies;
 pub mod disk;
 pub mod failure;
-// pub mod images;
+pub mod images;
 pub mod ledger;
-// pub mod points;
+pub mod points;
 pub mod process;
-// pub mod race;
+pub mod race;
 pub mod run;
 pub mod scenarios;
 pub mod script;
@@ -40,6 +40,8 @@ use test_support::recording;
 
 /// The name of the client that dies.
 pub const ME: &str = "alice";
+/// Where it is written what was done.
+pub const PROGRESS: &str = "progress";
 
 static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| recording::recorded(&hushwood_aws_lc::PROVIDER));
 

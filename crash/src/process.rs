@@ -29,6 +29,8 @@ pub struct Start {
     pub disk: DiskOptions,
     /// Where it writes which keys and nonces it uses, before it does.
     pub seals: PathBuf,
+    /// Where it writes which command was done.
+    pub progress: String,
 }
 
 /// What happens to the process, at which of its calls.
@@ -67,7 +69,7 @@ impl Fault {
 /// # Errors
 /// A line that can't be read or written.
 pub fn serve(start: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let Start { disk, seals } = serde_json::from_str(start)?;
+    let Start { disk, seals, progress } = serde_json::from_str(start)?;
     recording::write_to(OpenOptions::new().create(true).append(true).open(seals)?);
     let say = |answer: &Answer| -> Result<(), Box<dyn std::error::Error>> {
         let mut line = serde_json::to_vec(answer)?;
@@ -77,10 +79,15 @@ pub fn serve(start: &str) -> Result<(), Box<dyn std::error::Error>> {
         out.write_all(&line)?;
         Ok(out.flush()?)
     };
-    let started = SqliteDisk::open(disk).and_then(|disk| Client::start(ME, provider(), disk));
+    let started = SqliteDisk::open(disk).and_then(|disk| Client::start(ME, &progress, provider(), disk));
     let mut client = match started {
         Ok(client) => client,
-        Err(trouble) => return say(&Answer::Failed(trouble)),
+        Err(trouble) => {
+            say(&Answer::Failed(trouble))?;
+            // Until it is killed, as always.
+            std::io::stdin().lock().lines().for_each(drop);
+            return Ok(());
+        }
     };
     say(&client.ask(&Command::view()))?;
     for line in std::io::stdin().lock().lines() {

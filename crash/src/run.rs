@@ -12,7 +12,8 @@ use crate::failure::{Failure, Kind};
 use crate::process::{Fault, Process, Programs, Start};
 use crate::scenarios::Scenario;
 use crate::shim::{Event, read_log};
-use crate::world::{Me, World};
+use crate::world::{Me, Told, World};
+use crate::PROGRESS;
 
 /// Where a run has its files.
 pub struct Place {
@@ -58,7 +59,7 @@ impl Place {
     #[must_use]
     pub fn options(&self, scenario: &Scenario, seed: u64) -> DiskOptions {
         let checkpoint_steps = scenario.checkpoint_steps;
-        DiskOptions { folder: self.disk(), seed, checkpoint_steps, busy_milliseconds: 0 }
+        DiskOptions { folder: self.disk(), seed, checkpoint_steps, anchor: true, busy_milliseconds: 0 }
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -140,7 +141,7 @@ pub fn play(
     play_in(&place, programs, (scenario, seed), faults, None).map(|(ran, ..)| ran)
 }
 
-type Told = (Ran, Vec<Option<Answer>>, (usize, usize));
+type Played = (Ran, Vec<Told>, (usize, usize));
 
 fn play_in(
     place: &Place,
@@ -148,8 +149,12 @@ fn play_in(
     (scenario, seed): (&Scenario, u64),
     faults: Vec<Option<Fault>>,
     log: Option<PathBuf>,
-) -> Result<Told, Failure> {
-    let start = Start { disk: place.options(scenario, seed), seals: place.seals() };
+) -> Result<Played, Failure> {
+    let start = Start {
+        disk: place.options(scenario, seed),
+        seals: place.seals(),
+        progress: PROGRESS.into(),
+    };
     let clean = faults.is_empty();
     let me = Processes { programs, start, log, faults, process: None, clean };
     let mut world = World::new(seed, Box::new(me))?;
@@ -165,7 +170,7 @@ fn play_in(
 /// A run that was written down.
 pub struct Recorded {
     /// What came of each question.
-    pub told: Vec<Option<Answer>>,
+    pub told: Vec<Told>,
     /// The questions that the scenario is about.
     pub window: (usize, usize),
     /// What happened to the files.
@@ -189,7 +194,7 @@ impl Recorded {
             play_in(&place, programs, (scenario, seed), vec![fault], Some(place.log()))?;
         let events = read_log(&fs::read(place.log()).expect("it was written"));
         let answers = events.iter().filter(|event| **event == Event::Told).count();
-        if answers != told.iter().flatten().count() {
+        if answers != answered(&told) {
             return Err(Failure::new(Kind::Test, "answers and notes of them differ in number"));
         }
         Ok(Self { told, window, events, notes: place.notes() })
@@ -199,7 +204,7 @@ impl Recorded {
     #[must_use]
     pub fn event_window(&self) -> (usize, usize) {
         let mut answers = self.events.iter().enumerate().filter(|(_, event)| **event == Event::Told);
-        let given = |until: usize| self.told[..until.min(self.told.len())].iter().flatten().count();
+        let given = |until: usize| answered(&self.told[..until.min(self.told.len())]);
         let (first, last) = (given(self.window.0), given(self.window.1));
         let begin = answers.clone().nth(first.saturating_sub(1)).map_or(0, |(place, _)| place);
         let end = answers.nth(last.saturating_sub(1)).map_or(self.events.len(), |(place, _)| place);
@@ -240,6 +245,10 @@ impl Recorded {
         let mut calls = self.events.iter().filter(|event| event.is_call());
         matches!(calls.nth(usize::try_from(call).expect("a number")), Some(Event::Written(..)))
     }
+}
+
+fn answered(told: &[Told]) -> usize {
+    told.iter().filter(|told| told.answer.is_some()).count()
 }
 
 /// The file is a whole database, with as many records as are known to be there.

@@ -3,13 +3,12 @@
 use hushwood::error::{Error, StoreReadError};
 use hushwood::framing::MlsMessage;
 use hushwood::group::{Group, Status, Unacknowledged, client};
-use hushwood::transition::{InstanceId, RecordKind};
+use hushwood::transition::{InstanceId, RecordKey, RecordKind};
 use hushwood::unverified::Unverified;
 use hushwood_codec::Encode;
 use hushwood_crypto::CryptoProvider;
 use sha2::{Digest, Sha256};
 
-use crate::client::progress_key;
 use crate::command::{Bytes, GroupView, Text, View};
 use crate::disk::Disk;
 
@@ -19,14 +18,14 @@ pub(crate) fn instance(bytes: &Bytes) -> Option<InstanceId> {
 }
 
 /// Everything on a disk: all groups opened, all records read.
-pub(crate) fn of<D: Disk>(disk: &D, provider: &CryptoProvider) -> Result<View, Error> {
+pub(crate) fn of<D: Disk>(disk: &D, provider: &CryptoProvider, progress: &RecordKey) -> Result<View, Error> {
     let current: Vec<_> = Group::list(disk)?.into_iter().map(|(_, instance)| instance).collect();
     let superseded: Vec<_> = Group::superseded(disk)?.into_iter().map(|(_, instance)| instance).collect();
     let open = |instances: &[InstanceId]| {
         let read = |instance: &InstanceId| group(disk, &Group::open(disk, provider, *instance)?);
         instances.iter().map(read).collect::<Result<Vec<_>, Error>>()
     };
-    let progress = match disk.get(&progress_key())? {
+    let progress = match disk.get(progress)? {
         Some(value) => {
             u64::from_be_bytes(value.expose().try_into().map_err(|_| StoreReadError::Corrupt)?)
         }

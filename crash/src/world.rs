@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::command::{Answer, Bytes, Command, Trouble, View, What};
 use crate::failure::{Failure, Kind};
 use crate::ledger::{Ledger, PEERS};
-use crate::{ME, provider};
+use crate::{ME, PROGRESS, provider};
 
 /// How the client is reached that may die.
 pub trait Me {
@@ -22,6 +22,15 @@ pub trait Me {
 
     /// Whether it was started without any fault to come.
     fn is_clean(&self) -> bool;
+}
+
+/// What came of a question, or of a start.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Whether it was a start.
+    pub start: bool,
+    /// What it said; `None` if it died.
+    pub answer: Option<Answer>,
 }
 
 /// A client that does not die.
@@ -49,8 +58,8 @@ pub struct World<'m> {
     pub peers: BTreeMap<String, Peer>,
     /// The keys that were used.
     pub ledger: Ledger,
-    /// What came of each question, in order: `None` where it died.
-    pub told: Vec<Option<Answer>>,
+    /// What came of each question and of each start, in order.
+    pub told: Vec<Told>,
     /// How many questions were answered when the part began that the scenario is about, and when it ended.
     pub window: (usize, usize),
     /// How often it was found dead.
@@ -65,6 +74,8 @@ pub struct World<'m> {
 
 /// Something is tried as often until it is done.
 const ATTEMPTS: u64 = 12;
+/// After so many the disk is brought in order.
+const PATIENCE: u64 = 4;
 /// When things happen.
 const NOW: u64 = 1_800_000_000;
 
@@ -118,6 +129,11 @@ impl<'m> World<'m> {
         self.number += 1;
         let before = self.view.clone();
         for attempt in 0..ATTEMPTS {
+            if attempt == PATIENCE {
+                // The disk stays as it is: whoever cares for it is called, and starts the client again.
+                let found = self.started()?;
+                check::same_but_unlock(&before, &found, what, "after a start")?;
+            }
             let command = self.command(self.number, attempt, what);
             let found = match self.ask(&command) {
                 Some(Answer::Done(view)) => {
@@ -170,7 +186,7 @@ impl<'m> World<'m> {
     fn ask(&mut self, command: &Command) -> Option<Answer> {
         let answer = self.me.ask(command);
         self.ledger.add(command.tag(), recording::take());
-        self.told.push(answer.clone());
+        self.told.push(Told { start: false, answer: answer.clone() });
         answer
     }
 
@@ -247,7 +263,7 @@ impl<'m> World<'m> {
         for _ in 0..4 {
             self.starts += 1;
             let answer = self.me.start();
-            self.told.push(answer.clone());
+            self.told.push(Told { start: true, answer: answer.clone() });
             match answer {
                 Some(Answer::Done(view)) => return Ok(*view),
                 Some(Answer::Failed(trouble)) => {
@@ -280,7 +296,7 @@ impl<'m> World<'m> {
     /// A client that does not die; it is born when it is first named.
     pub fn peer(&mut self, name: &str) -> &mut Peer {
         self.peers.entry(name.to_owned()).or_insert_with(|| {
-            let client = Client::start(name, provider(), MemoryStore::new()).expect("memory does not fail");
+            let client = Client::start(name, PROGRESS, provider(), MemoryStore::new()).expect("memory does not fail");
             Peer { client, view: View::default(), group: Bytes::default(), number: 0 }
         })
     }
@@ -311,6 +327,15 @@ impl<'m> World<'m> {
             }
             other => Err(Failure::new(Kind::Liveness, format!("{name}, {what:?}: {other:?}"))),
         }
+    }
+
+    /// Starts the client again, to see what others have made of its disk.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn look(&mut self) -> Result<(), Failure> {
+        self.view = self.started()?;
+        Ok(())
     }
 
     /// Here begins what the scenario is about.

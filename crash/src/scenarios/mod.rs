@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::world::World;
 
 /// Something that the client does, from a seed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,

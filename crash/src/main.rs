@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let sizes = if args.campaign { Sizes::CAMPAIGN } else { Sizes::SAMPLE };
     let Args { seed, threads, seconds, .. } = args;
     let campaign = Campaign { programs, scenarios, seed, threads, sizes, seconds };
-    match campaign.run() {
+    match campaign.run().found {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
