@@ -3,8 +3,14 @@
 //! What a thread does goes into that thread's notes: [`take`] gives them, and begins anew. So a test that wants to know
 //! what one operation has encrypted does it on one thread, with a pool of one thread for the protocol's own
 //! ([`rayon`](https://docs.rs/rayon)).
+//!
+//! A process that is going to be killed writes them to a file as well ([`write_to`]), each before it is made: so what it
+//! has used is known afterwards ([`read_from`]).
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::Write;
+use std::sync::Mutex;
 
 use hushwood_crypto::{
     Aead, CipherSuite, CipherSuiteId, CryptoError, CryptoProvider, Hash, HpkePrivateKey, HpkePublicKey, Kdf,
@@ -31,6 +37,50 @@ struct Notes {
 
 thread_local! {
     static NOTES: RefCell<Notes> = RefCell::default();
+}
+
+/// Where the notes of all threads go as well.
+static FILE: Mutex<Option<File>> = Mutex::new(None);
+
+/// What stands in a file of notes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// What follows belongs to what has this number.
+    Mark(u64),
+    /// An encryption.
+    Seal(Seal),
+}
+
+/// From now on, whatever is encrypted is written to this file before.
+pub fn write_to(file: File) {
+    *FILE.lock().unwrap() = Some(file);
+}
+
+/// Writes a number into the file: what follows belongs to it.
+pub fn mark(number: u64) {
+    write(Note::Mark(number));
+}
+
+fn write(note: Note) {
+    let (kind, key, nonce) = match note {
+        Note::Mark(number) => (0, u128::from(number), 0),
+        Note::Seal(Seal { key, nonce }) => (1, key, nonce),
+    };
+    if let Some(file) = &mut *FILE.lock().unwrap() {
+        let line = [&[kind], key.to_le_bytes().as_slice(), &nonce.to_le_bytes()].concat();
+        file.write_all(&line).unwrap();
+    }
+}
+
+/// What such a file says. What was cut off in the middle does not count: it was not made.
+#[must_use]
+pub fn read_from(bytes: &[u8]) -> Vec<Note> {
+    let number = |bytes: &[u8]| u128::from_le_bytes(bytes.try_into().unwrap());
+    let note = |line: &[u8]| match line[0] {
+        0 => Note::Mark(u64::try_from(number(&line[1..17])).unwrap()),
+        _ => Note::Seal(Seal { key: number(&line[1..17]), nonce: number(&line[17..]) }),
+    };
+    bytes.chunks_exact(33).map(note).collect()
 }
 
 /// What this thread has encrypted since it was asked last.
@@ -91,7 +141,9 @@ impl Recorded {
             u128::from_le_bytes(number)
         };
         let key = number(self.0.hash().hash(&[b"a key that was used", key]).as_bytes());
-        NOTES.with_borrow_mut(|notes| notes.seals.push(Seal { key, nonce: number(nonce) }));
+        let seal = Seal { key, nonce: number(nonce) };
+        write(Note::Seal(seal));
+        NOTES.with_borrow_mut(|notes| notes.seals.push(seal));
     }
 }
 
@@ -165,6 +217,24 @@ mod tests {
     use super::*;
     use crate::fake_crypto::PROVIDER;
     use crate::random::SeededRandom;
+
+    #[test]
+    fn what_was_written_to_a_file_is_read_back_and_what_was_cut_off_is_left_out() {
+        let provider = recorded(&PROVIDER);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes");
+        write_to(File::create(&path).unwrap());
+        mark(7);
+        provider.suites[0].aead().seal(&[9; 16], &[2; 12], b"", b"tea").unwrap();
+        *FILE.lock().unwrap() = None;
+        let bytes = std::fs::read(&path).unwrap();
+        let ours = take().into_iter().next_back().unwrap();
+        let notes = read_from(&bytes);
+        assert_eq!(notes[0], Note::Mark(7));
+        // Tests of other threads may write as well.
+        assert!(notes.contains(&Note::Seal(ours)));
+        assert_eq!(read_from(&bytes[..bytes.len() - 1]).len(), notes.len() - 1);
+    }
 
     #[test]
     fn an_encryption_is_noted_and_a_deceived_recipient_gets_another_secret() {

@@ -1,6 +1,7 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
 mod bench;
+mod crash;
 mod fuzz;
 mod interop;
 mod layers;
@@ -43,6 +44,8 @@ enum Xtask {
     Interop(interop::Args),
     /// Time Hushwood, alone or beside other implementations (arguments go to the program `bench`)
     Bench(bench::Args),
+    /// Kill a client at its writes, fail them, lose power (arguments go to the program `crash`)
+    Crash(crash::Args),
     /// Run every fuzz target for some seconds
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Xtask::Peers(args) => peers::peers(&args),
         Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
+        Xtask::Crash(args) => crash::crash(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Postgres => postgres::postgres(),

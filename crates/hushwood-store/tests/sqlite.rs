@@ -547,3 +547,104 @@ fn stores_and_unlocks_print_nothing() {
     let printed = format!("{:?} {:?} {:?}", folder.create(), key_file(), passphrase("tea"));
     assert_eq!(printed, "SqliteStore { poisoned: false, .. } KeyFile(..) Passphrase(..)");
 }
+
+fn anchored(folder: &Folder) -> SqliteOptions {
+    SqliteOptions::new().anchor(folder.anchor())
+}
+
+#[test]
+fn a_store_that_is_older_than_its_anchor_does_not_open() {
+    let folder = Folder::new();
+    let open = || SqliteStore::open_with(folder.store(), &key_file(), anchored(&folder));
+    let mut store = SqliteStore::create_with(folder.store(), &key_file(), anchored(&folder)).unwrap();
+    put(&mut store, node("a"), "oak");
+    store.close().unwrap();
+    let copy = std::fs::read(folder.store()).unwrap();
+    let mut store = open().unwrap();
+    put(&mut store, node("a"), "elm");
+    store.close().unwrap();
+    let newest = std::fs::read(folder.store()).unwrap();
+
+    std::fs::write(folder.store(), &copy).unwrap();
+    assert_eq!(open().unwrap_err(), OpenError::RolledBack);
+    // To be told so changes nothing.
+    assert_eq!(std::fs::read(folder.store()).unwrap(), copy);
+    std::fs::write(folder.store(), newest).unwrap();
+    assert_eq!(open().unwrap().generation(), Ok(2));
+    std::fs::write(folder.store(), copy).unwrap();
+    assert_eq!(open().unwrap_err(), OpenError::RolledBack);
+
+    let options = anchored(&folder).accept_rollback();
+    let accepted = SqliteStore::open_with(folder.store(), &key_file(), options).unwrap();
+    assert_eq!(accepted.generation(), Ok(1));
+    drop(accepted);
+    assert_eq!(open().unwrap().generation(), Ok(1));
+}
+
+#[test]
+fn a_store_whose_anchor_is_gone_damaged_or_anothers_does_not_open() {
+    let folder = Folder::new();
+    let open = || SqliteStore::open_with(folder.store(), &key_file(), anchored(&folder));
+    let mut store = SqliteStore::create_with(folder.store(), &key_file(), anchored(&folder)).unwrap();
+    put(&mut store, node("a"), "oak");
+    drop(store);
+    let other = Folder::new();
+    drop(SqliteStore::create_with(other.store(), &key_file(), anchored(&other)).unwrap());
+
+    let anchor = std::fs::read(folder.anchor()).unwrap();
+    for wrong in [Vec::new(), vec![0; anchor.len()], std::fs::read(other.anchor()).unwrap()] {
+        std::fs::write(folder.anchor(), wrong).unwrap();
+        assert_eq!(open().unwrap_err(), OpenError::AnchorMissing);
+    }
+    std::fs::remove_file(folder.anchor()).unwrap();
+    assert_eq!(open().unwrap_err(), OpenError::AnchorMissing);
+    std::fs::write(folder.anchor(), anchor).unwrap();
+    open().unwrap();
+}
+
+#[test]
+fn a_store_that_has_no_anchor_gets_one_and_a_new_store_takes_none_of_another() {
+    let folder = Folder::new();
+    let mut store = folder.create();
+    put(&mut store, node("a"), "oak");
+    drop(store);
+    let open = |options| SqliteStore::open_with(folder.store(), &key_file(), options);
+    assert_eq!(open(anchored(&folder)).unwrap_err(), OpenError::AnchorMissing);
+    drop(open(anchored(&folder).accept_rollback()).unwrap());
+    open(anchored(&folder)).unwrap();
+
+    let second = folder.path().join("second");
+    let created = SqliteStore::create_with(&second, &key_file(), anchored(&folder));
+    assert_eq!(created.unwrap_err(), OpenError::Exists);
+    assert!(!second.exists());
+}
+
+#[test]
+fn a_store_that_is_newer_than_its_anchor_opens_and_moves_it() {
+    let folder = Folder::new();
+    let mut store = SqliteStore::create_with(folder.store(), &key_file(), anchored(&folder)).unwrap();
+    put(&mut store, node("a"), "oak");
+    // Killed between the two.
+    let before = std::fs::read(folder.anchor()).unwrap();
+    put(&mut store, node("a"), "elm");
+    drop(store);
+    std::fs::write(folder.anchor(), before).unwrap();
+    let store = SqliteStore::open_with(folder.store(), &key_file(), anchored(&folder)).unwrap();
+    assert_eq!(store.generation(), Ok(2));
+    drop(store);
+    assert_eq!(folder.open().generation(), Ok(2));
+}
+
+#[test]
+fn two_stores_on_one_file_move_one_anchor() {
+    let folder = Folder::new();
+    let mut first = SqliteStore::create_with(folder.store(), &key_file(), anchored(&folder)).unwrap();
+    let open = || SqliteStore::open_with(folder.store(), &key_file(), anchored(&folder)).unwrap();
+    let mut second = open();
+    for _ in 0..3 {
+        put(&mut first, node("a"), "oak");
+        put(&mut second, node("a"), "elm");
+    }
+    drop((first, second));
+    assert_eq!(open().generation(), Ok(6));
+}

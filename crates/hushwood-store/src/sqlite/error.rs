@@ -12,6 +12,9 @@ use rusqlite::{ErrorCode, ffi};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// The file beside which the store is to be opened, its anchor, is gone, damaged or another store's. The store may be an
+    /// old copy: see [`SqliteOptions::accept_rollback`](crate::SqliteOptions::accept_rollback).
+    AnchorMissing,
     /// Another process holds the file. Try again.
     Busy,
     /// The file is a store, and damaged.
@@ -34,6 +37,9 @@ pub enum OpenError {
     Random,
     /// Permissions do not allow it, or the file system is read-only.
     Refused,
+    /// The store is older than its anchor says: an old copy was put back. What was encrypted since would be encrypted
+    /// with the same keys again: see [`SqliteOptions::accept_rollback`](crate::SqliteOptions::accept_rollback).
+    RolledBack,
     /// The store was written by a later version of this software.
     Version,
     /// Another passphrase or key file opens this store.
@@ -43,6 +49,9 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AnchorMissing => {
+                "the store's anchor is missing, damaged or another store's: bring it back, or rejoin all groups before sending"
+            }
             Self::Busy => "the store is busy: try again",
             Self::Corrupt => {
                 "the store is damaged: put a copy in its place and rejoin before sending, or start anew"
@@ -56,6 +65,9 @@ impl fmt::Display for OpenError {
             Self::NotFound => "there is no store at this path: create it first",
             Self::Random => "the source of randomness failed",
             Self::Refused => "the store can't be opened for writing: check its permissions",
+            Self::RolledBack => {
+                "the store is an old copy: bring the newest back, or rejoin all groups before sending"
+            }
             Self::Version => "the store was written by a later version of this software: upgrade",
             Self::WrongKey => "the passphrase or key file does not open this store",
         })

@@ -40,24 +40,34 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 /// Takes from others what a copy or a careless tool has given them.
 #[cfg(unix)]
 pub(super) fn restrict(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    for suffix in ["", "-wal", "-shm"] {
-        let path = with_suffix(path, suffix);
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
-                let mode = metadata.permissions().mode() & 0o700;
-                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !suffix.is_empty() => {}
-            Err(error) => return Err(error),
+    restrict_file(path)?;
+    for suffix in ["-wal", "-shm"] {
+        match restrict_file(&with_suffix(path, suffix)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
         }
     }
     Ok(())
 }
 
+/// The same for one file.
+#[cfg(unix)]
+pub(super) fn restrict_file(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700)),
+    }
+}
+
 #[cfg(not(unix))]
 pub(super) fn restrict(path: &Path) -> io::Result<()> {
+    restrict_file(path)
+}
+
+#[cfg(not(unix))]
+pub(super) fn restrict_file(path: &Path) -> io::Result<()> {
     std::fs::metadata(path).map(|_| ())
 }
 

@@ -1,5 +1,6 @@
 //! A store in one sealed SQLite file.
 
+mod anchor;
 mod error;
 mod file;
 mod key;
@@ -30,6 +31,7 @@ pub use key::{PassphraseCost, Unlock};
 pub use options::SqliteOptions;
 pub use reading::Reading;
 
+use anchor::Anchor;
 use error::Failure;
 use key::WrappedKey;
 use reader::{SqliteReader, View};
@@ -49,8 +51,9 @@ use seal::Sealer;
 /// **Sealed.** Who reads the file without the key sees how many records there are, how long each is, in
 /// how many groups of one kind they stand, and how often each instance has changed: no names, no content.
 /// Who writes to the file can destroy it, but neither make a record nor move one. That a record is gone, or is
-/// one that stood in its place before, is not noticed here. Nor is an old copy of the whole file put in place of
-/// the new: compare [`generation`](Self::generation) with a number that is kept elsewhere.
+/// one that stood in its place before, is not noticed here. An old copy of the whole file put in place of the new is
+/// noticed where something outside of the file remembers more: an [anchor](SqliteOptions::anchor), or a number that the
+/// host keeps elsewhere, to be compared with [`generation`](Self::generation). Without either it is not.
 ///
 /// **Erased.** What is erased or replaced is overwritten in the file, and what may hold secrets was sealed
 /// under a key of its own, which is overwritten too. But both stay in the log beside the file until that is
@@ -67,6 +70,7 @@ pub struct SqliteStore {
     /// Reads through a connection of its own.
     reader: SqliteReader,
     options: SqliteOptions,
+    anchor: Option<Anchor>,
     /// Transactions of [`Reading`]s on this connection.
     readings: Cell<usize>,
     /// Steps in the log, and when the first of them was made.
@@ -79,8 +83,8 @@ impl SqliteStore {
     /// Makes a new store. Its file and those beside it (`-wal`, `-shm`) are for its owner only.
     ///
     /// # Errors
-    /// [`OpenError::Exists`] if there is something at the path, also a store; [`OpenError::KeyTooShort`];
-    /// what the disk says.
+    /// [`OpenError::Exists`] if there is something at the path, also a store, or at that of the anchor;
+    /// [`OpenError::KeyTooShort`]; what the disk says.
     pub fn create(path: impl AsRef<Path>, unlock: &Unlock) -> Result<Self, OpenError> {
         Self::create_with(path, unlock, SqliteOptions::new())
     }
@@ -99,6 +103,9 @@ impl SqliteStore {
         let (id, store_key) = (random.array()?, random.secret(32)?);
         let key = WrappedKey::wrap((&id, &store_key), unlock, options.cost, random)?;
         let header = Header { id, key };
+        if options.anchor.as_ref().is_some_and(|anchor| anchor.exists()) {
+            return Err(OpenError::Exists);
+        }
         file::create(path)?;
         let connection = schema::connect(path, options.busy_timeout)?;
         // An empty file is what a creation that was cut short leaves.
@@ -123,7 +130,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`OpenError::WrongKey`], [`OpenError::NotFound`], [`OpenError::NotAStore`],
-    /// [`OpenError::Version`], [`OpenError::Corrupt`]; what the disk says.
+    /// [`OpenError::Version`], [`OpenError::Corrupt`]; [`OpenError::RolledBack`] and [`OpenError::AnchorMissing`]
+    /// with an [anchor](SqliteOptions::anchor); what the disk says.
     pub fn open(path: impl AsRef<Path>, unlock: &Unlock) -> Result<Self, OpenError> {
         Self::open_with(path, unlock, SqliteOptions::new())
     }
@@ -155,6 +163,7 @@ impl SqliteStore {
         let sealer = Arc::new(Sealer::new(&store_key).map_err(|_| OpenError::Io)?);
         // Whatever becomes of the current directory, it is this file.
         let path = std::path::absolute(path)?;
+        let anchor = options.anchor.as_ref().map(|path| Anchor::at(path, &id, &store_key)).transpose()?;
         let reader = SqliteReader::new(path, options.busy_timeout, sealer.clone());
         let mut store = Self {
             connection,
@@ -163,13 +172,36 @@ impl SqliteStore {
             sealer,
             reader,
             options,
+            anchor,
             readings: Cell::new(0),
             logged: None,
             poisoned: false,
         };
+        store.check_anchor()?;
         // A process that was killed has left its log behind.
         store.checkpoint_without_waiting();
         Ok(store)
+    }
+
+    /// An old copy of the store is older than its anchor.
+    fn check_anchor(&self) -> Result<(), OpenError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        // First the anchor: other processes move both on meanwhile, the store first.
+        let known = anchor.generation()?;
+        let generation = self.generation().map_err(|error| match error {
+            StoreReadError::Io => OpenError::Io,
+            _ => OpenError::Corrupt,
+        })?;
+        match known {
+            _ if self.options.accept_rollback => anchor.reset(generation)?,
+            Some(known) if known > generation => return Err(OpenError::RolledBack),
+            // The last step was made and its process killed before the anchor was moved. Nothing has left then.
+            Some(_) => anchor.advance(generation)?,
+            // Nor has anything left a store without steps.
+            None if generation == 0 => anchor.reset(0)?,
+            None => return Err(OpenError::AnchorMissing),
+        }
+        Ok(())
     }
 
     /// The store's random identity. A copy has the same.
@@ -256,16 +288,19 @@ impl SqliteStore {
     }
 
     /// One transaction that holds the writer's lock from its start.
-    fn transaction(
+    fn transaction<T>(
         &mut self,
-        write: impl FnOnce(&Connection) -> Result<(), Failure>,
-    ) -> Result<(), PersistError> {
+        write: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, PersistError> {
         self.refuse_if_poisoned()?;
         execute(&self.connection, "BEGIN IMMEDIATE").map_err(|error| error::not_written(&error))?;
-        if let Err(failure) = write(&self.connection) {
-            self.roll_back()?;
-            return Err(failure.into());
-        }
+        let written = match write(&self.connection) {
+            Ok(written) => written,
+            Err(failure) => {
+                self.roll_back()?;
+                return Err(failure.into());
+            }
+        };
         if let Err(error) = execute(&self.connection, "COMMIT") {
             self.poisoned = error::of_commit(&error) == PersistError::Unknown;
             self.roll_back()?;
@@ -273,7 +308,17 @@ impl SqliteStore {
         }
         let (steps, since) = self.logged.unwrap_or_else(|| (0, Instant::now()));
         self.logged = Some((steps.saturating_add(1), since));
-        Ok(())
+        Ok(written)
+    }
+
+    /// The anchor is moved after the store and before anything is given out: so it is never ahead of the store, but by
+    /// what an old copy lacks.
+    fn advance_anchor(&mut self, generation: u64) -> Result<(), PersistError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        anchor.advance(generation).map_err(|_| {
+            self.poisoned = true;
+            PersistError::Unknown
+        })
     }
 
     fn roll_back(&mut self) -> Result<(), PersistError> {
@@ -312,7 +357,8 @@ impl Persist for SqliteStore {
         self.refuse_if_poisoned()?;
         // Before the lock is taken: others need not wait for our cryptography.
         let sealed = SealedWrites::new(writes, &self.sealer, &mut *self.options.random)?;
-        self.transaction(|connection| sealed.write(connection))?;
+        let generation = self.transaction(|connection| sealed.write(connection))?;
+        self.advance_anchor(generation)?;
         self.checkpoint_if_due();
         Ok(())
     }

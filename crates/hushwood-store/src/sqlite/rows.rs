@@ -53,8 +53,8 @@ impl SealedWrites {
         })
     }
 
-    /// Checks and writes everything, in the transaction that the caller has begun.
-    pub(super) fn write(&self, connection: &Connection) -> Result<(), Failure> {
+    /// Checks and writes everything, in the transaction that the caller has begun: how many steps the store has then taken.
+    pub(super) fn write(&self, connection: &Connection) -> Result<u64, Failure> {
         for (head, precondition) in &self.heads {
             if version(connection, head)? != precondition.expected {
                 return Err(Failure::Stale);
@@ -73,8 +73,8 @@ impl SealedWrites {
         for (head, precondition) in &self.heads {
             advance.execute(params![head, precondition.next])?;
         }
-        connection.prepare_cached("UPDATE store SET steps = steps + 1")?.execute([])?;
-        Ok(())
+        let mut count = connection.prepare_cached("UPDATE store SET steps = steps + 1 RETURNING steps")?;
+        Ok(count.query_row([], |row| row.get(0))?)
     }
 }
 

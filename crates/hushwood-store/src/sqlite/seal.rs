@@ -170,12 +170,12 @@ fn cipher(key: &[u8]) -> Result<XChaCha20Poly1305, CryptoError> {
     XChaCha20Poly1305::new_from_slice(key).map_err(|_| CryptoError::Provider)
 }
 
-fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, CryptoError> {
+pub(super) fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, CryptoError> {
     <Hmac<Sha256> as KeyInit>::new_from_slice(key).map_err(|_| CryptoError::Provider)
 }
 
 /// A key of 32 bytes for one purpose.
-fn derive(key: &Secret, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
+pub(super) fn derive(key: &Secret, purpose: &[u8]) -> Result<Zeroizing<[u8; 32]>, CryptoError> {
     let mut derived = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(None, key.expose())
         .expand(purpose, derived.as_mut_slice())

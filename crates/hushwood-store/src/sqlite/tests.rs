@@ -4,7 +4,7 @@ use hushwood::error::StoreReadError;
 use hushwood::transition::{InstanceId, Persist, PersistError, RecordKey, RecordKind, Records, WriteSet};
 use hushwood_crypto::Secret;
 
-use crate::{OpenError, SqliteStore, Unlock};
+use crate::{OpenError, SqliteOptions, SqliteStore, Unlock};
 
 const TEA: InstanceId = InstanceId::new([1; 16]);
 
@@ -77,6 +77,20 @@ fn a_commit_of_unknown_outcome_ends_the_use_of_the_handle() {
     let mut store = SqliteStore::open(&path, &unlock()).unwrap();
     let version = store.version(TEA).unwrap();
     store.persist(&write(version, 2)).unwrap();
+}
+
+#[test]
+fn a_step_whose_anchor_can_not_be_moved_is_of_unknown_outcome_and_there_when_the_store_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, anchor) = (folder.path().join("store"), folder.path().join("anchor"));
+    let options = || SqliteOptions::new().anchor(&anchor);
+    let mut store = SqliteStore::create_with(&path, &unlock(), options()).unwrap();
+    store.anchor.as_mut().unwrap().break_down(&anchor);
+    assert_eq!(store.persist(&write(0, 1)), Err(PersistError::Unknown));
+    assert_eq!(store.persist(&write(1, 1)), Err(PersistError::Refused));
+    drop(store);
+    let store = SqliteStore::open_with(&path, &unlock(), options()).unwrap();
+    assert_eq!((store.version(TEA), store.generation()), (Ok(1), Ok(1)));
 }
 
 #[test]

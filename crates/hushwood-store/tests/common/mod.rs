@@ -24,6 +24,10 @@ impl Folder {
         self.0.path().join("store")
     }
 
+    pub fn anchor(&self) -> PathBuf {
+        self.0.path().join("anchor")
+    }
+
     pub fn create(&self) -> SqliteStore {
         SqliteStore::create(self.store(), &key_file()).unwrap()
     }
