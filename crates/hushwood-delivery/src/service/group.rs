@@ -150,7 +150,6 @@ impl Service {
         let MlsMessage::PublicMessage(message) = message(&request.message)? else {
             return Err(Refusal::Malformed("a proposal from outside is not encrypted".to_owned()));
         };
-        self.limits.outside(by.account)?;
         let package = match (&message.content.sender, &message.content.content) {
             (Sender::External(_), _) => None,
             (Sender::NewMemberProposal, Content::Proposal(Proposal::Add(add))) => {
@@ -159,6 +158,7 @@ impl Service {
             }
             _ => return Err(Refusal::Malformed("this is no proposal from outside the group".to_owned())),
         };
+        self.limits.outside(by.account)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
         if let Some(package) = package {
             // Its Welcome finds the inbox, and nobody else is given it.

@@ -191,10 +191,14 @@ async fn a_member_that_has_lost_its_state_comes_back_in_its_place() {
     let (group_id, leaf, member) = (alice.group_id(), bob.actor.leaf(), bob.member());
     let info = bob.group_info(service, &group_id, member.clone()).await.unwrap();
     let info = (info.group_info.as_slice(), info.ratchet_tree.as_slice());
-    // Not in the place of another, and not beside itself.
-    let in_place_of_alice = bob.external_commit(info, Some(alice.actor.leaf()), member.clone());
-    let refusal = service.commit(in_place_of_alice).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Forbidden(_) | Refusal::Invalid(_)), "{refusal}");
+    // Nobody takes the place of another with his word, and nobody comes beside him.
+    for resync in [Some(alice.actor.leaf()), None] {
+        let mut puppet = Client::new("puppet");
+        let mut commit = puppet.external_commit(info, resync, member.clone());
+        commit.admission.set_signature(bob.sign(&commit.signed(SERVICE)));
+        let refusal = service.commit(commit).await.unwrap_err();
+        assert!(refusal.to_string().contains("its own leaf"), "{refusal}");
+    }
     let comes_back = bob.external_commit(info, Some(leaf), member);
     service.commit(comes_back).await.unwrap();
     alice.sync(service).await;
@@ -284,7 +288,7 @@ async fn so_many_proposals_wait_and_not_all_of_one() {
     let world = world_with(settings).await;
     let service = &world.service;
     let (mut alice, mut bob) = two(&world).await;
-    let mut propose = async |client: &mut Client| {
+    let propose = async |client: &mut Client| {
         let proposal = client.actor.propose(NewProposal::Update(LeafUpdate::default())).unwrap();
         service.send(client.send_request(proposal)).await
     };
@@ -333,7 +337,9 @@ async fn a_member_that_was_set_back_learns_how_far_it_had_been() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_on_where_the_log_was_trimmed_is_told() {
     const LATER: u64 = 200 * 24 * 60 * 60;
-    let world = world().await;
+    let mut one_snapshot = settings();
+    one_snapshot.snapshots = 1;
+    let world = world_with(one_snapshot).await;
     let (mut alice, bob) = two(&world).await;
     for _ in 0..10 {
         alice.update(&world.service).await;
@@ -342,7 +348,6 @@ async fn who_reads_on_where_the_log_was_trimmed_is_told() {
     world.service.settle().await.unwrap();
     assert_eq!(bob.numbers(&world.service, 1).await.len(), 10);
     let mut settings = settings();
-    settings.snapshots = 1;
     settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + LATER);
     let later = hushwood_delivery::service::Service::new(world.backend.clone(), settings).await.unwrap();
     later.settle().await.unwrap();
@@ -352,7 +357,7 @@ async fn who_reads_on_where_the_log_was_trimmed_is_told() {
         read.proof.signature = client.sign(&read.signed(SERVICE));
         read
     };
-    // The first snapshots are kept, and what follows them.
+    // A snapshot is kept, and what follows it.
     let ReadAnswer::Trimmed { first, newest, epoch } = later.read(read(&bob, 0)).await.unwrap() else {
         panic!("trimmed")
     };

@@ -113,7 +113,7 @@ async fn what_is_proposed_from_outside_is_limited_and_takes_no_members_place() {
     let group_id = alice.group_id();
     let info = alice.group_info(service, &group_id, alice.member()).await.unwrap();
     let view = view(&carol, &info);
-    let mut proposal = |carol: &mut Client| {
+    let proposal = |carol: &mut Client| {
         let package = carol.actor.key_package();
         let valid = carol.actor.validate(&package).unwrap();
         let message = view.new_member_proposal(&valid, &carol.actor.signer, NOW).unwrap();

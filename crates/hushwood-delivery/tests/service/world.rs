@@ -357,6 +357,8 @@ impl Client {
         resync: Option<LeafIndex>,
         admission: Admission,
     ) -> CommitRequest {
+        // It may have been in the group before, or have tried.
+        self.actor.store = Default::default();
         let commit = self.actor.external_join(group_info, Some(tree), resync).unwrap();
         let group_info = self.actor.group_info(false);
         let epoch = self.actor.group().epoch() - 1;
