@@ -68,7 +68,8 @@ impl Polling {
         Self { backend, every, told: Mutex::default() }
     }
 
-    async fn ask(&self, hub: &Hub) {
+    /// Asks once, for everything that somebody waits for here: also for who has missed hints of another kind.
+    pub async fn ask(&self, hub: &Hub) {
         const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
         for group_id in hub.watched_groups() {
             // Whoever can't be asked is asked again.

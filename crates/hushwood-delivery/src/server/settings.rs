@@ -46,7 +46,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one address (of IPv6, of one /64).
     pub connections_of_address: usize,
-    /// Requests of one address in a second, over time; each subscription and each 256 KiB of a body count as one more.
+    /// Requests of one address in a second, over time; a connection, a subscription and each 256 KiB of a body count as one
+    /// each.
     pub requests_per_second: u32,
     /// Requests of one address at once.
     pub requests_at_once: u32,

@@ -172,7 +172,7 @@ impl Service {
     /// Notes how far a reader has come.
     pub fn note(&self, reader: &LogReader, sequence: u64) {
         let cursor = Cursor { slot: reader.slot, sequence, at: self.now() };
-        self.cursors.moved(&reader.group_id, cursor, 0);
+        self.cursors.moved(&reader.group_id, cursor, None);
     }
 }
 
