@@ -61,11 +61,16 @@ impl Service {
         let id = request_id("commit", &request.request, &[&request.commit]);
         let group = request.group_id.clone();
         let followed = self.follow(&group, &request.key).await?;
+        let signed = request.signed(&self.settings.name);
         if followed.public().epoch() != request.epoch {
             // Lost, early, or asked again. What has not been checked is not written, whoever is faster meanwhile.
-            return commit_answer(self.backend.outcome(&group, id, request.epoch).await?);
+            let outcome = self.backend.outcome(&group, id, request.epoch).await?;
+            if !matches!(outcome, Committed::Duplicate(_)) {
+                // How far the group is, is for those who are in it. Who asks again may have gone by that very commit.
+                self.admit(&followed, &request.admission, &signed)?;
+            }
+            return commit_answer(outcome);
         }
-        let signed = request.signed(&self.settings.name);
         let admitted = self.admit(&followed, &request.admission, &signed)?;
         let (settings, now) = (self.settings.clone(), self.now());
         let length = request.commit.len();

@@ -171,3 +171,40 @@ impl Followed {
 }
 
 pub(super) const NO_GROUP: Refusal = Refusal::NotFound("a group of this id");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{
+        Backend, Created, Incarnation, NewGroup, RequestId, Seconds, SqliteBackend, SqliteSettings,
+    };
+    use crate::service::seal::seal;
+
+    /// Whoever tries keys, or asks for groups that are not there, takes no room from those who have one.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_does_not_open_is_not_remembered() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let backend = SqliteBackend::open(&SqliteSettings::new(&folder.path().join("delivery.db"))).unwrap();
+        let (key, incarnation) = (GroupKey::new([1; 32]), Incarnation([2; 16]));
+        let place = Place { group: b"tea", incarnation, epoch: 0 };
+        let group = NewGroup {
+            group: b"tea".to_vec(),
+            incarnation,
+            request: RequestId([0; 32]),
+            epoch: 0,
+            snapshot: b"nothing".to_vec(),
+            group_info: seal(&key, (place, What::GroupInfo), b"info").unwrap(),
+            at: Seconds(0),
+        };
+        assert_eq!(backend.create_group(group).await, Ok(Created::Created));
+        let service = Service::new(Arc::new(backend), ServiceSettings::new("test")).await.unwrap();
+        for number in 0..50 {
+            let other = GroupKey::new([number; 32]);
+            let refusal = service.follow(b"tea", &other).await.err();
+            assert!(matches!(refusal, Some(Refusal::Forbidden(_))), "{refusal:?}");
+            assert_eq!(service.follow(&[number], &key).await.err(), Some(NO_GROUP));
+        }
+        service.groups.run_pending_tasks().await;
+        assert_eq!(service.groups.entry_count(), 0);
+    }
+}

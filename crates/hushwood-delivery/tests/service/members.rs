@@ -104,6 +104,8 @@ async fn who_is_removed_does_not_come_back_by_an_external_commit() {
     alice.remove(service, bobs_leaf).await;
     let refused = bob.group_info(service, &group_id, bob.member()).await;
     assert!(matches!(refused, Err(Refusal::Forbidden(_))));
+    let (_, late) = bob.commit(CommitPlan::default(), Vec::new());
+    assert!(matches!(service.commit(late).await, Err(Refusal::Forbidden(_))), "nor learns how far the group is");
     // Even if somebody gives him the GroupInfo.
     let info = alice.group_info(service, &group_id, alice.member()).await.unwrap();
     let info = (info.group_info.as_slice(), info.ratchet_tree.as_slice());
