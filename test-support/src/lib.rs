@@ -22,6 +22,8 @@ pub mod known_signatures;
 pub mod malformed_keys;
 pub mod mls_vectors;
 pub mod no_random;
+#[cfg(unix)]
+pub mod postgres;
 pub mod random;
 pub mod recording;
 pub mod rows;

@@ -6,6 +6,7 @@ mod interop;
 mod layers;
 mod lint;
 mod peers;
+mod postgres;
 mod report;
 mod requirements;
 mod run;
@@ -46,6 +47,8 @@ enum Xtask {
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
     Sim(sim::Args),
+    /// Find PostgreSQL for the tests of the delivery service, or put Debian's into target/tools
+    Postgres,
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
+        Xtask::Postgres => postgres::postgres(),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {

@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::report::{Outcome, Report};
-use crate::{interop, lint, peers, requirements, run, vectors};
+use crate::{interop, lint, peers, postgres, requirements, run, vectors};
 
 /// `cargo xtask test`.
 pub(crate) fn test() -> Result<bool> {
     let mut report = Report::default();
     lint::steps(&mut report);
+    report.step("PostgreSQL", postgres::step);
     report.step("tests", unit_and_integration);
     report.step("requirements", || match has_nextest() {
         true => requirements::after_tests(),

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[macro_use]
 mod conformance;
 
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
     Backend, BackendError, Committed, Created, Incarnation, Kinds, NewCommit, NewGroup, PageLimit, Reading,
-    RequestId, Seconds, SqliteBackend, SqliteSettings, self_check,
+    RequestId, Seconds, SqliteBackend, SqliteSettings,
 };
 use tempfile::TempDir;
 
@@ -16,37 +17,12 @@ fn open(folder: &TempDir) -> Arc<dyn Backend> {
     Arc::new(SqliteBackend::open(&SqliteSettings::new(&folder.path().join("delivery.db"))).unwrap())
 }
 
-/// A test for each function of `conformance`, on a file of its own.
-macro_rules! conforms {
-    ($($name:ident ( $($shared:tt)? )),* $(,)?) => { $(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            let folder = TempDir::new().unwrap();
-            let backend = open(&folder);
-            conforms!(@call $name backend $($shared)?).await;
-        }
-    )* };
-    (@call $name:ident $backend:ident) => { conformance::$name(&*$backend) };
-    (@call $name:ident $backend:ident shared) => { conformance::$name($backend.clone()) };
+async fn open_new() -> (Arc<dyn Backend>, TempDir) {
+    let folder = TempDir::new().unwrap();
+    (open(&folder), folder)
 }
 
-conforms! {
-    a_group_is_created_once(),
-    an_epoch_ends_once(),
-    messages_are_numbered_without_gaps(),
-    pages_have_a_limit_and_at_least_one_entry(),
-    racing_commits_have_one_winner(shared),
-    what_was_checked_in_another_life_is_not_written(),
-    welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
-    an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
-    a_reserved_key_package_is_not_claimed(),
-    a_device_has_so_many_key_packages(),
-    key_packages_are_claimed_once(shared),
-    the_last_resort_comes_last(),
-    names_and_devices_belong_to_one_account(),
-    cursors_go_forward_and_trimming_leaves_one_piece(),
-    the_service_has_one_secret(),
-}
+conforms!(crate::open_new);
 
 fn commit(epoch: u64, process: u8) -> NewCommit {
     let mut request = [process; 32];
@@ -73,14 +49,6 @@ async fn create(backend: &dyn Backend, group: &[u8]) {
         at: Seconds(0),
     };
     assert_eq!(backend.create_group(new).await, Ok(Created::Created));
-}
-
-#[tokio::test]
-async fn the_self_check_passes_and_leaves_nothing() {
-    let folder = TempDir::new().unwrap();
-    let backend = open(&folder);
-    self_check(&*backend, b"self check", 50).await.unwrap();
-    assert_eq!(backend.head(b"self check").await, Ok(None));
 }
 
 /// Two back ends on one file are two processes for SQLite.

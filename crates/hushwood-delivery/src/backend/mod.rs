@@ -7,6 +7,8 @@
 
 mod account;
 mod group;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod self_check;
 mod sqlite;
 
@@ -20,6 +22,8 @@ pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
     NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
 };
+#[cfg(feature = "postgres")]
+pub use postgres::{Hint, Hints, PostgresBackend, PostgresSettings};
 pub use self_check::{SelfCheckError, self_check};
 pub use sqlite::{SqliteBackend, SqliteSettings};
 

@@ -6,9 +6,42 @@ use std::sync::Arc;
 use hushwood_delivery::backend::{
     AccountId, Appended, Backend, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
     Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, Page,
-    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits,
+    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
+
+/// All of it as tests of a back end: `open` gives an empty one, and what has to stay as long as it is used.
+macro_rules! conforms {
+    ($open:path) => {
+        conforms! { @ $open,
+            a_group_is_created_once(),
+            an_epoch_ends_once(),
+            messages_are_numbered_without_gaps(),
+            pages_have_a_limit_and_at_least_one_entry(),
+            racing_commits_have_one_winner(shared),
+            what_was_checked_in_another_life_is_not_written(),
+            welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
+            an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
+            a_reserved_key_package_is_not_claimed(),
+            a_device_has_so_many_key_packages(),
+            key_packages_are_claimed_once(shared),
+            the_last_resort_comes_last(),
+            names_and_devices_belong_to_one_account(),
+            cursors_go_forward_and_trimming_leaves_one_piece(),
+            the_service_has_one_secret(),
+            the_self_check_passes_and_leaves_nothing(),
+        }
+    };
+    (@ $open:path, $($name:ident ( $($shared:tt)? )),* $(,)?) => { $(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            let (backend, _keep) = $open().await;
+            conforms!(@call $name backend $($shared)?).await;
+        }
+    )* };
+    (@call $name:ident $backend:ident) => { $crate::conformance::$name(&*$backend) };
+    (@call $name:ident $backend:ident shared) => { $crate::conformance::$name($backend.clone()) };
+}
 
 const NOW: Seconds = Seconds(1_000_000);
 const ALL: PageLimit = PageLimit { entries: 10_000, bytes: u64::MAX };
@@ -477,4 +510,9 @@ pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &d
 pub(crate) async fn the_service_has_one_secret(backend: &dyn Backend) {
     let first = backend.service_secret([1; 32]).await.unwrap();
     assert_eq!(backend.service_secret([2; 32]).await, Ok(first));
+}
+
+pub(crate) async fn the_self_check_passes_and_leaves_nothing(backend: &dyn Backend) {
+    self_check(backend, b"self check", 50).await.unwrap();
+    assert_eq!(backend.head(b"self check").await, Ok(None));
 }
