@@ -9,9 +9,12 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use hushwood_crypto::Random;
 use hushwood_delivery::backend::{
-    Backend, BackendError, SelfCheckError, SqliteBackend, SqliteSettings, self_check,
+    Backend, BackendError, PostgresBackend, PostgresSettings, SelfCheckError, SqliteBackend, SqliteSettings,
+    self_check,
 };
-use hushwood_delivery::server::{Alone, Bus, Limits, Protection, Server, ServerSettings, StartError};
+use hushwood_delivery::server::{
+    Alone, Bus, Limits, PostgresBus, Protection, Server, ServerSettings, StartError,
+};
 use hushwood_delivery::service::{Service, ServiceSettings};
 use hushwood_delivery::wire::Refusal;
 use tracing::level_filters::LevelFilter;
@@ -202,7 +205,9 @@ impl Serve {
     async fn database(&self, data: &Path) -> Result<(Arc<dyn Backend>, Arc<dyn Bus>), Failure> {
         match &self.database {
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Err(Failure::refused("this build has no PostgreSQL").advise("leave `--database` out"))
+                let settings = PostgresSettings::new(url).map_err(database)?;
+                let backend = Arc::new(PostgresBackend::open(&settings).await.map_err(database)?);
+                Ok((backend.clone(), Arc::new(PostgresBus::new(backend))))
             }
             Some(_) => Err(Failure::usage("a database is named as `postgres://USER@HOST/NAME`")),
             None => {
@@ -282,6 +287,8 @@ fn database(error: BackendError) -> Failure {
     let failure = Failure::new(Class::Store, error.to_string());
     match error {
         BackendError::Corrupt(_) => failure.advise("see docs/operations.md, \"Back up and restore\""),
+        // It says by itself what it needs.
+        BackendError::Unavailable(_) => failure,
         _ => failure.advise("see who may read and write there, and that the disk has room"),
     }
 }

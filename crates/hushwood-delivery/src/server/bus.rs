@@ -3,6 +3,8 @@
 //! They are hints and nothing depends on them: one that is lost is made up for by the next, or by who asks. What somebody has
 //! not taken yet is one mark for each subscription, however many hints there were.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod topic;
 
 use std::collections::HashMap;
@@ -10,10 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::iter;
 
 use crate::backend::{Backend, PageLimit};
 use crate::service::Device;
 
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresBus;
 pub(super) use topic::{EncodedEntry, Mailbox, Subscription, Topic};
 
 /// Something has happened that somebody may wait for.
@@ -70,24 +76,32 @@ impl Polling {
 
     /// Asks once, for everything that somebody waits for here: also for who has missed hints of another kind.
     pub async fn ask(&self, hub: &Hub) {
-        const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
-        for group_id in hub.watched_groups() {
-            // Whoever can't be asked is asked again.
-            if let Ok(Some(head)) = self.backend.head(&group_id).await {
-                hub.wake(&Wake::Group { group_id, head: head.sequence });
-            }
-        }
-        let (devices, mut told) = (hub.watched_devices(), HashMap::new());
-        for device in devices {
-            let Ok(waiting) = self.backend.inbox(device.account, device.device, ONE).await else { continue };
-            if let Some(oldest) = waiting.first() {
-                told.insert(device, oldest.id);
-                if locked(&self.told).get(&device) != Some(&oldest.id) {
-                    hub.wake(&Wake::Inbox(device));
-                }
-            }
-        }
+        /// So much is asked at the same time.
+        const AT_ONCE: usize = 4;
+        let groups = iter(hub.watched_groups());
+        groups.for_each_concurrent(AT_ONCE, |group_id| self.ask_group(hub, group_id)).await;
+        let devices = iter(hub.watched_devices());
+        let told = devices.map(|device| self.ask_inbox(hub, device)).buffer_unordered(AT_ONCE);
+        let told: HashMap<_, _> = told.filter_map(std::future::ready).collect().await;
         *locked(&self.told) = told;
+    }
+
+    async fn ask_group(&self, hub: &Hub, group_id: Vec<u8>) {
+        // Whoever can't be asked is asked again.
+        if let Ok(Some(head)) = self.backend.head(&group_id).await {
+            hub.wake(&Wake::Group { group_id, head: head.sequence });
+        }
+    }
+
+    /// Gives the oldest of what waits.
+    async fn ask_inbox(&self, hub: &Hub, device: Device) -> Option<(Device, [u8; 32])> {
+        const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
+        let waiting = self.backend.inbox(device.account, device.device, ONE).await.ok()?;
+        let oldest = waiting.first()?.id;
+        if locked(&self.told).get(&device) != Some(&oldest) {
+            hub.wake(&Wake::Inbox(device));
+        }
+        Some((device, oldest))
     }
 }
 

@@ -39,6 +39,8 @@ use budget::Budget;
 use metrics::Metrics;
 use tls::Tls;
 
+#[cfg(feature = "postgres")]
+pub use bus::PostgresBus;
 pub use bus::{Alone, Bus, Hub, Polling, Wake};
 pub use settings::{Limits, Protection, ServerSettings};
 pub use tls::Fingerprint;

@@ -5,6 +5,7 @@
 mod docs;
 mod limits;
 mod net;
+mod nodes;
 mod person;
 mod requests;
 mod stop;

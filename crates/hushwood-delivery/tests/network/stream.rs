@@ -8,15 +8,17 @@ use hushwood::group::{CommitPlan, NewProposal};
 use hushwood_codec::Encode;
 use hushwood_delivery::server::{Alone, Limits, Polling};
 use hushwood_delivery::wire::{
-    Call, ClientFrame, GroupKey, LogEntry, ReadAnswer, RefusalCode, STREAM_PATH, ServerFrame,
+    Call, ClientFrame, GroupKey, LogEntry, Nothing, ReadAnswer, RefusalCode, STREAM_PATH, ServerFrame,
 };
+use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::answered;
-use crate::net::{Place, Socket};
+use crate::net::{Net, Place, Socket};
 use crate::person::two;
 use crate::world::{World, open, plain, quick, until, world};
 
@@ -68,6 +70,26 @@ impl Stream {
         self.say(ClientFrame::Ping { payload: [9; 8] }).await;
         assert_eq!(self.next().await, ServerFrame::Pong { payload: [9; 8] });
     }
+}
+
+/// The same over HTTP/2 (RFC 8441): beside other requests on one connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_goes_over_http2_too() {
+    let world = world().await;
+    let mut net = Net::http2(world.place).await;
+    answered!(Challenge, net.call(Call::Challenge(Nothing), None).await);
+    let Net::Two(mut sender) = net else { unreachable!() };
+    let request = hyper::Request::connect(format!("https://delivery.example{STREAM_PATH}"))
+        .extension(hyper::ext::Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .body(Default::default());
+    let response = sender.send_request(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let socket: Box<dyn Socket> = Box::new(TokioIo::new(hyper::upgrade::on(response).await.unwrap()));
+    let mut stream = Stream(WebSocketStream::from_raw_socket(socket, Role::Client, None).await);
+    stream.settle().await;
+    answered!(Challenge, Net::Two(sender).call(Call::Challenge(Nothing), None).await);
+    stream.settle().await;
 }
 
 fn hint(head: u64) -> ServerFrame {

@@ -95,26 +95,31 @@ impl Lane {
 
     /// One transaction; if the database refuses it, one for each, so that only those fail that it refuses.
     async fn write(&self, jobs: &[Job]) -> Vec<Result<Answered, BackendError>> {
-        let error = match self.transaction(jobs, BEGIN).await {
-            Ok(answers) => return answers.into_iter().map(Ok).collect(),
-            Err(error) => error,
-        };
-        match error {
-            Failed::Undone(_) if jobs.len() > 1 => {
-                let mut answers = Vec::with_capacity(jobs.len());
-                for job in jobs {
-                    let done = self.transaction(std::slice::from_ref(job), BEGIN_ALONE).await;
-                    answers.push(done.map_err(Failed::told).and_then(|mut answers| {
-                        answers.pop().ok_or(BackendError::Corrupt("a request without an answer"))
-                    }));
+        match self.transaction(jobs, BEGIN).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(Failed::Undone(_)) if jobs.len() > 1 => self.one_by_one(jobs).await,
+            Err(failed) => vec![Err(failed.told()); jobs.len()],
+        }
+    }
+
+    async fn one_by_one(&self, jobs: &[Job]) -> Vec<Result<Answered, BackendError>> {
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.transaction(std::slice::from_ref(job), BEGIN_ALONE).await {
+                Ok(answer) => answers.extend(answer.into_iter().map(Ok)),
+                // Nobody answers any more: each would wait as long as this one has.
+                Err(Failed::Lost(why)) => {
+                    answers.resize(jobs.len(), Err(BackendError::Unavailable(why)));
+                    break;
                 }
-                answers
-            }
-            other => {
-                let error = other.told();
-                jobs.iter().map(|_| Err(error.clone())).collect()
+                Err(Failed::NoConnection(error)) => {
+                    answers.resize(jobs.len(), Err(error));
+                    break;
+                }
+                Err(failed) => answers.push(Err(failed.told())),
             }
         }
+        answers
     }
 
     /// A connection may have been closed while nobody looked: then nothing was written, and another one is tried, once.
@@ -126,7 +131,7 @@ impl Lane {
     }
 
     async fn attempt(&self, jobs: &[Job], begin: &str) -> Result<Vec<Answered>, Failed> {
-        let client = connection(&self.pool).await.map_err(Failed::Undone)?;
+        let client = connection(&self.pool).await.map_err(Failed::NoConnection)?;
         let done = self.on(&client, jobs, begin).await;
         match &done {
             Ok(_) => {}
@@ -136,7 +141,7 @@ impl Lane {
                 }
             }
             // Nobody knows in which state it is.
-            Err(Failed::Lost(_) | Failed::Unknown(_)) => drop(Object::take(client)),
+            Err(Failed::Lost(_) | Failed::NoConnection(_) | Failed::Unknown(_)) => drop(Object::take(client)),
         }
         done
     }

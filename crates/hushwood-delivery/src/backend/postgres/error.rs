@@ -13,6 +13,8 @@ use crate::backend::BackendError;
 pub(super) enum Failed {
     /// The connection is gone, and nothing was written.
     Lost(String),
+    /// There is none, and nothing was written.
+    NoConnection(BackendError),
     /// The database has undone it. What it said is about one of the writes, or about the moment.
     Undone(BackendError),
     /// Written or not: nobody knows.
@@ -34,7 +36,7 @@ impl Failed {
     pub(super) fn told(self) -> BackendError {
         match self {
             Self::Lost(why) => BackendError::Unavailable(why),
-            Self::Undone(error) => error,
+            Self::NoConnection(error) | Self::Undone(error) => error,
             Self::Unknown(why) => BackendError::Unknown(why),
         }
     }
