@@ -177,10 +177,8 @@ impl<T: Transport> Client<T> {
         let begun = Instant::now();
         loop {
             let mut core = self.core();
-            if !all {
-                if let Some(result) = done(&mut core) {
-                    return Ok(Some(result));
-                }
+            if !all && let Some(result) = done(&mut core) {
+                return Ok(Some(result));
             }
             let patience = Duration::from_millis(core.patience()).saturating_sub(begun.elapsed());
             let now = Millis::now();

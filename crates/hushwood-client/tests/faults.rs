@@ -41,7 +41,7 @@ impl Network {
         let Request { id, call, token } = request;
         let fault = if self.dice.number() % 100 < self.faults { self.dice.number() % 6 } else { 99 };
         let lost = || Err(TransportError::Unknown("no answer".to_owned()));
-        let mut ask = || self.transport.call(call.clone(), token.as_deref());
+        let ask = || self.transport.call(call.clone(), token.as_deref());
         let (name, answers) = match fault {
             0 => ("request lost", vec![lost()]),
             1 => {

@@ -67,6 +67,13 @@ fn a_new_device_is_linked_and_brought_into_all_rooms() {
     alice.sync(&mut world);
     assert_eq!(alice.people(&room), ["alice", "bob"]);
     assert_eq!(alice.people(&other), ["alice", "bob"]);
+    // It still reads that it was removed, though it has no account any more.
+    for _ in 0..2 {
+        phone.sync(&mut world);
+    }
+    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    let events = phone.events();
+    assert!(events.iter().any(|event| matches!(event.kind, EventKind::Removed { .. })), "{events:?}");
     phone.restart();
     phone.sync(&mut world);
     assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));

@@ -252,6 +252,19 @@ impl Core {
             return Ok(());
         }
         match (refused.code, purpose) {
+            // What was signed by both is too old, or not as the other device signed it: begin anew.
+            (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
+                self.account.link_challenge = None;
+                self.account.authorization = None;
+                match refused.code {
+                    // It may be that the answer was lost, and it is we.
+                    RefusalCode::TAKEN => {
+                        self.env.device.record.registered = 0;
+                        self.account.taken = Some(refused);
+                    }
+                    _ => self.account.stopped = Some(refused.into()),
+                }
+            }
             (RefusalCode::UNAUTHORIZED, Purpose::Login) => {
                 // The challenge may have been too old; twice in a row it is we who are not wanted.
                 let again = std::mem::replace(&mut self.account.login_refused, true);
@@ -267,18 +280,6 @@ impl Core {
             (RefusalCode::UNAUTHORIZED, _) => {
                 self.account.token = None;
                 self.account_waits(refused.into(), 0, now);
-            }
-            // What was signed by both is too old, or not as the other device signed it: begin anew.
-            (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
-                self.account.link_challenge = None;
-                match refused.code {
-                    // It may be that the answer was lost, and it is we.
-                    RefusalCode::TAKEN => {
-                        self.env.device.record.registered = 0;
-                        self.account.taken = Some(refused);
-                    }
-                    _ => self.account.stopped = Some(refused.into()),
-                }
             }
             (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
                 self.account.revoked.retain(|other| other != device);
