@@ -128,6 +128,8 @@ wire_struct! {
         pub(crate) cursor: u64,
         /// The value of the chain there.
         pub(crate) chain: [u8; 32],
+        /// The epoch in which we came: what was sent before it is not for us.
+        pub(crate) joined: u64,
         /// When our leaf had new keys last, in seconds.
         pub(crate) renewed: u64,
     }

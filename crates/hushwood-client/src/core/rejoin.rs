@@ -141,6 +141,7 @@ impl Core {
         let group = room.take_group(&self.env)?;
         let place = (group.group_id(), group.epoch(), sequence);
         let head = Head::of_epoch(group.suite(), place, group.epoch_authenticator()?);
+        room.record.joined = group.epoch();
         room.group = Some(group);
         room.record.standing = Standing::Active;
         room.record.renewed = now.seconds().0;

@@ -212,6 +212,7 @@ impl Env {
             standing: Standing::Active,
             cursor: 0,
             chain: [0; 32],
+            joined: group.epoch(),
             renewed: now.seconds().0,
         })
     }

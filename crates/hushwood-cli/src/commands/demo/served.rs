@@ -262,7 +262,7 @@ impl Member {
     fn new(name: &'static str, folder: &Path, server: &Served) -> Result<Self, Failure> {
         let unlock = Unlock::Passphrase(Secret::new(name.as_bytes().to_vec()));
         let home = Home::create_in(&folder.join(name), &unlock)?;
-        let provider = Provider::new(PROVIDER.clone(), OsRandom);
+        let provider = Provider::new(*PROVIDER, OsRandom);
         let identity = Identity { person: name.to_owned(), service: SERVICE.to_owned() };
         let fingerprint = ServerTrust::fingerprint(&server.fingerprint);
         let fingerprint = fingerprint.ok_or_else(|| Failure::refused("the server has no fingerprint"))?;
