@@ -95,7 +95,7 @@ fn behind_a_proxy_and_for_the_operator_it_speaks_plainly() {
     let begun = Instant::now();
     let server = Server::start(
         &place,
-        "--json --plain --forwarded --admin 127.0.0.1:0 --data data --name chat.example",
+        "--json --log debug --plain --forwarded --admin 127.0.0.1:0 --data data --name chat.example",
     );
     assert!(begun.elapsed() < Duration::from_secs(20));
     let json = server.json();
@@ -105,8 +105,18 @@ fn behind_a_proxy_and_for_the_operator_it_speaks_plainly() {
     assert!(get(address, "/health").ends_with("{\"status\":\"ok\"}\n"));
     assert!(get(admin, "/metrics").contains("hushwood_connections"));
     assert!(get(address, "/metrics").starts_with("HTTP/1.1 404"));
+    let mut socket = TcpStream::connect(address).unwrap();
+    let head = "POST /v1/challenge HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n";
+    write!(socket, "{head}content-type: application/hushwood-delivery\r\n\r\n").unwrap();
+    let mut challenge = Vec::new();
+    socket.read_to_end(&mut challenge).unwrap();
+    assert!(challenge.starts_with(b"HTTP/1.1 200"));
     let (code, said) = server.stop("-TERM");
     assert_eq!(code, 0);
+    assert!(
+        said.contains("Challenge") && !said.contains("127.0.0.1"),
+        "what was asked, and not from where:\n{said}"
+    );
     for line in said.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert!(line["level"].is_string(), "{line}");

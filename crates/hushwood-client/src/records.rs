@@ -121,8 +121,6 @@ wire_struct! {
         pub(crate) title: Vec<u8>,
         /// The key under which the service keeps what it knows of the group.
         pub(crate) key: GroupKey,
-        /// Our name as a reader.
-        pub(crate) slot: [u8; 16],
         pub(crate) standing: Standing,
         /// The number of the last entry that we have stored.
         pub(crate) cursor: u64,

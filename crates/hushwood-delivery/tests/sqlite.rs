@@ -7,8 +7,8 @@ mod conformance;
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
-    Backend, BackendError, Committed, Created, Kinds, NewCommit, NewGroup, PageLimit, RequestId, Seconds,
-    SqliteBackend, SqliteSettings, self_check,
+    Backend, BackendError, Committed, Created, Incarnation, Kinds, NewCommit, NewGroup, PageLimit, Reading,
+    RequestId, Seconds, SqliteBackend, SqliteSettings, self_check,
 };
 use tempfile::TempDir;
 
@@ -36,7 +36,11 @@ conforms! {
     messages_are_numbered_without_gaps(),
     pages_have_a_limit_and_at_least_one_entry(),
     racing_commits_have_one_winner(shared),
-    welcomes_are_of_the_winner_and_carried_once(),
+    what_was_checked_in_another_life_is_not_written(),
+    welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
+    an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
+    a_reserved_key_package_is_not_claimed(),
+    a_device_has_so_many_key_packages(),
     key_packages_are_claimed_once(shared),
     the_last_resort_comes_last(),
     names_and_devices_belong_to_one_account(),
@@ -48,6 +52,7 @@ fn commit(epoch: u64, process: u8) -> NewCommit {
     let mut request = [process; 32];
     request[..8].copy_from_slice(&epoch.to_be_bytes());
     NewCommit {
+        incarnation: Incarnation([3; 16]),
         request: RequestId(request),
         epoch,
         body: vec![process],
@@ -60,6 +65,7 @@ fn commit(epoch: u64, process: u8) -> NewCommit {
 async fn create(backend: &dyn Backend, group: &[u8]) {
     let new = NewGroup {
         group: group.to_vec(),
+        incarnation: Incarnation([3; 16]),
         request: RequestId([0; 32]),
         epoch: 0,
         snapshot: Vec::new(),
@@ -104,7 +110,8 @@ async fn what_was_answered_is_there_after_opening_again() {
     let again = open(&folder);
     assert_eq!(again.head(b"tea").await.unwrap().unwrap().epoch, 1);
     let limit = PageLimit { entries: 10, bytes: 1000 };
-    assert_eq!(again.read(b"tea", Kinds::All, 0, limit).await.unwrap().len(), 1);
+    let reading = Reading { kinds: Kinds::All, after: 0, slot: None };
+    assert_eq!(again.read(b"tea", reading, limit).await.unwrap().unwrap().entries.len(), 1);
 }
 
 #[test]

@@ -4,14 +4,17 @@
 
 use hushwood::commit::Answers;
 use hushwood::credential::{InsecureAcceptAll, Verdict, Verdicts, judge};
-use hushwood::crypto::CipherSuiteId;
+use hushwood::codec::{Decode, Encode, Writer};
+use hushwood::crypto::{CipherSuiteId, sign_with_label};
 use hushwood::error::{ApiMisuse, Error, NotNow, Violation};
-use hushwood::extension::Extensions;
+use hushwood::extension::{ExtensionType, Extensions};
+use hushwood::framing::MlsMessage;
 use hushwood::group::{
     CommitPlan, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Status,
 };
 use hushwood::proposal::ReInit;
 use hushwood::public_group::{Observed, PublicGroup};
+use hushwood::unverified::Unverified;
 use hushwood::version::ProtocolVersion;
 use test_support::actor::{Actor, NOW, assert_agree};
 use test_support::random::SeededRandom;
@@ -286,4 +289,42 @@ fn what_comes_with_a_commit_is_of_its_epoch() {
     assert_eq!(gone, Err(ApiMisuse::NoSuchRecord.into()));
     bob.receive(&commit).unwrap();
     assert_agree(&[&alice, &bob]);
+}
+
+/// A member that means harm signs a GroupInfo of the right epoch with something beside the context that no joiner could use.
+#[test]
+fn what_stands_beside_the_context_of_a_group_info_is_checked() {
+    let (mut alice, ..) = three(CipherSuiteId(1));
+    let observer = observe(&mut alice);
+    let before = alice.group().ratchet_tree().unwrap();
+    let (id, commit) = alice.commit(CommitPlan::default()).unwrap();
+    let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+    let random = &mut SeededRandom::new(5);
+    let group_info = alice.group().group_info_after(&id, options, &alice.signer, random).unwrap();
+    let Observed::Commit(observed) = observer.receive(&commit, NOW, random).unwrap() else {
+        panic!("a commit")
+    };
+    observed.check_group_info(&group_info, &alice.policy).unwrap();
+    for (extension_type, data, violation) in [
+        (ExtensionType::RATCHET_TREE, before, Violation::TreeHash),
+        (ExtensionType::EXTERNAL_PUB, b"short".to_vec().to_bytes().unwrap(), Violation::HpkePublicKey),
+        (ExtensionType::APPLICATION_ID, Vec::new(), Violation::ExtensionMisplaced),
+    ] {
+        let forged = signed_with(&alice, &group_info, (extension_type, data));
+        assert_eq!(observed.check_group_info(&forged, &alice.policy), Err(violation.into()));
+    }
+}
+
+/// A GroupInfo with another extension in it, signed by its signer.
+fn signed_with(signer: &Actor, group_info: &[u8], (extension_type, data): (ExtensionType, Vec<u8>)) -> Vec<u8> {
+    let MlsMessage::GroupInfo(group_info) = MlsMessage::from_bytes(group_info).unwrap() else {
+        panic!("a GroupInfo")
+    };
+    let mut group_info = group_info.inspect().clone();
+    group_info.extensions.set(extension_type, data);
+    let mut tbs = Writer::new();
+    tbs.value(&group_info.group_context).value(&group_info.extensions);
+    tbs.opaque(&group_info.confirmation_tag).value(&group_info.signer);
+    group_info.signature = sign_with_label(&signer.signer, "GroupInfoTBS", &tbs.finish().unwrap()).unwrap();
+    MlsMessage::GroupInfo(Box::new(Unverified::new(group_info))).to_bytes().unwrap()
 }

@@ -9,14 +9,14 @@ use hushwood::group::{CommitPlan, Cover, Group, NewProposal};
 use hushwood::proposal::Proposal;
 use hushwood_codec::Encode;
 use hushwood_crypto::HashReference;
-use hushwood_delivery::wire::{Call, ClaimedKeyPackage, CommitRequest, Recipient};
+use hushwood_delivery::wire::{Admission, Call, ClaimedKeyPackage, CommitRequest, Recipient};
 
 use crate::content::{Content, truncate};
 use crate::core::answers::Purpose;
 use crate::core::intent::{Action, Outgoing, Published, Stage};
 use crate::core::joiners::Joiners;
 use crate::core::outbox::Done;
-use crate::core::room::hash_of;
+use crate::core::room::{hash_of, proven_commit, unsigned};
 use crate::core::rooms::INFO;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
@@ -98,7 +98,7 @@ impl Core {
         let id = intent.room.clone();
         let published = intent.published().ok_or(Error::BadAnswer("an intent was not made"))?;
         let call = match &published.request {
-            Outgoing::Commit(request) => Call::Commit((**request).clone()),
+            Outgoing::Commit(request) => Call::Commit(proven_commit(&self.env, (**request).clone(), now)?),
             Outgoing::Send { request, message } => {
                 let what = (*request, message.clone());
                 let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
@@ -250,7 +250,7 @@ impl Core {
     ) -> Result<Derived, Error> {
         let request = self.env.random()?;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
-        let (env, key) = (&mut self.env, room.record.key);
+        let (env, key) = (&mut self.env, room.record.key.clone());
         let mut group = room.take_group(env)?;
         let mut work = Work::new();
         let plan = CommitPlan { proposals, cover: cover(&group), ..CommitPlan::default() };
@@ -268,6 +268,7 @@ impl Core {
             group_info: group.group_info_after(&staged.id, INFO, signer, &mut *env.random)?,
             welcome: group.welcomes_after(&staged.id)?.pop(),
             recipients,
+            admission: Admission::Member(unsigned(group.own_leaf().number())),
         };
         let published = Published {
             hash: *staged.id.as_bytes(),

@@ -1,6 +1,6 @@
 //! Accounts: devices, KeyPackages, inboxes (RFC 9750 §5.1).
 
-use crate::backend::Seconds;
+use crate::backend::{NewWelcome, PageLimit, Seconds};
 
 /// An account: one person, or one program.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -17,12 +17,16 @@ pub struct NewDevice {
     pub account: AccountId,
     /// The account's name, by which others find it.
     pub name: String,
+    /// What the name looks like: names that can be mistaken for each other have the same.
+    pub look: String,
     /// The device.
     pub device: DeviceId,
     /// The public key by which it shows that it is itself.
     pub key: Vec<u8>,
     /// Whether it is the first: an account with other devices does not become somebody else's.
     pub first: bool,
+    /// The most devices that an account may have, without those that were revoked.
+    pub most: u32,
     /// Now.
     pub at: Seconds,
 }
@@ -32,12 +36,18 @@ pub struct NewDevice {
 pub enum Registered {
     /// The device is there; also if the same request came before.
     Registered,
-    /// The name belongs to another account.
+    /// The name, or one that looks like it, belongs to another account.
     NameTaken,
     /// The account or the device exists and is another.
     Exists,
     /// There is no such account to add a device to.
     NoAccount,
+    /// The account is there under another name.
+    OtherName,
+    /// The device was there and was revoked: it does not come back.
+    Revoked,
+    /// The account has as many devices as it may.
+    TooMany,
 }
 
 /// A KeyPackage that others may claim.
@@ -51,8 +61,23 @@ pub struct NewKeyPackage {
     pub not_after: Seconds,
     /// Whether it is given again and again when no other is left (RFC 9420 §16.8).
     pub last_resort: bool,
+    /// Whether it is for one group already, as in a proposal of its owner to be added: it is known here and nobody claims
+    /// it.
+    pub reserved: bool,
     /// The message.
     pub body: Vec<u8>,
+}
+
+/// What became of KeyPackages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Published {
+    /// They are there, all of them.
+    Kept,
+    /// The device would have more than it may: none was kept.
+    TooMany {
+        /// So many wait to be claimed.
+        there: u32,
+    },
 }
 
 /// Who asks for KeyPackages, and of which kind.
@@ -66,6 +91,17 @@ pub struct Claim {
     pub suite: u16,
     /// Now: what has expired is not given.
     pub now: Seconds,
+    /// How much an inbox may hold. A device whose inbox is full gives no KeyPackage: the Welcome would not reach it.
+    pub inbox: PageLimit,
+}
+
+/// What was claimed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Claimed {
+    /// One for each device that had one.
+    pub packages: Vec<KeyPackageEntry>,
+    /// How many devices gave none because their inbox is full.
+    pub full: u32,
 }
 
 /// A claimed KeyPackage.
@@ -92,6 +128,31 @@ pub struct Stock {
     pub last_resort: bool,
     /// Whether it was given to somebody: then it is time for another (RFC 9420 §16.8).
     pub last_resort_used: bool,
+}
+
+/// A Welcome that arrives at an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delivery {
+    /// The Welcome, and whose inbox it is for.
+    pub welcome: NewWelcome,
+    /// How much an inbox may hold.
+    pub limit: PageLimit,
+    /// Now.
+    pub at: Seconds,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Delivered {
+    /// It is in the inbox.
+    New,
+    /// It was there already.
+    Known,
+    /// There is no such device, or it was revoked, or it has never published the KeyPackage that the Welcome is for: it was
+    /// dropped.
+    Unwanted,
+    /// The inbox holds as much as it may: try again later.
+    Full,
 }
 
 /// A Welcome that waits for a device.

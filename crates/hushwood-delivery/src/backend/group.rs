@@ -11,6 +11,11 @@ pub struct RequestId(pub [u8; 32]);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SlotId(pub [u8; 16]);
 
+/// One life of a group: random, made with it. A group that was erased and created anew has another, though its id and epochs
+/// may be the same.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Incarnation(pub [u8; 16]);
+
 /// Which entries to read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kinds {
@@ -25,6 +30,8 @@ pub enum Kinds {
 pub struct NewGroup {
     /// Its id.
     pub group: Vec<u8>,
+    /// What tells this life of it from others.
+    pub incarnation: Incarnation,
     /// The name of the request.
     pub request: RequestId,
     /// The epoch in which it comes to this service.
@@ -51,6 +58,8 @@ pub enum Created {
 /// Where a group stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Head {
+    /// Which life of the group it is.
+    pub incarnation: Incarnation,
     /// The current epoch.
     pub epoch: u64,
     /// The number of the newest entry; 0 for none.
@@ -64,6 +73,8 @@ pub struct Head {
 /// A commit, with all that becomes true with it.
 #[derive(Clone, Debug)]
 pub struct NewCommit {
+    /// The life of the group that it was checked in.
+    pub incarnation: Incarnation,
     /// The name of the request.
     pub request: RequestId,
     /// The epoch that it ends.
@@ -87,6 +98,8 @@ pub struct NewWelcome {
     pub device: DeviceId,
     /// Its name: a hash of it.
     pub id: [u8; 32],
+    /// The KeyPackageRef of whom it is for (RFC 9420 §12.4.3.1, `new_member`).
+    pub reference: Vec<u8>,
     /// The message.
     pub body: Vec<u8>,
 }
@@ -98,6 +111,8 @@ pub struct OutgoingWelcome {
     pub group: Vec<u8>,
     /// What to carry, and where.
     pub welcome: NewWelcome,
+    /// When its commit was accepted.
+    pub at: Seconds,
 }
 
 /// What became of a commit.
@@ -114,13 +129,15 @@ pub enum Committed {
         /// The number of the commit that ended the epoch named; 0 if none is there (it has not begun, or was trimmed).
         winner: u64,
     },
-    /// There is no such group.
+    /// There is no such group, or only in another life.
     NoGroup,
 }
 
 /// A proposal or a message.
 #[derive(Clone, Debug)]
 pub struct NewEntry {
+    /// The life of the group that it was checked in.
+    pub incarnation: Incarnation,
     /// The name of the request.
     pub request: RequestId,
     /// What it is; a commit goes through [`Backend::commit`](crate::backend::Backend::commit).
@@ -147,8 +164,36 @@ pub enum Appended {
         /// The current epoch.
         epoch: u64,
     },
-    /// There is no such group.
+    /// There is no such group, or only in another life.
     NoGroup,
+}
+
+/// What to read of a log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reading {
+    /// Which entries.
+    pub kinds: Kinds,
+    /// Those after this number.
+    pub after: u64,
+    /// Whose cursor to look at.
+    pub slot: Option<SlotId>,
+}
+
+/// A piece of a log, and where the log stood when it was read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Page {
+    /// Which life of the group it is.
+    pub incarnation: Incarnation,
+    /// The current epoch.
+    pub epoch: u64,
+    /// The number of the newest entry; 0 for none.
+    pub newest: u64,
+    /// The number of the oldest entry that has not been trimmed; one more than the newest if none is left.
+    pub first: u64,
+    /// How far the slot had come, as was noted last; none if nothing was, or for no slot.
+    pub cursor: Option<Cursor>,
+    /// The entries, in order.
+    pub entries: Vec<Entry>,
 }
 
 /// An entry of a log.
@@ -178,6 +223,8 @@ pub struct PageLimit {
 /// A group's public state at the beginning of an epoch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Snapshot {
+    /// The life of the group that it is of.
+    pub incarnation: Incarnation,
     /// The epoch.
     pub epoch: u64,
     /// The number of the commit that began it; 0 for the first.
@@ -193,6 +240,20 @@ pub struct Cursor {
     pub slot: SlotId,
     /// The number of the last entry that it has stored for itself.
     pub sequence: u64,
+    /// When it said so.
+    pub at: Seconds,
+}
+
+/// What may be forgotten of a log. What follows the oldest snapshot stays in any case, and the log stays one piece.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TrimLimits {
+    /// Entries from before this time, if every reader has come further: every cursor that was moved since
+    /// `unread_before`.
+    pub before: Seconds,
+    /// Entries from before this time, whoever has not read them; and cursors that were not moved since.
+    pub unread_before: Seconds,
+    /// At most so many at once.
+    pub most: u64,
     /// Now.
     pub at: Seconds,
 }

@@ -13,11 +13,12 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, Claim, DeviceId, InboxEntry, KeyPackageEntry, NewDevice, NewKeyPackage, Registered, Stock,
+    AccountId, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry, NewDevice,
+    NewKeyPackage, Published, Registered, Stock,
 };
 pub use group::{
-    Appended, Committed, Created, Cursor, Entry, Head, Kinds, NewCommit, NewEntry, NewGroup, NewWelcome,
-    OutgoingWelcome, PageLimit, RequestId, SlotId, Snapshot,
+    Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
+    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
 };
 pub use self_check::{SelfCheckError, self_check};
 pub use sqlite::{SqliteBackend, SqliteSettings};
@@ -63,18 +64,17 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`]. That its epoch has gone by is an answer.
     async fn append(&self, group: &[u8], entry: NewEntry) -> Result<Appended, BackendError>;
 
-    /// Entries after a number, in order. Those that were trimmed are not given: the first has then a higher number than
-    /// asked for.
+    /// Entries after a number, in order, and where the log stands at the same moment; `None` if there is no such group.
+    /// Those that were trimmed are not given: [`Page::first`] says so.
     ///
     /// # Errors
     /// [`BackendError`].
     async fn read(
         &self,
         group: &[u8],
-        kinds: Kinds,
-        after: u64,
+        reading: Reading,
         limit: PageLimit,
-    ) -> Result<Vec<Entry>, BackendError>;
+    ) -> Result<Option<Page>, BackendError>;
 
     /// The newest snapshot of an epoch that is not after the given one.
     ///
@@ -82,36 +82,49 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn snapshot(&self, group: &[u8], epoch: u64) -> Result<Option<Snapshot>, BackendError>;
 
-    /// Keeps a snapshot, and forgets all but so many of those before it.
+    /// Keeps a snapshot, and forgets all but so many of those before it. One of another life of the group is not kept.
     ///
     /// # Errors
     /// [`BackendError`].
     async fn put_snapshot(&self, group: &[u8], snapshot: Snapshot, keep: u32) -> Result<(), BackendError>;
 
-    /// Notes how far a device has read. It never goes back.
+    /// Notes how far readers of a group have come. A cursor never goes back, and never beyond the newest entry.
     ///
     /// # Errors
     /// [`BackendError`].
-    async fn move_cursor(&self, group: &[u8], cursor: Cursor) -> Result<(), BackendError>;
+    async fn move_cursors(&self, group: &[u8], cursors: Vec<Cursor>) -> Result<(), BackendError>;
 
-    /// Welcomes of accepted commits that have not been carried to their inboxes, the oldest first.
+    /// Welcomes of accepted commits that have not been carried to their inboxes and are not postponed beyond now, those
+    /// that have been due for longest first.
     ///
     /// # Errors
     /// [`BackendError`].
-    async fn outgoing(&self, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError>;
+    async fn outgoing(&self, now: Seconds, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError>;
 
-    /// Welcomes of one group that have been carried.
+    /// Welcomes of one group that could not be carried: they are not due before that.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn postpone(&self, group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> Result<(), BackendError>;
+
+    /// Welcomes of one group that have been carried, or never will be.
     ///
     /// # Errors
     /// [`BackendError`].
     async fn carried(&self, group: &[u8], ids: Vec<[u8; 32]>) -> Result<(), BackendError>;
 
-    /// Forgets entries of a group that are older than that and are not needed to go on from its oldest snapshot.
-    /// Gives how many.
+    /// Forgets entries of a group, the oldest first, and gives how many. If that is as many as were allowed, there may be
+    /// more.
     ///
     /// # Errors
     /// [`BackendError`].
-    async fn trim(&self, group: &[u8], before: Seconds) -> Result<u64, BackendError>;
+    async fn trim(&self, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError>;
+
+    /// Groups that were not trimmed since then, at most so many, those that have waited longest first.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn untrimmed(&self, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError>;
 
     /// Groups in which nothing was written since then, at most so many.
     ///
@@ -125,10 +138,10 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError>;
 
-    /// Adds a device, the first of a new account or another of an old one.
+    /// Adds a device, the first of a new account or another of an old one. What is there already is not changed.
     ///
     /// # Errors
-    /// [`BackendError`]. That the name or the key is taken is an answer.
+    /// [`BackendError`]. That the name or the device is taken, and the like, is an answer.
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError>;
 
     /// The account of a name.
@@ -144,14 +157,15 @@ pub trait Backend: Send + Sync {
     async fn device_key(&self, account: AccountId, device: DeviceId)
     -> Result<Option<Vec<u8>>, BackendError>;
 
-    /// Takes a device out of its account, with its KeyPackages and what waits for it.
+    /// Takes a device out of its account for good, with its KeyPackages and what waits for it.
     ///
     /// # Errors
     /// [`BackendError`].
     async fn revoke(&self, account: AccountId, device: DeviceId) -> Result<bool, BackendError>;
 
-    /// Keeps KeyPackages of a device. One whose reference is or was there is not kept again, so that nobody is given
-    /// one that was claimed; a last-resort one takes the place of the one before it (RFC 9420 §16.8).
+    /// Keeps KeyPackages of a device, so that not more than `most` wait to be claimed, those of last resort apart. One whose
+    /// reference is or was there is not kept again, so that nobody is given one that was claimed; a last-resort one takes
+    /// the place of the one before it (RFC 9420 §16.8), whose reference is remembered.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -160,15 +174,15 @@ pub trait Backend: Send + Sync {
         account: AccountId,
         device: DeviceId,
         packages: Vec<NewKeyPackage>,
-        now: Seconds,
-    ) -> Result<(), BackendError>;
+        (most, now): (u32, Seconds),
+    ) -> Result<Published, BackendError>;
 
     /// Gives one KeyPackage for each device of an account, and none of them again (RFC 9750 §5.1); the last-resort one only
-    /// where no other is left, never one that has expired.
+    /// where no other is left, never one that has expired, and none of a device whose inbox is full.
     ///
     /// # Errors
     /// [`BackendError`].
-    async fn claim(&self, claim: Claim) -> Result<Vec<KeyPackageEntry>, BackendError>;
+    async fn claim(&self, claim: Claim) -> Result<Claimed, BackendError>;
 
     /// What a device has left for others to claim.
     ///
@@ -181,18 +195,13 @@ pub trait Backend: Send + Sync {
         now: Seconds,
     ) -> Result<Vec<Stock>, BackendError>;
 
-    /// Puts a Welcome into a device's inbox; one that is there changes nothing, and for a device that is not there it is
-    /// dropped. Gives whether it is new. One that was taken out may come again: who carries it has crashed before it could
-    /// say that it had.
+    /// Puts a Welcome into a device's inbox, if the device has published the KeyPackage that it is for: nobody fills the
+    /// inbox of somebody who was not asked. One that was taken out may come again: who carries it has crashed before it
+    /// could say that it had.
     ///
     /// # Errors
-    /// [`BackendError`].
-    async fn deliver(
-        &self,
-        account: AccountId,
-        device: DeviceId,
-        welcome: InboxEntry,
-    ) -> Result<bool, BackendError>;
+    /// [`BackendError`]. That it is not wanted, or that there is no room, is an answer.
+    async fn deliver(&self, delivery: Delivery) -> Result<Delivered, BackendError>;
 
     /// What waits for a device, the oldest first.
     ///

@@ -3,7 +3,9 @@
 //! Databases have been seen that let two writers win one race, by a setting, a version or a mistake. Here that would be two
 //! halves of a group that never come together again.
 
-use crate::backend::{Backend, BackendError, Committed, Created, NewCommit, NewGroup, RequestId, Seconds};
+use crate::backend::{
+    Backend, BackendError, Committed, Created, Incarnation, NewCommit, NewGroup, RequestId, Seconds,
+};
 
 /// Why a back end must not be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -37,6 +39,7 @@ pub async fn self_check(backend: &dyn Backend, name: &[u8], epochs: u64) -> Resu
 async fn race(backend: &dyn Backend, group: &[u8], epochs: u64) -> Result<(), SelfCheckError> {
     let new = NewGroup {
         group: group.to_vec(),
+        incarnation: Incarnation([0; 16]),
         request: RequestId([0; 32]),
         epoch: 0,
         snapshot: Vec::new(),
@@ -66,6 +69,7 @@ fn commit(epoch: u64, racer: u8) -> NewCommit {
     let (number, _) = request.split_at_mut(8);
     number.copy_from_slice(&epoch.to_be_bytes());
     NewCommit {
+        incarnation: Incarnation([0; 16]),
         request: RequestId(request),
         epoch,
         body: vec![racer],

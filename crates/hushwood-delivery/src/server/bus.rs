@@ -57,16 +57,19 @@ impl Bus for Alone {
 pub struct Polling {
     backend: Arc<dyn Backend>,
     every: Duration,
+    /// The oldest Welcome of each inbox that was told of.
+    told: Mutex<HashMap<Device, [u8; 32]>>,
 }
 
 impl Polling {
     /// Asks in this rhythm.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, every: Duration) -> Self {
-        Self { backend, every }
+        Self { backend, every, told: Mutex::default() }
     }
 
-    async fn ask(&self, hub: &Hub) {
+    /// Asks once, for everything that somebody waits for here: also for who has missed hints of another kind.
+    pub async fn ask(&self, hub: &Hub) {
         const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
         for group_id in hub.watched_groups() {
             // Whoever can't be asked is asked again.
@@ -74,12 +77,17 @@ impl Polling {
                 hub.wake(&Wake::Group { group_id, head: head.sequence });
             }
         }
-        for device in hub.watched_devices() {
-            let waiting = self.backend.inbox(device.account, device.device, ONE).await;
-            if waiting.is_ok_and(|waiting| !waiting.is_empty()) {
-                hub.wake(&Wake::Inbox(device));
+        let (devices, mut told) = (hub.watched_devices(), HashMap::new());
+        for device in devices {
+            let Ok(waiting) = self.backend.inbox(device.account, device.device, ONE).await else { continue };
+            if let Some(oldest) = waiting.first() {
+                told.insert(device, oldest.id);
+                if locked(&self.told).get(&device) != Some(&oldest.id) {
+                    hub.wake(&Wake::Inbox(device));
+                }
             }
         }
+        *locked(&self.told) = told;
     }
 }
 

@@ -18,7 +18,6 @@ use crate::server::body::{self, AnswerBody};
 use crate::server::budget::Held;
 use crate::server::connection::{Place, Pulse};
 use crate::server::{App, Wake, admin, stream};
-use crate::service::Device;
 use crate::wire::{
     Access, Answer, Call, CallKind, CommitAnswer, MEDIA_TYPE, Refusal, RefusalCode, Refused, STREAM_PATH,
     SendAnswer,
@@ -124,26 +123,14 @@ async fn answer(
 }
 
 async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) -> Result<Vec<u8>, Refused> {
-    let (kind, wakes) = (call.kind(), Wakes::of(&call));
-    let answered = if is_heavy(kind) {
-        let turn = match &call {
-            // They would wait for each other anyway, each with a thread.
-            Call::Commit(request) => app.turns.of(&request.group_id).await,
-            _ => None,
-        };
-        let permit = app.heavy.acquire().await;
-        let (service, runtime) = (app.service.clone(), tokio::runtime::Handle::current());
-        let work = move || runtime.block_on(service.call(call, token.as_deref()));
-        let answered = tokio::task::spawn_blocking(work).await;
-        drop((permit, turn));
-        answered.or(Err(failed()))?
-    } else {
-        app.service.call(call, token.as_deref()).await
-    };
+    let (kind, group_id) = (call.kind(), written(&call));
+    let answered = app.service.call(call, token.as_deref()).await;
     drop(held);
     match answered {
         Ok(answer) => {
-            wakes.after(&answer).iter().for_each(|wake| app.wake(wake));
+            if let (Some(group_id), Some(head)) = (group_id, number(&answer)) {
+                app.wake(&Wake::Group { group_id, head });
+            }
             answer.to_body().or(Err(Refused::new(RefusalCode::TOO_LARGE, "the answer is too large")))
         }
         Err(refusal) => {
@@ -155,40 +142,23 @@ async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) ->
     }
 }
 
-/// Whether signatures, trees or many KeyPackages are checked, or a tree is put together.
-fn is_heavy(kind: CallKind) -> bool {
-    matches!(kind, CallKind::Commit | CallKind::CreateGroup | CallKind::Group | CallKind::Publish)
-}
-
-/// Whom a request concerns, if it succeeds.
-struct Wakes {
-    group: Option<Vec<u8>>,
-    devices: Vec<Device>,
-}
-
-impl Wakes {
-    fn of(call: &Call) -> Self {
-        match call {
-            Call::Commit(request) => {
-                let devices = request.recipients.iter().map(|one| Device {
-                    account: crate::backend::AccountId(one.account),
-                    device: crate::backend::DeviceId(one.device),
-                });
-                Self { group: Some(request.group_id.clone()), devices: devices.collect() }
-            }
-            Call::Send(request) => Self { group: Some(request.group_id.clone()), devices: Vec::new() },
-            _ => Self { group: None, devices: Vec::new() },
-        }
+/// The group whose log grows by this, if it succeeds.
+fn written(call: &Call) -> Option<Vec<u8>> {
+    match call {
+        Call::Commit(request) => Some(request.group_id.clone()),
+        Call::Send(request) => Some(request.group_id.clone()),
+        Call::Propose(request) => Some(request.group_id.clone()),
+        _ => None,
     }
+}
 
-    fn after(self, answer: &Answer) -> Vec<Wake> {
-        let (Answer::Commit(CommitAnswer::Accepted(head)) | Answer::Send(SendAnswer::Accepted(head))) =
-            answer
-        else {
-            return Vec::new();
-        };
-        let group = self.group.map(|group_id| Wake::Group { group_id, head: *head });
-        group.into_iter().chain(self.devices.into_iter().map(Wake::Inbox)).collect()
+/// The number of what was written.
+fn number(answer: &Answer) -> Option<u64> {
+    match answer {
+        Answer::Commit(CommitAnswer::Accepted(number))
+        | Answer::Send(SendAnswer::Accepted(number))
+        | Answer::Propose(SendAnswer::Accepted(number)) => Some(*number),
+        _ => None,
     }
 }
 

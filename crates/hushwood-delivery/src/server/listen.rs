@@ -37,6 +37,10 @@ pub(super) async fn serve(app: &Arc<App>, listener: TcpListener, tls: Option<Tls
             }
         };
         let origin = app.addresses.origin((!app.forwarded).then_some(address.ip()));
+        // A handshake costs more than most requests.
+        if app.take(origin, 1).is_err() {
+            continue;
+        }
         let place = match Place::take(app, origin) {
             Ok(place) => place,
             Err(why) => {
@@ -63,8 +67,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(128)
         .max_header_list_size(16 << 10)
-        .initial_stream_window_size(256 << 10)
-        .initial_connection_window_size(1 << 20)
+        .initial_stream_window_size(128 << 10)
+        .initial_connection_window_size(512 << 10)
         .max_send_buf_size(128 << 10)
         .enable_connect_protocol();
     builder

@@ -18,7 +18,6 @@ mod metrics;
 mod settings;
 mod stream;
 mod tls;
-mod turns;
 
 use std::fmt;
 use std::future::Future;
@@ -28,6 +27,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,7 +38,6 @@ use admin::Health;
 use budget::Budget;
 use metrics::Metrics;
 use tls::Tls;
-use turns::Turns;
 
 pub use bus::{Alone, Bus, Hub, Polling, Wake};
 pub use settings::{Limits, Protection, ServerSettings};
@@ -112,8 +111,6 @@ pub(crate) struct App {
     requests: Budget,
     answers: Budget,
     streams: Budget,
-    heavy: Arc<Semaphore>,
-    turns: Turns,
     /// All that has begun and has to end before the server does.
     tasks: TaskTracker,
     /// Nothing new is begun.
@@ -168,8 +165,6 @@ impl Server {
             requests: Budget::new(limits.request_bytes),
             answers: Budget::new(limits.answer_bytes),
             streams: Budget::new(limits.stream_bytes),
-            heavy: Arc::new(Semaphore::new(limits.heavy)),
-            turns: Turns::new(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -210,6 +205,7 @@ impl Server {
             let app = app.clone();
             async move { app.bus.listen(&app.hub).await }
         });
+        let inboxes = tokio::spawn(deliveries(app.clone()));
         if let Some((listener, _)) = admin {
             app.tasks.spawn(admin::serve(app.clone(), listener));
         }
@@ -227,12 +223,28 @@ impl Server {
             let _ = tokio::time::timeout(app.limits.drain, app.tasks.wait()).await;
         }
         news.abort();
+        inboxes.abort();
+        // What it does not write now is done at the next start.
+        drop(app.service.settle().await);
     }
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Tells devices what comes into their inboxes.
+async fn deliveries(app: Arc<App>) {
+    let mut deliveries = app.service.deliveries();
+    loop {
+        match deliveries.recv().await {
+            Ok(device) => app.wake(&Wake::Inbox(device)),
+            // Others ask again by themselves, once in a while.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 

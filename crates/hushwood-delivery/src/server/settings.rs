@@ -46,7 +46,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one address (of IPv6, of one /64).
     pub connections_of_address: usize,
-    /// Requests of one address in a second, over time; each subscription and each 256 KiB of a body count as one more.
+    /// Requests of one address in a second, over time; a connection, a subscription and each 256 KiB of a body count as one
+    /// each.
     pub requests_per_second: u32,
     /// Requests of one address at once.
     pub requests_at_once: u32,
@@ -64,18 +65,12 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Bytes of answers on their way, all together.
     pub answer_bytes: usize,
-    /// Requests that need much computing at the same time.
-    pub heavy: usize,
     /// Subscriptions of one WebSocket.
     pub subscriptions: usize,
     /// How long a WebSocket may take to take what is written to it.
     pub stalled_write: Duration,
     /// Bytes of log entries on their way to WebSockets, all together.
     pub stream_bytes: usize,
-    /// How often cursors are written that subscribers have moved.
-    pub cursors_every: Duration,
-    /// How often the back end is asked for news of other nodes; never where there are none.
-    pub poll: Option<Duration>,
     /// How long a server that stops waits for what it has begun.
     pub drain: Duration,
 }
@@ -94,12 +89,9 @@ impl Default for Limits {
             body_rate: 8 << 10,
             request_bytes: 512 << 20,
             answer_bytes: 512 << 20,
-            heavy: 64,
             subscriptions: 1000,
             stalled_write: Duration::from_secs(20),
             stream_bytes: 256 << 20,
-            cursors_every: Duration::from_secs(30),
-            poll: None,
             drain: Duration::from_secs(20),
         }
     }

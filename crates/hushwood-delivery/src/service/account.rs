@@ -3,11 +3,15 @@
 use hushwood::framing::MlsMessage;
 use hushwood::key_package::validate;
 use hushwood::policy::Timestamp;
-use hushwood_codec::Decode;
-use hushwood_crypto::{CipherSuite, CipherSuiteId, SignaturePublicKey};
+use hushwood::tree::LeafNodeSource;
+use hushwood_crypto::{CipherSuiteId, CryptoProvider, SignaturePublicKey};
 
-use crate::backend::{AccountId, Claim, DeviceId, NewDevice, NewKeyPackage, PageLimit, Registered, Seconds};
-use crate::service::{Device, Service, random_array, unavailable};
+use crate::backend::{
+    AccountId, Claim, DeviceId, NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds,
+};
+use crate::service::group::message;
+use crate::service::names::{Name, name};
+use crate::service::{Device, Service, ServiceSettings, random_array, unavailable};
 use crate::wire::{
     Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Refusal, Registration,
     StockEntry, Token, WelcomeEntry,
@@ -20,18 +24,20 @@ impl Service {
     /// [`Refusal::Failed`].
     pub fn challenge(&self) -> Result<Challenge, Refusal> {
         let now = self.now();
-        Ok(Challenge { bytes: self.tokens.challenge(now, random_array()?), now: now.0 })
+        Ok(Challenge { bytes: self.tokens.challenge(now, random_array()?)?, now: now.0 })
     }
 
     /// Adds a device to an account, or makes the account with its first device.
     ///
     /// # Errors
-    /// [`Refusal`]: `Unauthorized` if a signature does not verify, `Taken` if the name or the ids are somebody else's,
-    /// `NotFound` if there is no such account for a further device, `Malformed` for a name that is none.
+    /// [`Refusal`]: `Unauthorized` if a signature does not verify; `Taken` if the name, one that looks like it, or the ids are
+    /// somebody else's; `OtherName` if the account has another; `Revoked` if the device was; `Full` if the account has as
+    /// many devices as it may; `NotFound` if there is no such account for a further device; `Malformed` for a name that is
+    /// none.
     pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
         let now = self.now();
         self.tokens.check_challenge(&registration.challenge, now, self.settings.clock_skew.as_secs())?;
-        let name = self.name(&registration.name)?;
+        let Name { name, look } = name(&registration.name, self.settings.max_name)?;
         let signed = registration.signed(&self.settings.name);
         self.check_device(&registration.key, &signed, &registration.signature)?;
         let account = AccountId(registration.account);
@@ -39,20 +45,30 @@ impl Service {
             let key = self.backend.device_key(account, DeviceId(authorization.device)).await?;
             let key = key.ok_or(Refusal::NotFound("the device that agrees"))?;
             self.check_device(&key, &signed, &authorization.signature)?;
+            self.limits.device(account)?;
         }
         let device = NewDevice {
             account,
             name,
+            look,
             device: DeviceId(registration.device),
             key: registration.key,
             first: registration.authorization.is_none(),
+            most: self.settings.max_devices,
             at: now,
         };
         match self.backend.register(device).await? {
             Registered::Registered => Ok(()),
-            Registered::NameTaken => Err(Refusal::Taken("an account has this name: choose another")),
+            Registered::NameTaken => {
+                Err(Refusal::Taken("an account has this name, or one that looks like it: choose another"))
+            }
             Registered::Exists => Err(Refusal::Taken("an account or a device has this id")),
             Registered::NoAccount => Err(Refusal::NotFound("the account")),
+            Registered::OtherName => Err(Refusal::OtherName),
+            Registered::Revoked => Err(Refusal::Revoked),
+            Registered::TooMany => {
+                Err(Refusal::Full("the account has as many devices as it may: revoke one that is not used"))
+            }
         }
     }
 
@@ -68,8 +84,7 @@ impl Service {
         let key = key.ok_or(Refusal::Unauthorized("no such device, or it was revoked"))?;
         let signed = Login::signed(&self.settings.name, login.account, login.device, &login.challenge);
         self.check_device(&key, &signed, &login.signature)?;
-        let expires = Seconds(now.0.saturating_add(self.settings.token_lifetime.as_secs()));
-        Ok(self.tokens.token(device, expires))
+        self.tokens.token(device, now, self.settings.token_lifetime.as_secs())
     }
 
     /// Whose token this is.
@@ -95,36 +110,60 @@ impl Service {
     /// Keeps KeyPackages for others to claim, those that are valid (RFC 9420 §10.1).
     ///
     /// # Errors
-    /// [`Refusal`]: `Invalid` with what is wrong, `TooMany` if the device has enough here; none is kept then.
+    /// [`Refusal`]: `Invalid` with what is wrong, `Full` if the device has enough here; none is kept then.
     pub async fn publish(&self, by: Device, packages: Vec<PublishedKeyPackage>) -> Result<(), Refusal> {
         self.alive(by).await?;
         let now = self.now();
-        let there: u32 =
-            self.backend.stock(by.account, by.device, now).await?.iter().map(|one| one.left).sum();
-        let more = u32::try_from(packages.len()).unwrap_or(u32::MAX);
-        if there.saturating_add(more) > self.settings.max_key_packages {
-            return Err(Refusal::TooLarge("a device has only so many KeyPackages here"));
+        let most = self.settings.max_key_packages;
+        if packages.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+            return Err(Refusal::TooLarge("so many KeyPackages at once"));
         }
-        let packages: Result<Vec<_>, _> =
-            packages.into_iter().map(|package| self.check_key_package(package, now)).collect();
-        Ok(self.backend.publish(by.account, by.device, packages?, now).await?)
+        let (settings, provider) = (self.settings.clone(), self.provider);
+        let check = move || {
+            let packages = packages.into_iter();
+            packages.map(|one| key_package(one.message, (&settings, &provider), now)).collect()
+        };
+        let packages: Result<Vec<_>, Refusal> = self.work.run(check).await?;
+        match self.backend.publish(by.account, by.device, packages?, (most, now)).await? {
+            Published::Kept => Ok(()),
+            Published::TooMany { .. } => {
+                Err(Refusal::Full("as many KeyPackages wait as may: publish more when some were claimed"))
+            }
+        }
+    }
+
+    /// Remembers a KeyPackage of a device, which stands in a proposal to add it: nobody claims it, and the Welcome for it is
+    /// taken.
+    pub(super) async fn reserve(&self, by: Device, package: Vec<u8>) -> Result<(), Refusal> {
+        let (settings, provider, now) = (self.settings.clone(), self.provider, self.now());
+        let check = move || key_package(package, (&settings, &provider), now);
+        let package = NewKeyPackage { reserved: true, ..self.work.run(check).await?? };
+        let limits = (self.settings.max_key_packages, now);
+        self.backend.publish(by.account, by.device, vec![package], limits).await?;
+        Ok(())
     }
 
     /// One KeyPackage of each device of an account.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] if there is no such account, or none of its devices has one left.
+    /// [`Refusal`]: `NotFound` if there is no such account, or none of its devices has one left; `Full` if their inboxes are;
+    /// `TooMany` for who asks often (RFC 9420 §16.8).
     pub async fn claim(&self, by: Device, request: ClaimRequest) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
         self.alive(by).await?;
-        let name = self.name(&request.name)?;
+        let Name { name, .. } = name(&request.name, self.settings.max_name)?;
         let account =
             self.backend.account(&name).await?.ok_or(Refusal::NotFound("an account of this name"))?;
-        let claim = Claim { account, device: None, suite: request.suite, now: self.now() };
+        self.limits.claim(by.account, account)?;
+        let (now, inbox) = (self.now(), self.settings.inbox);
+        let claim = Claim { account, device: None, suite: request.suite, now, inbox };
         let claimed = self.backend.claim(claim).await?;
-        if claimed.is_empty() {
+        if claimed.packages.is_empty() && claimed.full > 0 {
+            return Err(Refusal::Full("their inbox holds as much as it may: ask them to be online"));
+        }
+        if claimed.packages.is_empty() {
             return Err(Refusal::NotFound("a KeyPackage of this suite: ask them to be online"));
         }
-        let claimed = claimed.into_iter().map(|entry| ClaimedKeyPackage {
+        let claimed = claimed.packages.into_iter().map(|entry| ClaimedKeyPackage {
             account: account.0,
             device: entry.device.0,
             message: entry.body,
@@ -137,6 +176,7 @@ impl Service {
     /// # Errors
     /// [`Refusal::Failed`].
     pub async fn stock(&self, of: Device) -> Result<Vec<StockEntry>, Refusal> {
+        self.alive(of).await?;
         let stock = self.backend.stock(of.account, of.device, self.now()).await?;
         let entries = stock.into_iter().map(|one| StockEntry {
             suite: one.suite,
@@ -163,70 +203,53 @@ impl Service {
     /// # Errors
     /// [`Refusal::Failed`].
     pub async fn acknowledge(&self, of: Device, ids: Vec<[u8; 32]>) -> Result<(), Refusal> {
+        self.alive(of).await?;
         Ok(self.backend.acknowledge(of.account, of.device, ids).await?)
     }
 
-    /// A token says who it was minutes ago; what changes something asks whether it still is.
-    async fn alive(&self, device: Device) -> Result<(), Refusal> {
+    /// A token says who it was minutes ago; here it is asked whether it still is, and how often it asks.
+    pub(super) async fn alive(&self, device: Device) -> Result<(), Refusal> {
+        self.limits.request(device.account)?;
         match self.backend.device_key(device.account, device.device).await? {
             Some(_) => Ok(()),
-            None => Err(Refusal::Unauthorized("this device was revoked")),
-        }
-    }
-
-    fn name(&self, name: &[u8]) -> Result<String, Refusal> {
-        let name = std::str::from_utf8(name);
-        let name = name.map_err(|_| Refusal::Malformed("a name is UTF-8".to_owned()))?;
-        let plain =
-            !name.is_empty() && name.len() <= self.settings.max_name && !name.contains(char::is_control);
-        match plain {
-            true => Ok(name.to_owned()),
-            false => Err(Refusal::Malformed(
-                "a name is short, not empty, and without control characters".to_owned(),
-            )),
+            None => Err(Refusal::Revoked),
         }
     }
 
     /// Devices have Ed25519 keys.
     fn check_device(&self, key: &[u8], content: &[u8], signature: &[u8]) -> Result<(), Refusal> {
-        let suite = self.suite(CipherSuiteId(1)).ok_or_else(|| unavailable("no Ed25519"))?;
+        let suite = self.provider.suite(CipherSuiteId(1)).ok_or_else(|| unavailable("no Ed25519"))?;
         let key = SignaturePublicKey(key.to_vec());
         let verified = suite.signature().verify(&key, content, signature);
         verified.map_err(|_| Refusal::Unauthorized("the signature does not verify"))
     }
+}
 
-    pub(super) fn suite(&self, id: CipherSuiteId) -> Option<&'static dyn CipherSuite> {
-        self.provider.suite(id)
+/// A KeyPackage as it is kept, if it is valid (RFC 9420 §10.1).
+fn key_package(
+    body: Vec<u8>,
+    (settings, provider): (&ServiceSettings, &CryptoProvider),
+    now: Seconds,
+) -> Result<NewKeyPackage, Refusal> {
+    if body.len() > settings.max_message {
+        return Err(Refusal::TooLarge("a KeyPackage"));
     }
-
-    fn check_key_package(
-        &self,
-        package: PublishedKeyPackage,
-        now: Seconds,
-    ) -> Result<NewKeyPackage, Refusal> {
-        if package.message.len() > self.settings.max_message {
-            return Err(Refusal::TooLarge("a KeyPackage"));
-        }
-        let message = MlsMessage::from_bytes(&package.message);
-        let Ok(MlsMessage::KeyPackage(unverified)) = message else {
-            return Err(Refusal::Malformed("this is no KeyPackage in an MLSMessage".to_owned()));
-        };
-        let suite = self.suite(unverified.inspect().cipher_suite);
-        let suite = suite.ok_or_else(|| Refusal::Invalid("a suite that is unknown here".to_owned()))?;
-        let valid = validate(*unverified, suite, &self.settings.policy, Timestamp(now.0));
-        let valid = valid.map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let last_resort = valid.is_last_resort();
-        let hushwood::tree::LeafNodeSource::KeyPackage(lifetime) =
-            &valid.key_package().leaf_node.leaf_node_source
-        else {
-            return Err(Refusal::Invalid("its leaf is not from a KeyPackage".to_owned()));
-        };
-        Ok(NewKeyPackage {
-            reference: valid.reference().0.clone(),
-            suite: suite.id().0,
-            not_after: Seconds(lifetime.not_after),
-            last_resort,
-            body: package.message,
-        })
-    }
+    let MlsMessage::KeyPackage(unverified) = message(&body)? else {
+        return Err(Refusal::Malformed("this is no KeyPackage in an MLSMessage".to_owned()));
+    };
+    let suite = provider.suite(unverified.inspect().cipher_suite);
+    let suite = suite.ok_or_else(|| Refusal::Invalid("a suite that is unknown here".to_owned()))?;
+    let valid = validate(*unverified, suite, &settings.policy, Timestamp(now.0));
+    let valid = valid.map_err(|error| Refusal::Invalid(error.to_string()))?;
+    let LeafNodeSource::KeyPackage(lifetime) = &valid.key_package().leaf_node.leaf_node_source else {
+        return Err(Refusal::Invalid("its leaf is not from a KeyPackage".to_owned()));
+    };
+    Ok(NewKeyPackage {
+        reference: valid.reference().0.clone(),
+        suite: suite.id().0,
+        not_after: Seconds(lifetime.not_after),
+        last_resort: valid.is_last_resort(),
+        reserved: false,
+        body,
+    })
 }

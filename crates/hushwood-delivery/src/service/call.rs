@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use crate::backend::BackendError;
 use crate::service::Service;
-use crate::service::seal::{What, open};
 use crate::wire::{
-    Answer, Call, ClaimAnswer, HeadAnswer, HeadRequest, InboxAnswer, Nothing, ReadAnswer, Refusal,
-    RefusalCode, Refused, StockAnswer,
+    Answer, Call, ClaimAnswer, InboxAnswer, Nothing, Refusal, RefusalCode, Refused, StockAnswer,
 };
 
 impl Service {
@@ -38,27 +36,17 @@ impl Service {
                 let ids = request.ids.into_iter().map(|id| id.0).collect();
                 Answer::Acknowledge(self.acknowledge(device()?, ids).await.map(nothing)?)
             }
-            Call::CreateGroup(request) => Answer::CreateGroup(self.create_group(request).await.map(nothing)?),
+            Call::CreateGroup(request) => {
+                Answer::CreateGroup(self.create_group(device()?, request).await.map(nothing)?)
+            }
             Call::Commit(request) => Answer::Commit(self.commit(request).await?),
             Call::Send(request) => Answer::Send(self.send(request).await?),
-            Call::Read(request) => Answer::Read(ReadAnswer { entries: self.read(request).await? }),
+            Call::Propose(request) => Answer::Propose(self.propose(device()?, request).await?),
+            Call::Read(request) => Answer::Read(self.read(request).await?),
             Call::Head(request) => Answer::Head(self.head(&request).await?),
-            Call::Group(request) => {
-                Answer::Group(self.group(&request.group_id, &request.key, request.epoch).await?)
-            }
+            Call::GroupInfo(request) => Answer::GroupInfo(self.group_info(&request).await?),
+            Call::Tree(request) => Answer::Tree(self.tree(&request).await?),
         })
-    }
-
-    /// Where a group stands. The group's key is what allows to know it.
-    ///
-    /// # Errors
-    /// [`Refusal`]: `Forbidden` for another key; `NotFound`.
-    pub async fn head(&self, request: &HeadRequest) -> Result<HeadAnswer, Refusal> {
-        let head = self.backend().head(&request.group_id).await?;
-        let head = head.ok_or(Refusal::NotFound("a group of this id"))?;
-        let sealed = (request.group_id.as_slice(), What::GroupInfo, head.epoch);
-        open(&request.key, sealed, &head.group_info)?;
-        Ok(HeadAnswer { epoch: head.epoch, sequence: head.sequence, commit: head.commit })
     }
 }
 
@@ -71,6 +59,9 @@ impl From<&Refusal> for Refused {
             Refusal::Forbidden(_) => RefusalCode::FORBIDDEN,
             Refusal::NotFound(_) => RefusalCode::NOT_FOUND,
             Refusal::Taken(_) => RefusalCode::TAKEN,
+            Refusal::Revoked => RefusalCode::REVOKED,
+            Refusal::OtherName => RefusalCode::OTHER_NAME,
+            Refusal::Full(_) => RefusalCode::FULL,
             Refusal::Invalid(_) => RefusalCode::INVALID,
             Refusal::TooLarge(_) => RefusalCode::TOO_LARGE,
             Refusal::TooMany(time) => {

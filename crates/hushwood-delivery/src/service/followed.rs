@@ -1,24 +1,29 @@
 //! A group as the service follows it: a snapshot and the handshakes since.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use hushwood::credential::{CredentialCheck, Verdict, Verdicts};
+use hushwood::error::Error;
+use hushwood::framing::Sender;
 use hushwood::policy::Timestamp;
-use hushwood::public_group::{Observed, ObservedCommit, PublicGroup};
-use hushwood::tree::LeafIndex;
+use hushwood::public_group::{Observed, PublicGroup};
 use hushwood_aws_lc::OsRandom;
 use hushwood_codec::{Decode, Encode, wire_struct};
 use hushwood_crypto::{CryptoProvider, SignaturePublicKey, verify_with_label};
+use subtle::ConstantTimeEq;
 
-use crate::backend::{Backend, BackendError, Entry, Kinds, PageLimit, Seconds, Snapshot};
-use crate::service::seal::{What, open, seal};
-use crate::wire::{GroupKey, MemberProof, Refusal};
+use crate::backend::{BackendError, Entry, Incarnation, Seconds, Snapshot};
+use crate::service::people::{People, PeopleRecord};
+use crate::service::seal::{Place, What, open, seal};
+use crate::service::settings::ProposalLimits;
+use crate::wire::{GroupKey, Refusal};
 
 wire_struct! {
-    /// Who stood at a leaf, and until which commit.
+    /// The hash of an epoch's tree.
     #[derive(Clone, Debug, Eq, PartialEq)]
-    struct Departed {
-        leaf_index: u32,
-        key: Vec<u8>,
-        until: u64,
+    struct TreeName {
+        epoch: u64,
+        hash: Vec<u8>,
     }
 }
 
@@ -26,190 +31,172 @@ wire_struct! {
     /// A snapshot as it is sealed.
     struct SnapshotRecord {
         public: Vec<u8>,
-        departed: Vec<Departed>,
+        people: PeopleRecord,
+        trees: Vec<TreeName>,
     }
 }
 
 /// A group's public state, as of a number in its log.
 pub(super) struct Followed {
     public: PublicGroup,
+    /// Which life of the group it is.
+    incarnation: Incarnation,
     /// The number of the last handshake that is in it.
     sequence: u64,
     /// The number of the commit that began its epoch.
     commit: u64,
     /// The epoch of the snapshot that it goes on from.
     snapshot: u64,
-    /// Members that have gone or have another key: they may still read what was there for them.
-    departed: Vec<Departed>,
+    people: People,
+    /// The trees of the last epochs: who has a Welcome for one of them knows its hash.
+    trees: VecDeque<TreeName>,
+    waiting: Waiting,
+    /// About how much memory it takes.
+    bytes: usize,
     key: GroupKey,
 }
 
-/// How many of those who have gone are remembered.
-const MOST_DEPARTED: usize = 4096;
-
-/// How far somebody may read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Reach {
-    /// A member: all.
-    Member,
-    /// Somebody who was one: up to this number.
-    Until(u64),
+/// What waits for a commit.
+#[derive(Default)]
+struct Waiting {
+    members: Size,
+    outside: Size,
+    of_member: BTreeMap<u32, Size>,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Size {
+    number: usize,
+    bytes: usize,
+}
+
+/// How many epochs back somebody may ask for the tree of theirs.
+const MOST_TREES: usize = 1024;
+
 impl Followed {
-    pub(super) fn new(public: PublicGroup, key: GroupKey) -> Self {
+    pub(super) fn new(public: PublicGroup, incarnation: Incarnation, key: GroupKey) -> Self {
         let snapshot = public.epoch();
-        Self { public, sequence: 0, commit: 0, snapshot, departed: Vec::new(), key }
+        let mut new = Self {
+            public,
+            incarnation,
+            sequence: 0,
+            commit: 0,
+            snapshot,
+            people: People::default(),
+            trees: VecDeque::new(),
+            waiting: Waiting::default(),
+            bytes: 0,
+            key,
+        };
+        new.name_tree();
+        new
     }
 
-    /// The group in an epoch, or in the current one.
-    pub(super) async fn load(
-        backend: &dyn Backend,
-        (group, key): (&[u8], &GroupKey),
-        epoch: Option<u64>,
+    /// Goes on from a snapshot.
+    pub(super) fn restore(
+        snapshot: &Snapshot,
+        (group, key): (&[u8], GroupKey),
         provider: &CryptoProvider,
     ) -> Result<Self, Refusal> {
-        let wanted = epoch.unwrap_or(u64::MAX);
-        let snapshot = backend.snapshot(group, wanted).await?;
-        let snapshot = snapshot.ok_or(Refusal::NotFound("a group of this id, or its state of that epoch"))?;
-        let record = open(key, (group, What::Snapshot, snapshot.epoch), &snapshot.body)?;
+        let place = Place { group, incarnation: snapshot.incarnation, epoch: snapshot.epoch };
+        let record = open(&key, (place, What::Snapshot), &snapshot.body)?;
+        let bytes = record.len().saturating_mul(3);
         let record = SnapshotRecord::from_bytes(&record).map_err(|_| corrupt("a snapshot"))?;
         let public = PublicGroup::from_bytes(&record.public, provider).map_err(|_| corrupt("a snapshot"))?;
-        let mut followed = Self {
+        if public.group_id() != group || public.epoch() != snapshot.epoch {
+            return Err(corrupt("a snapshot"));
+        }
+        Ok(Self {
             public,
+            incarnation: snapshot.incarnation,
             sequence: snapshot.sequence,
             commit: snapshot.sequence,
             snapshot: snapshot.epoch,
-            departed: record.departed,
-            key: *key,
-        };
-        followed.catch_up(backend, epoch).await?;
-        match epoch {
-            Some(epoch) if followed.public.epoch() != epoch => Err(Refusal::NotFound("that epoch")),
-            Some(_) | None => Ok(followed),
-        }
-    }
-
-    /// Takes what the log has since, up to an epoch if one is named.
-    pub(super) async fn catch_up(
-        &mut self,
-        backend: &dyn Backend,
-        until: Option<u64>,
-    ) -> Result<(), Refusal> {
-        const PAGE: PageLimit = PageLimit { entries: 256, bytes: 16 << 20 };
-        while until.is_none_or(|epoch| self.public.epoch() < epoch) {
-            let group = self.public.group_id().to_vec();
-            let page = backend.read(&group, Kinds::Handshakes, self.sequence, PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            for entry in page {
-                if until.is_some_and(|epoch| self.public.epoch() >= epoch) {
-                    break;
-                }
-                self.take(&entry)?;
-            }
-        }
-        Ok(())
+            people: People::from_record(record.people),
+            trees: record.trees.into(),
+            waiting: Waiting::default(),
+            bytes,
+            key,
+        })
     }
 
     /// An entry of the log, which was checked when it was accepted, perhaps by another node.
-    fn take(&mut self, entry: &Entry) -> Result<(), Refusal> {
-        let what = (self.public.group_id(), What::Handshake, entry.epoch);
-        let message = open(&self.key, what, &entry.body)?;
+    pub(super) fn take(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let message = open(&self.key, (self.place(entry.epoch), What::Handshake), &entry.body)?;
         let observed = self.observe(&message, entry.at).map_err(|_| corrupt("a handshake in the log"))?;
-        self.accept(observed, entry.sequence).map_err(|_| corrupt("a handshake in the log"))
+        self.accept(observed, (entry.sequence, message.len())).map_err(|_| corrupt("a handshake in the log"))
     }
 
     /// What a handshake would do.
-    pub(super) fn observe(&self, message: &[u8], now: Seconds) -> Result<Observed, hushwood::error::Error> {
+    pub(super) fn observe(&self, message: &[u8], now: Seconds) -> Result<Observed, Error> {
         self.public.receive(message, Timestamp(now.0), &mut OsRandom)
     }
 
-    /// Does it: it has this number in the log.
-    pub(super) fn accept(&mut self, observed: Observed, sequence: u64) -> Result<(), hushwood::error::Error> {
+    /// Does it: it has this number in the log, and is so long.
+    pub(super) fn accept(&mut self, observed: Observed, (sequence, length): (u64, usize)) -> Result<(), Error> {
         match observed {
             Observed::Proposal(observed) => {
-                let verdicts = all(observed.checks());
+                let (sender, verdicts) = (observed.sender(), all(observed.checks()));
                 self.public.accept_proposal(observed, &verdicts)?;
+                self.waiting.add(sender, length);
             }
             Observed::Commit(observed) => {
-                let gone = self.gone(&observed, sequence)?;
+                let change = self.people.change(self.public.tree(), &observed, sequence)?;
                 let verdicts = all(observed.checks());
                 self.public.accept_commit(*observed, &verdicts)?;
-                self.departed.extend(gone);
-                let surplus = self.departed.len().saturating_sub(MOST_DEPARTED);
-                self.departed.drain(..surplus);
+                self.people.apply(change);
+                self.waiting = Waiting::default();
                 self.commit = sequence;
+                self.name_tree();
             }
         }
+        self.bytes = self.bytes.saturating_add(length);
         self.sequence = sequence;
         Ok(())
     }
 
-    /// Those who will have gone, or have another key, after a commit.
-    fn gone(&self, commit: &ObservedCommit, until: u64) -> Result<Vec<Departed>, hushwood::error::Error> {
-        let change = commit.change();
-        let changed = change.removed.iter().map(|(leaf, _)| *leaf);
-        let changed = changed.chain(change.updated.iter().copied()).chain([change.committer]);
-        let mut gone = Vec::new();
-        for leaf_index in changed {
-            let Some(old) = self.public.tree().leaf(leaf_index)? else { continue };
-            let new = commit.tree().leaf(leaf_index)?;
-            if new.is_none_or(|new| new.signature_key != old.signature_key) {
-                gone.push(Departed { leaf_index: leaf_index.number(), key: old.signature_key.0, until });
-            }
-        }
-        Ok(gone)
+    fn name_tree(&mut self) {
+        let context = self.public.context();
+        self.trees.push_back(TreeName { epoch: context.epoch, hash: context.tree_hash.clone() });
+        let surplus = self.trees.len().saturating_sub(MOST_TREES);
+        self.trees.drain(..surplus);
     }
 
-    /// Who has made this proof: the member at a leaf, or somebody who stood there.
-    pub(super) fn check(&self, proof: &MemberProof, content: &[u8]) -> Result<Reach, Refusal> {
-        let leaf = self.public.tree().leaf(LeafIndex::new(proof.leaf_index));
-        let leaf = leaf.map_err(|_| corrupt("a tree"))?;
-        if leaf.is_some_and(|leaf| self.verifies(&leaf.signature_key, proof, content)) {
-            return Ok(Reach::Member);
-        }
-        let departed = self.departed.iter().rev().filter(|one| one.leaf_index == proof.leaf_index);
-        for one in departed {
-            if self.verifies(&SignaturePublicKey(one.key.clone()), proof, content) {
-                return Ok(Reach::Until(one.until));
-            }
-        }
-        Err(Refusal::Forbidden("the proof is not of a member of the group"))
+    /// Whether the tree of that epoch, as far as it is remembered, has this hash.
+    pub(super) fn has_tree(&self, epoch: u64, hash: &[u8]) -> bool {
+        let tree = self.trees.iter().rev().find(|tree| tree.epoch == epoch);
+        tree.is_some_and(|tree| tree.hash.ct_eq(hash).into())
     }
 
-    /// How far whoever has this key at this leaf may read, as of [`sequence`](Self::sequence).
-    pub(super) fn reach(&self, leaf_index: u32, key: &SignaturePublicKey) -> Result<Reach, Refusal> {
-        let leaf = self.public.tree().leaf(LeafIndex::new(leaf_index)).map_err(|_| corrupt("a tree"))?;
-        if leaf.is_some_and(|leaf| leaf.signature_key == *key) {
-            return Ok(Reach::Member);
-        }
-        let departed = self.departed.iter().rev();
-        let gone =
-            departed.filter(|one| one.leaf_index == leaf_index && one.key == key.0).map(|one| one.until);
-        Ok(Reach::Until(gone.max().unwrap_or(0)))
+    /// Whether another proposal may wait.
+    pub(super) fn check_room(
+        &self,
+        sender: Sender,
+        length: usize,
+        limits: &ProposalLimits,
+    ) -> Result<(), Refusal> {
+        self.waiting.check_room(sender, length, limits)
     }
 
-    fn verifies(&self, key: &SignaturePublicKey, proof: &MemberProof, content: &[u8]) -> bool {
-        let suite = self.public.suite();
-        verify_with_label(suite, key, "DeliveryRequest", content, &proof.signature).is_ok()
-    }
-
-    /// Whether it was opened with this key.
-    pub(super) fn has_key(&self, key: &GroupKey) -> bool {
-        use subtle::ConstantTimeEq;
-        self.key.ct_eq(key).into()
+    /// Whether somebody has signed this with a key of this group's suite.
+    pub(super) fn verifies(
+        &self,
+        label: &str,
+        (key, content): (&SignaturePublicKey, &[u8]),
+        signature: &[u8],
+    ) -> bool {
+        verify_with_label(self.public.suite(), key, label, content, signature).is_ok()
     }
 
     /// The state, to go on from later.
     pub(super) fn to_snapshot(&self) -> Result<Snapshot, Refusal> {
         let public = self.public.to_bytes().map_err(|_| corrupt("a group"))?;
-        let record = SnapshotRecord { public, departed: self.departed.clone() };
+        let trees = self.trees.iter().cloned().collect();
+        let record = SnapshotRecord { public, people: self.people.to_record(), trees };
         let record = record.to_bytes().map_err(|_| Refusal::TooLarge("a group"))?;
         let epoch = self.public.epoch();
-        let body = seal(&self.key, (self.public.group_id(), What::Snapshot, epoch), &record)?;
-        Ok(Snapshot { epoch, sequence: self.commit, body })
+        let body = seal(&self.key, (self.place(epoch), What::Snapshot), &record)?;
+        Ok(Snapshot { incarnation: self.incarnation, epoch, sequence: self.commit, body })
     }
 
     /// Whether there have been so many commits since the last snapshot, of which this is the next if so. A snapshot is of the
@@ -223,8 +210,27 @@ impl Followed {
         due
     }
 
+    /// Where something of this group stands.
+    pub(super) fn place(&self, epoch: u64) -> Place<'_> {
+        Place { group: self.public.group_id(), incarnation: self.incarnation, epoch }
+    }
+
+    /// Which life of the group it is.
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// The group's key.
+    pub(super) fn key(&self) -> &GroupKey {
+        &self.key
+    }
+
     pub(super) fn public(&self) -> &PublicGroup {
         &self.public
+    }
+
+    pub(super) fn people(&self) -> &People {
+        &self.people
     }
 
     /// The number of the last handshake that is in it.
@@ -236,6 +242,58 @@ impl Followed {
     pub(super) fn commit(&self) -> u64 {
         self.commit
     }
+
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.saturating_add(16 << 10)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, sender: Sender, length: usize) {
+        match sender {
+            Sender::Member(leaf) => {
+                self.members.add(length);
+                self.of_member.entry(leaf.number()).or_default().add(length);
+            }
+            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                self.outside.add(length);
+            }
+        }
+    }
+
+    fn check_room(&self, sender: Sender, length: usize, limits: &ProposalLimits) -> Result<(), Refusal> {
+        let room = |size: Size, number, bytes| {
+            size.number < number && size.bytes.saturating_add(length) <= bytes
+        };
+        match sender {
+            Sender::Member(leaf) => {
+                let of_one = self.of_member.get(&leaf.number()).copied().unwrap_or_default();
+                if !room(of_one, limits.of_one, limits.bytes_of_one) {
+                    return Err(Refusal::Full("many proposals of yours wait: commit them first"));
+                }
+                match room(self.members, limits.all, limits.bytes) {
+                    true => Ok(()),
+                    false => Err(Refusal::Full("many proposals wait: commit them first")),
+                }
+            }
+            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                match room(self.outside, limits.outside, limits.bytes_of_one) {
+                    true => Ok(()),
+                    false => Err(Refusal::Full(
+                        "many proposals from outside wait: a member has to commit before there is room for more",
+                    )),
+                }
+            }
+        }
+    }
+}
+
+impl Size {
+    fn add(&mut self, length: usize) {
+        self.number = self.number.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(length);
+    }
 }
 
 /// Who is who is for the members to judge (RFC 9420 §5.3.1): to the service they are keys.
@@ -243,6 +301,6 @@ pub(super) fn all(checks: &[CredentialCheck]) -> Verdicts {
     Verdicts(vec![Verdict::Accept; checks.len()])
 }
 
-fn corrupt(what: &'static str) -> Refusal {
+pub(super) fn corrupt(what: &'static str) -> Refusal {
     Refusal::Failed(BackendError::Corrupt(what))
 }

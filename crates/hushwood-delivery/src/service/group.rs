@@ -1,67 +1,49 @@
-//! The group plane: logs, and what is kept beside them.
+//! The group plane: what is written to a group's log, and what becomes true with it.
 
-use std::sync::Arc;
-
-use hushwood::framing::{ContentType, MlsMessage};
+use hushwood::framing::{Content, ContentType, MlsMessage, PublicMessage, Sender};
 use hushwood::group::GroupView;
-use hushwood::policy::{Policy, Timestamp};
+use hushwood::policy::{ExternalCommits, Policy, Timestamp};
+use hushwood::proposal::{Proposal, ProposalType};
 use hushwood::public_group::{Observed, ObservedCommit, PublicGroup};
-use hushwood::welcome::Welcome;
+use hushwood::unverified::Unverified;
 use hushwood_aws_lc::OsRandom;
 use hushwood_codec::{Decode, Encode};
+use hushwood_crypto::{CryptoProvider, SignaturePublicKey};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::backend::{
-    AccountId, Appended, Committed, Created, Cursor, DeviceId, InboxEntry, Kinds, NewCommit, NewEntry,
-    NewGroup, NewWelcome, PageLimit, RequestId, Seconds, SlotId,
+    Appended, Committed, Created, Incarnation, NewCommit, NewEntry, NewGroup, RequestId, Seconds,
 };
-use crate::service::followed::{Followed, Reach, all};
-use crate::service::seal::{What, open, seal};
-use crate::service::{Service, Slot};
+use crate::service::admission::Admitted;
+use crate::service::followed::{Followed, all};
+use crate::service::groups::NO_GROUP;
+use crate::service::seal::{What, seal};
+use crate::service::welcomes::split;
+use crate::service::{Device, Service, ServiceSettings, random_array};
 use crate::wire::{
-    CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupAnswer, GroupKey, LogEntry, MemberProof,
-    ReadRequest, Refusal, SendAnswer, SendRequest,
+    CommitAnswer, CommitRequest, CreateRequest, EntryKind, ProposeRequest, REQUEST_LABEL, Refusal,
+    SendAnswer, SendRequest,
 };
 
 impl Service {
-    /// Takes a group in, in the epoch of its GroupInfo.
+    /// Takes a group in, in the epoch of its GroupInfo. That an account has brought it is not written down.
     ///
     /// # Errors
-    /// [`Refusal`]: `Invalid` if GroupInfo or tree are not valid, `Taken` if another group has the id.
-    pub async fn create_group(&self, request: CreateRequest) -> Result<(), Refusal> {
-        let now = self.now();
+    /// [`Refusal`]: `Invalid` if GroupInfo or tree are not valid, `Forbidden` if the proof is not of the member that has signed
+    /// the GroupInfo, `Taken` if another group has the id, `TooMany`.
+    pub async fn create_group(&self, by: Device, request: CreateRequest) -> Result<(), Refusal> {
+        self.alive(by).await?;
         self.check_size(&[&request.group_info])?;
         if request.ratchet_tree.len() > self.settings.max_tree {
             return Err(Refusal::TooLarge("a group"));
         }
-        // What stands in the log is followed whatever it is; how many proposals may wait is asked before.
-        let all_proposals = Policy {
-            max_pending_proposals: usize::MAX,
-            max_pending_proposals_of_sender: usize::MAX,
-            ..self.settings.policy.clone()
-        };
-        let view = GroupView::verify(
-            &request.group_info,
-            Some(&request.ratchet_tree),
-            &self.provider,
-            (&all_proposals, Timestamp(now.0)),
-            &mut OsRandom,
-        );
-        let view = view.map_err(invalid)?;
-        let verdicts = all(view.checks());
-        let public = PublicGroup::new(view, &verdicts).map_err(invalid)?;
-        let (group, epoch) = (public.group_id().to_vec(), public.epoch());
-        let followed = Followed::new(public, request.key);
-        let new = NewGroup {
-            request: request_id("create", &request.request, &[&request.group_info, &request.ratchet_tree]),
-            epoch,
-            snapshot: followed.to_snapshot()?.body,
-            group_info: seal(&request.key, (&group, What::GroupInfo, epoch), &request.group_info)?,
-            at: now,
-            group,
-        };
-        match self.backend.create_group(new).await? {
+        self.check_time(request.proof.at)?;
+        self.limits.group(by.account)?;
+        let (settings, provider, at) = (self.settings.clone(), self.provider, self.now());
+        let incarnation = Incarnation(random_array()?);
+        let check = move || new_group(&request, (&settings, &provider), (incarnation, at));
+        match self.backend.create_group(self.work.run(check).await??).await? {
             Created::Created | Created::Duplicate => Ok(()),
             Created::Exists => Err(Refusal::Taken("a group has this id: choose a random one")),
         }
@@ -71,45 +53,42 @@ impl Service {
     /// [`CommitAnswer::Stale`]; the same request again gets the same answer.
     ///
     /// # Errors
-    /// [`Refusal`]: `Forbidden` for another key than the group's, `Invalid`, `NotFound`.
+    /// [`Refusal`]: `Forbidden` for another key than the group's, or if the admission is not good for this commit; `Invalid`,
+    /// `NotFound`, `TooMany`.
     pub async fn commit(&self, request: CommitRequest) -> Result<CommitAnswer, Refusal> {
-        self.check_size(&[
-            &request.commit,
-            &request.group_info,
-            request.welcome.as_deref().unwrap_or_default(),
-        ])?;
-        let request_id = request_id("commit", &request.request, &[&request.commit]);
-        let mut followed = self.follow(&request.group_id, &request.key).await?;
-        let group = followed_of(&mut followed)?;
-        let now = self.now();
-        if group.public().epoch() != request.epoch {
+        let welcome = request.welcome.as_deref().unwrap_or_default();
+        self.check_size(&[&request.commit, &request.group_info, welcome])?;
+        let id = request_id("commit", &request.request, &[&request.commit]);
+        let group = request.group_id.clone();
+        let followed = self.follow(&group, &request.key).await?;
+        if followed.public().epoch() != request.epoch {
             // Lost, early, or asked again. What has not been checked is not written, whoever is faster meanwhile.
-            let outcome = self.backend.outcome(&request.group_id, request_id, request.epoch).await?;
-            return commit_answer(outcome);
+            return commit_answer(self.backend.outcome(&group, id, request.epoch).await?);
         }
-        let observed = self.check_commit(group, &request, now)?;
-        let next = request.epoch.saturating_add(1);
-        let place = |what, epoch| (request.group_id.as_slice(), what, epoch);
-        let new = NewCommit {
-            request: request_id,
-            epoch: request.epoch,
-            body: seal(&request.key, place(What::Handshake, request.epoch), &request.commit)?,
-            group_info: seal(&request.key, place(What::GroupInfo, next), &request.group_info)?,
-            welcomes: self.split(&request)?,
-            at: now,
+        let signed = request.signed(&self.settings.name);
+        let admitted = self.admit(&followed, &request.admission, &signed)?;
+        let (settings, now) = (self.settings.clone(), self.now());
+        let length = request.commit.len();
+        let check = move || {
+            let checked = new_commit(&followed, &request, admitted, (&settings, id, now));
+            (followed, checked)
         };
+        let (mut followed, checked) = self.work.run(check).await?;
+        let (observed, new) = checked?;
         let welcomes = !new.welcomes.is_empty();
-        let committed = self.backend.commit(&request.group_id, new).await?;
+        let committed = self.backend.commit(&group, new).await?;
         if let Committed::Accepted(sequence) = committed {
-            // It has happened: whatever fails from here on is no answer to the request, and is done again later.
-            if group.accept(Observed::Commit(observed), sequence).is_err()
-                || self.snapshot_if_due(group).await.is_err()
-            {
-                *followed = None;
-            }
-            drop(followed);
             if welcomes {
-                drop(self.carry().await);
+                self.background.wake();
+            }
+            let every = self.settings.snapshot_every;
+            let accept = move || {
+                followed.accept(Observed::Commit(observed), (sequence, length)).ok()?;
+                followed.snapshot_due(every).then(|| followed.to_snapshot().ok()).flatten()
+            };
+            // It has happened: whatever fails from here on is no answer to the request. The log has it.
+            if let Ok(Some(snapshot)) = self.work.run(accept).await {
+                drop(self.backend.put_snapshot(&group, snapshot, self.settings.snapshots).await);
             }
         }
         commit_answer(committed)
@@ -118,247 +97,108 @@ impl Service {
     /// Appends a proposal that the members would accept, or an application message, which nobody but they can read.
     ///
     /// # Errors
-    /// [`Refusal`]: `Forbidden` if the proof is not of a member, `Invalid`, `NotFound`, `Malformed`.
+    /// [`Refusal`]: `Forbidden` if the admission is not good for this message, `Full` if too many proposals wait; `Invalid`,
+    /// `NotFound`, `Malformed`, `TooMany`.
     pub async fn send(&self, request: SendRequest) -> Result<SendAnswer, Refusal> {
         self.check_size(&[&request.message])?;
-        let message = MlsMessage::from_bytes(&request.message);
-        let message = message.map_err(|error| Refusal::Malformed(error.to_string()))?;
-        let mut followed = self.follow(&request.group_id, &request.key).await?;
-        let group = followed_of(&mut followed)?;
-        self.check_proof(group, &request.proof, &request.signed(&self.settings.name), Reach::Member)?;
-        let (kind, epoch, late) = match &message {
+        let message = message(&request.message)?;
+        let followed = self.follow(&request.group_id, &request.key).await?;
+        let admitted = self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        let id = request_id("send", &request.request, &[&request.message]);
+        match message {
             MlsMessage::PrivateMessage(message) if message.content_type == ContentType::Application => {
                 if message.group_id != request.group_id {
                     return Err(Refusal::Malformed("the message is for another group".to_owned()));
                 }
-                (EntryKind::Message, message.epoch, self.settings.late_epochs)
+                if !matches!(admitted, Admitted::Member(_)) {
+                    return Err(Refusal::Forbidden("messages are sent by members"));
+                }
+                let new = NewEntry {
+                    incarnation: followed.incarnation(),
+                    request: id,
+                    kind: EntryKind::Message,
+                    epoch: message.epoch,
+                    late: self.settings.late_epochs,
+                    body: request.message,
+                    at: self.now(),
+                };
+                // Messages change nothing that is followed: they need not wait for each other.
+                drop(followed);
+                self.append(&request.group_id, new).await
             }
             MlsMessage::PrivateMessage(_) => {
-                return Err(Refusal::Malformed("handshakes of this group are not encrypted".to_owned()));
+                Err(Refusal::Malformed("handshakes of this group are not encrypted".to_owned()))
             }
-            MlsMessage::PublicMessage(message) => (EntryKind::Proposal, message.content.epoch, 0),
+            MlsMessage::PublicMessage(message) => {
+                check_proposer(&admitted, &message)?;
+                self.add_proposal(followed, &message, (id, request.message)).await
+            }
             MlsMessage::Welcome(_) | MlsMessage::GroupInfo(_) | MlsMessage::KeyPackage(_) => {
-                return Err(Refusal::Malformed("only messages of the group are sent to it".to_owned()));
+                Err(Refusal::Malformed("only messages of the group are sent to it".to_owned()))
             }
-        };
-        let mut new = NewEntry {
-            request: request_id("send", &request.request, &[&request.message]),
-            kind,
-            epoch,
-            late,
-            body: request.message,
-            at: self.now(),
-        };
-        if kind == EntryKind::Message {
-            // Messages change nothing that is followed: they need not wait for each other.
-            drop(followed);
-            return self.append(&request.group_id, new).await;
         }
-        if epoch != group.public().epoch() {
+    }
+
+    /// Appends a proposal from outside the group, by an external sender or of a client to be added (RFC 9420 §12.1.8), that an
+    /// account has brought. Members decide what becomes of it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: as [`send`](Self::send).
+    pub async fn propose(&self, by: Device, request: ProposeRequest) -> Result<SendAnswer, Refusal> {
+        self.alive(by).await?;
+        self.check_size(&[&request.message])?;
+        let MlsMessage::PublicMessage(message) = message(&request.message)? else {
+            return Err(Refusal::Malformed("a proposal from outside is not encrypted".to_owned()));
+        };
+        let package = match (&message.content.sender, &message.content.content) {
+            (Sender::External(_), _) => None,
+            (Sender::NewMemberProposal, Content::Proposal(Proposal::Add(add))) => {
+                let package = Unverified::new(add.key_package.clone());
+                Some(MlsMessage::KeyPackage(Box::new(package)).to_bytes())
+            }
+            _ => return Err(Refusal::Malformed("this is no proposal from outside the group".to_owned())),
+        };
+        self.limits.outside(by.account)?;
+        let followed = self.follow(&request.group_id, &request.key).await?;
+        if let Some(package) = package {
+            // Its Welcome finds the inbox, and nobody else is given it.
+            let package = package.map_err(|_| Refusal::TooLarge("a KeyPackage"))?;
+            self.reserve(by, package).await?;
+        }
+        let id = request_id("propose", &request.request, &[&request.message]);
+        self.add_proposal(followed, &message, (id, request.message)).await
+    }
+
+    /// Appends a proposal, if the members would accept it and there is room for it.
+    async fn add_proposal(
+        &self,
+        followed: OwnedMutexGuard<Followed>,
+        message: &PublicMessage,
+        (id, bytes): (RequestId, Vec<u8>),
+    ) -> Result<SendAnswer, Refusal> {
+        let (sender, epoch, now) = (message.content.sender, message.content.epoch, self.now());
+        let group = followed.public().group_id().to_vec();
+        if epoch != followed.public().epoch() {
             // What has not been checked is not written.
-            return match self.backend.outcome(&request.group_id, new.request, epoch).await? {
+            return match self.backend.outcome(&group, id, epoch).await? {
                 Committed::Accepted(sequence) | Committed::Duplicate(sequence) => {
                     Ok(SendAnswer::Accepted(sequence))
                 }
                 Committed::Stale { epoch, .. } => Ok(SendAnswer::Stale { epoch }),
-                Committed::NoGroup => Err(Refusal::NotFound("a group of this id")),
+                Committed::NoGroup => Err(NO_GROUP),
             };
         }
-        if matches!(group.observe(&new.body, new.at).map_err(invalid)?, Observed::Commit(_)) {
-            return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
-        }
-        if group.public().pending_proposals().count() >= self.settings.max_proposals {
-            return Err(Refusal::Forbidden("too many proposals wait: commit them first"));
-        }
-        new.body = seal(&request.key, (&request.group_id, What::Handshake, epoch), &new.body)?;
-        // It is followed when it is read: another node may have been faster with another.
-        self.append(&request.group_id, new).await
-    }
-
-    /// What is in the log after a number. Reading tells that everything up to there has been stored.
-    ///
-    /// # Errors
-    /// [`Refusal`]: `Forbidden` if the proof is neither of a member nor of somebody who was one; `NotFound`.
-    pub async fn read(&self, request: ReadRequest) -> Result<Vec<LogEntry>, Refusal> {
-        let mut followed = self.follow(&request.group_id, &request.key).await?;
-        let group = followed_of(&mut followed)?;
-        let reach =
-            self.check_proof(group, &request.proof, &request.signed(&self.settings.name), Reach::Until(0))?;
-        drop(followed);
-        let cursor = Cursor { slot: SlotId(request.slot), sequence: request.after, at: self.now() };
-        self.backend.move_cursor(&request.group_id, cursor).await?;
-        let limit = PageLimit { entries: request.most.clamp(1, 1000), bytes: 8 << 20 };
-        let place = (request.group_id.as_slice(), &request.key);
-        let mut entries = self.entries(place, request.after, limit).await?;
-        entries.retain(|entry| match reach {
-            Reach::Member => true,
-            Reach::Until(last) => entry.sequence <= last,
-        });
-        Ok(entries)
-    }
-
-    /// A piece of a log, opened, for somebody of whom it is known that they may see it.
-    pub(super) async fn entries(
-        &self,
-        (group, key): (&[u8], &GroupKey),
-        after: u64,
-        limit: PageLimit,
-    ) -> Result<Vec<LogEntry>, Refusal> {
-        let page = self.backend.read(group, Kinds::All, after, limit).await?;
-        let page = page.into_iter().map(|entry| {
-            let message = match entry.kind {
-                EntryKind::Message => entry.body,
-                EntryKind::Commit | EntryKind::Proposal => {
-                    open(key, (group, What::Handshake, entry.epoch), &entry.body)?
-                }
-            };
-            Ok(LogEntry { sequence: entry.sequence, kind: entry.kind, epoch: entry.epoch, message })
-        });
-        page.collect()
-    }
-
-    /// What somebody needs who joins: in an epoch that a Welcome is for, or in the current one from outside. The group's key is
-    /// what allows it.
-    ///
-    /// # Errors
-    /// [`Refusal`]: `Forbidden` for another key; `NotFound`, also for an epoch that is too long ago.
-    pub async fn group(
-        &self,
-        group: &[u8],
-        key: &GroupKey,
-        epoch: Option<u64>,
-    ) -> Result<GroupAnswer, Refusal> {
-        let mut followed = self.follow(group, key).await?;
-        let now = followed_of(&mut followed)?;
-        let current = now.public().epoch();
-        if epoch.is_none_or(|epoch| epoch == current) {
-            let head = self.backend.head(group).await?.ok_or(Refusal::NotFound("a group of this id"))?;
-            // Another node may have been faster: its epoch is then asked for again.
-            if head.epoch == current {
-                let group_info = open(key, (group, What::GroupInfo, current), &head.group_info)?;
-                return answer(now, group_info);
-            }
-            return Err(Refusal::TooMany(std::time::Duration::from_secs(1)));
-        }
-        drop(followed);
-        let then = Followed::load(&*self.backend, (group, key), epoch, &self.provider).await?;
-        answer(&then, Vec::new())
-    }
-
-    /// Carries Welcomes from groups to inboxes; what a crash has left is carried at the next time.
-    ///
-    /// # Errors
-    /// [`Refusal::Failed`].
-    pub async fn carry(&self) -> Result<(), Refusal> {
-        const AT_ONCE: u32 = 256;
-        loop {
-            let outgoing = self.backend.outgoing(AT_ONCE).await?;
-            if outgoing.is_empty() {
-                return Ok(());
-            }
-            for one in outgoing {
-                let NewWelcome { account, device, id, body } = one.welcome;
-                let entry = InboxEntry { id, body, at: self.now() };
-                self.backend.deliver(account, device, entry).await?;
-                self.backend.carried(&one.group, vec![id]).await?;
-            }
-        }
-    }
-
-    /// A group with its key, up to date, in the hand of one at a time.
-    pub(super) async fn follow(
-        &self,
-        group: &[u8],
-        key: &GroupKey,
-    ) -> Result<OwnedMutexGuard<Option<Followed>>, Refusal> {
-        let slot = self.slot(group).await;
-        let mut followed = slot.lock_owned().await;
-        if let Some(there) = followed.as_mut() {
-            if !there.has_key(key) {
-                return Err(Refusal::Forbidden("this is not the group's key"));
-            }
-            // The log may have been trimmed beyond where this one stands: then it begins anew from a snapshot.
-            if there.catch_up(&*self.backend, None).await.is_err() {
-                *followed = None;
-            }
-        }
-        if followed.is_none() {
-            let loaded = Followed::load(&*self.backend, (group, key), None, &self.provider).await?;
-            *followed = Some(loaded);
-        }
-        Ok(followed)
-    }
-
-    pub(super) async fn slot(&self, group: &[u8]) -> Slot {
-        let mut slots = self.followed.lock().await;
-        if slots.len() >= self.settings.max_followed && !slots.contains_key(group) {
-            // Those in use stay; the others are read again when they are asked for.
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
-        }
-        slots.entry(group.to_vec()).or_default().clone()
-    }
-
-    fn check_commit(
-        &self,
-        group: &Followed,
-        request: &CommitRequest,
-        now: Seconds,
-    ) -> Result<Box<ObservedCommit>, Refusal> {
-        let Observed::Commit(observed) = group.observe(&request.commit, now).map_err(invalid)? else {
-            return Err(Refusal::Malformed("this is no commit".to_owned()));
+        followed.check_room(sender, bytes.len(), &self.settings.proposals)?;
+        let check = move || {
+            let new = new_proposal(&followed, &bytes, (id, now));
+            (followed, new)
         };
-        observed.check_group_info(&request.group_info, &self.settings.policy).map_err(invalid)?;
-        let joiners = match &request.welcome {
-            Some(welcome) => welcome_of(welcome)?.secrets.len(),
-            None => 0,
-        };
-        // Nobody is added who could not join.
-        if observed.change().added.len() != joiners || request.recipients.len() != joiners {
-            return Err(Refusal::Malformed("a commit comes with a Welcome for each whom it adds".to_owned()));
-        }
-        Ok(observed)
-    }
-
-    /// A Welcome for each joiner: what the others get is not for them to see, and a large one is not sent many times
-    /// (RFC 9420 §12.4.3.1 allows it).
-    fn split(&self, request: &CommitRequest) -> Result<Vec<NewWelcome>, Refusal> {
-        let Some(welcome) = &request.welcome else { return Ok(Vec::new()) };
-        let Welcome { cipher_suite, secrets, encrypted_group_info } = welcome_of(welcome)?;
-        if secrets.len().saturating_mul(encrypted_group_info.len()) > self.settings.max_welcomes {
-            return Err(Refusal::TooLarge(
-                "the Welcomes of one commit: add fewer at once, or leave the tree out",
-            ));
-        }
-        let each = secrets.into_iter().zip(&request.recipients).map(|(secrets, recipient)| {
-            let encrypted_group_info = encrypted_group_info.clone();
-            let welcome = Welcome { cipher_suite, secrets: vec![secrets], encrypted_group_info };
-            let body = MlsMessage::Welcome(welcome).to_bytes();
-            let body = body.map_err(|_| Refusal::TooLarge("a Welcome"))?;
-            Ok(NewWelcome {
-                account: AccountId(recipient.account),
-                device: DeviceId(recipient.device),
-                id: Sha256::digest(&body).into(),
-                body,
-            })
-        });
-        each.collect()
-    }
-
-    /// A proof is young, and of somebody who may go as far as that.
-    pub(super) fn check_proof(
-        &self,
-        group: &Followed,
-        proof: &MemberProof,
-        content: &[u8],
-        needed: Reach,
-    ) -> Result<Reach, Refusal> {
-        if proof.at.abs_diff(self.now().0) > self.settings.clock_skew.as_secs() {
-            return Err(Refusal::Unauthorized("the proof is of another time: check the clock"));
-        }
-        match (group.check(proof, content)?, needed) {
-            (Reach::Until(_), Reach::Member) => Err(Refusal::Forbidden("no longer a member of the group")),
-            (reach, _) => Ok(reach),
-        }
+        // It is followed when it is read, by the next who asks: another node may have been faster with another. Until it is
+        // there nobody else is asked whether there is room.
+        let (followed, new) = self.work.run(check).await?;
+        let answer = self.append(&group, new?).await;
+        drop(followed);
+        answer
     }
 
     async fn append(&self, group: &[u8], new: NewEntry) -> Result<SendAnswer, Refusal> {
@@ -367,17 +207,8 @@ impl Service {
                 Ok(SendAnswer::Accepted(sequence))
             }
             Appended::Stale { epoch } => Ok(SendAnswer::Stale { epoch }),
-            Appended::NoGroup => Err(Refusal::NotFound("a group of this id")),
+            Appended::NoGroup => Err(NO_GROUP),
         }
-    }
-
-    async fn snapshot_if_due(&self, group: &mut Followed) -> Result<(), Refusal> {
-        if group.snapshot_due(self.settings.snapshot_every) {
-            let snapshot = group.to_snapshot()?;
-            let id = group.public().group_id().to_vec();
-            self.backend.put_snapshot(&id, snapshot, self.settings.snapshots).await?;
-        }
-        Ok(())
     }
 
     fn check_size(&self, messages: &[&[u8]]) -> Result<(), Refusal> {
@@ -388,13 +219,166 @@ impl Service {
     }
 }
 
-pub(super) fn followed_of(guard: &mut OwnedMutexGuard<Option<Followed>>) -> Result<&mut Followed, Refusal> {
-    guard.as_mut().ok_or(Refusal::NotFound("a group of this id"))
+/// A group that comes here, checked.
+fn new_group(
+    request: &CreateRequest,
+    (settings, provider): (&ServiceSettings, &CryptoProvider),
+    (incarnation, at): (Incarnation, Seconds),
+) -> Result<NewGroup, Refusal> {
+    // What stands in the log is followed whatever it is; how many proposals may wait is asked before.
+    let all_proposals = Policy {
+        max_pending_proposals: usize::MAX,
+        max_pending_proposals_of_sender: usize::MAX,
+        ..settings.policy.clone()
+    };
+    let circumstances = (&all_proposals, Timestamp(at.0));
+    let tree = Some(request.ratchet_tree.as_slice());
+    let view = GroupView::verify(&request.group_info, tree, provider, circumstances, &mut OsRandom);
+    let view = view.map_err(invalid)?;
+    let verdicts = all(view.checks());
+    let public = PublicGroup::new(view, &verdicts).map_err(invalid)?;
+    let signer = check_group_info(&request.group_info, &settings.policy)?;
+    // Whoever brings a group is in it: nobody takes the place of a group that they have only heard of.
+    let key = public.tree().leaf(signer).map_err(invalid)?.map(|leaf| leaf.signature_key);
+    let proof = &request.proof;
+    let followed = Followed::new(public, incarnation, request.key.clone());
+    let content = request.signed(&settings.name);
+    let verified = key.filter(|_| signer.number() == proof.leaf_index).is_some_and(|key| {
+        followed.verifies(REQUEST_LABEL, (&key, &content), &proof.signature)
+    });
+    if !verified {
+        return Err(Refusal::Forbidden("a group is brought by the member that has signed its GroupInfo"));
+    }
+    let epoch = followed.public().epoch();
+    Ok(NewGroup {
+        group: followed.public().group_id().to_vec(),
+        incarnation,
+        request: request_id("create", &request.request, &[&request.group_info, &request.ratchet_tree]),
+        epoch,
+        snapshot: followed.to_snapshot()?.body,
+        group_info: seal(&request.key, (followed.place(epoch), What::GroupInfo), &request.group_info)?,
+        at,
+    })
 }
 
-fn answer(group: &Followed, group_info: Vec<u8>) -> Result<GroupAnswer, Refusal> {
-    let ratchet_tree = group.public().tree().to_extension().map_err(invalid)?;
-    Ok(GroupAnswer { epoch: group.public().epoch(), sequence: group.commit(), group_info, ratchet_tree })
+/// A commit of the current epoch, checked, with all that becomes true with it.
+fn new_commit(
+    group: &Followed,
+    request: &CommitRequest,
+    admitted: Admitted,
+    (settings, id, at): (&ServiceSettings, RequestId, Seconds),
+) -> Result<(Box<ObservedCommit>, NewCommit), Refusal> {
+    let Observed::Commit(observed) = group.observe(&request.commit, at).map_err(invalid)? else {
+        return Err(Refusal::Malformed("this is no commit".to_owned()));
+    };
+    check_committer(&admitted, &observed)?;
+    observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
+    check_group_info(&request.group_info, &settings.policy)?;
+    let welcomes = split(request, settings.max_welcomes)?;
+    // Nobody is added who could not join.
+    if observed.change().added.len() != welcomes.len() {
+        return Err(Refusal::Malformed("a commit comes with a Welcome for each whom it adds".to_owned()));
+    }
+    let next = group.place(request.epoch.saturating_add(1));
+    let new = NewCommit {
+        incarnation: group.incarnation(),
+        request: id,
+        epoch: request.epoch,
+        body: seal(&request.key, (group.place(request.epoch), What::Handshake), &request.commit)?,
+        group_info: seal(&request.key, (next, What::GroupInfo), &request.group_info)?,
+        welcomes,
+        at,
+    };
+    Ok((observed, new))
+}
+
+/// A proposal of the current epoch, checked.
+fn new_proposal(
+    group: &Followed,
+    bytes: &[u8],
+    (request, at): (RequestId, Seconds),
+) -> Result<NewEntry, Refusal> {
+    if matches!(group.observe(bytes, at).map_err(invalid)?, Observed::Commit(_)) {
+        return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
+    }
+    let epoch = group.public().epoch();
+    let body = seal(group.key(), (group.place(epoch), What::Handshake), bytes)?;
+    let incarnation = group.incarnation();
+    Ok(NewEntry { incarnation, request, kind: EntryKind::Proposal, epoch, late: 0, body, at })
+}
+
+/// Whether who asks may send this commit. The members would take an external commit of anybody who knows the group's public
+/// state, and who has been removed does: here it is of a member who comes back, or of somebody who was invited (RFC 9750 §6.4,
+/// A102).
+fn check_committer(admitted: &Admitted, commit: &ObservedCommit) -> Result<(), Refusal> {
+    let change = commit.change();
+    let external = change.proposals.contains(&ProposalType::EXTERNAL_INIT);
+    match (admitted, external) {
+        (Admitted::Member(leaf), false) if *leaf == change.committer => Ok(()),
+        (Admitted::Member(_), false) => Err(Refusal::Forbidden("a commit is sent by the member who made it")),
+        (Admitted::Member(leaf), true) => {
+            match change.removed.as_slice() {
+                [(removed, _)] if removed == leaf => Ok(()),
+                _ => Err(Refusal::Forbidden(
+                    "an external commit of a member replaces its own leaf: others are invited",
+                )),
+            }
+        }
+        (Admitted::Invited(key), true) => {
+            let leaf = commit.tree().leaf(change.committer).map_err(invalid)?;
+            if leaf.is_none_or(|leaf| leaf.signature_key != *key) {
+                return Err(Refusal::Forbidden("the invitation is for another key than that which joins"));
+            }
+            match change.removed.is_empty() {
+                true => Ok(()),
+                false => Err(Refusal::Forbidden("who joins by an invitation removes nobody")),
+            }
+        }
+        (Admitted::Invited(_), false) | (Admitted::ExternalSender(_), _) => {
+            Err(Refusal::Forbidden("commits are sent by members, and by those who join by an invitation"))
+        }
+    }
+}
+
+/// Whether who asks may send this proposal: members their own, and those of others outside; who is outside their own.
+fn check_proposer(admitted: &Admitted, message: &PublicMessage) -> Result<(), Refusal> {
+    let allowed = match (admitted, &message.content.sender) {
+        (Admitted::Member(leaf), Sender::Member(sender)) => leaf == sender,
+        (Admitted::Member(_), Sender::External(_) | Sender::NewMemberProposal) => true,
+        (Admitted::Invited(key), Sender::NewMemberProposal) => adds(message, key),
+        (Admitted::ExternalSender(index), Sender::External(sender)) => index == sender,
+        (Admitted::Member(_) | Admitted::Invited(_) | Admitted::ExternalSender(_), _) => false,
+    };
+    match allowed {
+        true => Ok(()),
+        false => Err(Refusal::Forbidden("the message is of somebody else than who sends it")),
+    }
+}
+
+fn adds(message: &PublicMessage, key: &SignaturePublicKey) -> bool {
+    match &message.content.content {
+        Content::Proposal(Proposal::Add(add)) => add.key_package.leaf_node.signature_key == *key,
+        Content::Proposal(_) | Content::Application(_) | Content::Commit(_) => false,
+    }
+}
+
+/// A GroupInfo is as those need it who join: without the tree, which they get from here, and with the key for those who come
+/// from outside, as long as anybody may (RFC 9420 §12.4.3.2; RFC 9750 §7, A064). Gives who has signed it.
+fn check_group_info(bytes: &[u8], policy: &Policy) -> Result<hushwood::tree::LeafIndex, Refusal> {
+    use hushwood::extension::ExtensionType;
+
+    let MlsMessage::GroupInfo(group_info) = message(bytes)? else {
+        return Err(Refusal::Malformed("this is no GroupInfo in an MLSMessage".to_owned()));
+    };
+    let group_info = group_info.inspect();
+    if group_info.extensions.get(ExtensionType::RATCHET_TREE).is_some() {
+        return Err(Refusal::Malformed("a GroupInfo comes without the tree: the service has it".to_owned()));
+    }
+    let external_pub = group_info.extensions.external_pub().map_err(invalid)?;
+    if external_pub.is_none() && policy.external_commits != ExternalCommits::Refused {
+        return Err(Refusal::Malformed("a GroupInfo comes with the extension external_pub".to_owned()));
+    }
+    Ok(group_info.signer)
 }
 
 /// The name of a request in the log: of what is asked, too, so that an answer is never one to something else.
@@ -414,15 +398,12 @@ fn commit_answer(committed: Committed) -> Result<CommitAnswer, Refusal> {
             Ok(CommitAnswer::Accepted(sequence))
         }
         Committed::Stale { epoch, winner } => Ok(CommitAnswer::Stale { epoch, winner }),
-        Committed::NoGroup => Err(Refusal::NotFound("a group of this id")),
+        Committed::NoGroup => Err(NO_GROUP),
     }
 }
 
-fn welcome_of(message: &[u8]) -> Result<Welcome, Refusal> {
-    match MlsMessage::from_bytes(message) {
-        Ok(MlsMessage::Welcome(welcome)) => Ok(welcome),
-        Ok(_) | Err(_) => Err(Refusal::Malformed("this is no Welcome in an MLSMessage".to_owned())),
-    }
+pub(super) fn message(bytes: &[u8]) -> Result<MlsMessage, Refusal> {
+    MlsMessage::from_bytes(bytes).map_err(|error| Refusal::Malformed(error.to_string()))
 }
 
 fn invalid(error: hushwood::error::Error) -> Refusal {

@@ -3,12 +3,13 @@
 use std::fmt;
 
 use hushwood::tree::LeafIndex;
-use hushwood_crypto::SignaturePublicKey;
 
-use crate::backend::{Cursor, PageLimit, SlotId};
+use crate::backend::{Cursor, Incarnation, Kinds, PageLimit, Reading, SlotId};
 use crate::service::Service;
-use crate::service::followed::{Followed, Reach};
-use crate::service::group::followed_of;
+use crate::service::admission::member_key;
+use crate::service::followed::Followed;
+use crate::service::groups::NO_GROUP;
+use crate::service::reading::{AGAIN, opened, slot};
 use crate::wire::{EntryKind, GroupKey, LogEntry, Refusal, Subscribe};
 
 /// Somebody who has shown that they are a member of a group, or were, and reads on.
@@ -18,16 +19,29 @@ use crate::wire::{EntryKind, GroupKey, LogEntry, Refusal, Subscribe};
 pub struct LogReader {
     group_id: Vec<u8>,
     key: GroupKey,
+    incarnation: Incarnation,
     slot: SlotId,
-    leaf_index: u32,
-    leaf_key: Option<SignaturePublicKey>,
-    reach: Reach,
-    /// The handshakes up to this number are what `reach` follows from.
+    leaf_index: LeafIndex,
+    leaf_key: Vec<u8>,
+    /// For somebody who has gone: the number of the commit that they went with.
+    until: Option<u64>,
+    /// The handshakes up to this number are what `until` follows from.
     checked: u64,
-    /// A commit that `reach` does not follow from has gone by: this one, or one before.
+    /// A commit that `until` does not follow from has gone by: this one, or one before.
     passed: Option<u64>,
     /// The last entry that was looked at.
     last: u64,
+}
+
+/// Where a reader begins.
+#[derive(Debug)]
+pub struct Subscribed {
+    /// The reader.
+    pub reader: LogReader,
+    /// The number after which it reads: what it asked for, or the commit that added it.
+    pub after: u64,
+    /// The number of the newest entry.
+    pub head: u64,
 }
 
 /// Whether an entry is for a reader.
@@ -44,7 +58,7 @@ pub enum May {
 impl LogReader {
     /// Whether the next entry of the log is for this reader.
     pub fn may(&mut self, sequence: u64, kind: EntryKind) -> May {
-        if let Reach::Until(until) = self.reach {
+        if let Some(until) = self.until {
             return if sequence <= until { May::Read } else { May::Not };
         }
         if sequence > self.checked {
@@ -63,99 +77,114 @@ impl LogReader {
         self.last = self.last.max(sequence);
         May::Read
     }
+}
 
-    /// The group.
+impl LogReader {
+    /// Which life of the group it reads.
     #[must_use]
-    pub fn group_id(&self) -> &[u8] {
-        &self.group_id
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
 }
 
 impl Service {
-    /// Somebody who wants to be told of a group, and the number of the newest entry in its log.
+    /// Somebody who wants to be told of a group.
     ///
     /// # Errors
     /// [`Refusal`]: `Forbidden` if the proof is neither of a member nor of somebody who was one; `NotFound`; `Malformed` if
     /// the log does not go as far as the reader says to have read.
-    pub async fn subscribe(&self, request: &Subscribe) -> Result<(LogReader, u64), Refusal> {
-        let mut followed = self.follow(&request.group_id, &request.key).await?;
-        let group = followed_of(&mut followed)?;
-        let content = request.signed(&self.settings.name);
-        let reach = self.check_proof(group, &request.proof, &content, Reach::Until(0))?;
-        let leaf = group.public().tree().leaf(LeafIndex::new(request.proof.leaf_index));
-        let leaf_key = leaf.ok().flatten().map(|leaf| leaf.signature_key.clone());
-        let checked = group.sequence();
+    pub async fn subscribe(&self, request: &Subscribe) -> Result<Subscribed, Refusal> {
+        let group = &request.group_id;
+        let followed = self.follow(group, &request.key).await?;
+        let reach = self.reach(&followed, &request.proof, &request.signed(&self.settings.name))?;
+        let (incarnation, checked) = (followed.incarnation(), followed.sequence());
         drop(followed);
-        let head = self.backend.head(&request.group_id).await?;
-        let head = head.ok_or(Refusal::NotFound("a group of this id"))?.sequence;
-        if request.after > head {
+        let head = self.backend.head(group).await?.ok_or(NO_GROUP)?;
+        if head.incarnation != incarnation {
+            return Err(AGAIN);
+        }
+        if request.after > head.sequence {
             return Err(Refusal::Malformed("the log does not go as far as what was read of it".to_owned()));
         }
+        let after = request.after.max(reach.from);
         let reader = LogReader {
-            group_id: request.group_id.clone(),
-            key: request.key,
-            slot: SlotId(request.slot),
-            leaf_index: request.proof.leaf_index,
-            leaf_key,
-            reach,
+            group_id: group.clone(),
+            key: request.key.clone(),
+            incarnation,
+            slot: slot(&request.key, &reach.key)?,
+            leaf_index: LeafIndex::new(request.proof.leaf_index),
+            leaf_key: reach.key,
+            until: reach.until.map(|(until, _)| until),
             checked,
             // What lies between was read elsewhere; it may hold a commit.
-            passed: (request.after > checked).then_some(request.after),
-            last: request.after,
+            passed: (after > checked).then_some(after),
+            last: after,
         };
-        Ok((reader, head))
+        Ok(Subscribed { reader, after, head: head.sequence })
     }
 
     /// Entries after a number, whoever they are for: [`LogReader::may`] is to be asked for each. They are the same for all
     /// readers of a group.
     ///
     /// # Errors
-    /// [`Refusal::Failed`].
+    /// [`Refusal`]: `NotFound` if what comes next was there and has been forgotten; `Failed`.
     pub async fn entries_after(
         &self,
         reader: &LogReader,
         after: u64,
         limit: PageLimit,
     ) -> Result<Vec<LogEntry>, Refusal> {
-        self.entries((&reader.group_id, &reader.key), after, limit).await
+        let reading = Reading { kinds: Kinds::All, after, slot: None };
+        let page = self.backend.read(&reader.group_id, reading, limit).await?.ok_or(NO_GROUP)?;
+        if page.incarnation != reader.incarnation {
+            return Err(AGAIN);
+        }
+        if after < page.newest && after.saturating_add(1) < page.first {
+            return Err(Refusal::NotFound(
+                "what comes next in the log, which was forgotten: read it to be told more",
+            ));
+        }
+        opened(page.entries, (&reader.group_id, &reader.key), page.incarnation)
     }
 
     /// Looks whether a reader still is a member, after the commits that have gone by.
     ///
     /// # Errors
-    /// [`Refusal`]: `Forbidden` if the group has another key by now; `NotFound`; `Failed`.
+    /// [`Refusal`]: `NotFound`; `Failed`.
     pub async fn recheck(&self, reader: &mut LogReader) -> Result<(), Refusal> {
         let needed = reader.passed.unwrap_or(0);
-        let slot = self.slot(&reader.group_id).await;
-        let there = slot.lock().await;
         // Thousands of readers ask after each commit: who finds the group as it must be does not read the log again.
-        let known = |group: &Followed| group.has_key(&reader.key) && group.sequence() >= needed;
-        if let Some(group) = there.as_ref().filter(|group| known(group)) {
-            return take(reader, group);
+        let known = self.known(&reader.group_id, &reader.key).await;
+        let known = known.filter(|group| group.sequence() >= needed);
+        let group = match known {
+            Some(group) => group,
+            None => self.follow(&reader.group_id, &reader.key).await?,
+        };
+        if group.incarnation() != reader.incarnation {
+            return Err(AGAIN);
         }
-        drop(there);
-        let mut followed = self.follow(&reader.group_id, &reader.key).await?;
-        take(reader, followed_of(&mut followed)?)
+        reader.until = gone(&group, reader)?;
+        reader.checked = group.sequence().max(needed);
+        reader.passed = None;
+        Ok(())
     }
 
     /// Notes how far a reader has come.
-    ///
-    /// # Errors
-    /// [`Refusal::Failed`].
-    pub async fn note(&self, reader: &LogReader, sequence: u64) -> Result<(), Refusal> {
+    pub fn note(&self, reader: &LogReader, sequence: u64) {
         let cursor = Cursor { slot: reader.slot, sequence, at: self.now() };
-        Ok(self.backend.move_cursor(&reader.group_id, cursor).await?)
+        self.cursors.moved(&reader.group_id, cursor, None);
     }
 }
 
-fn take(reader: &mut LogReader, group: &Followed) -> Result<(), Refusal> {
-    reader.reach = match &reader.leaf_key {
-        Some(key) => group.reach(reader.leaf_index, key)?,
-        None => Reach::Until(0),
-    };
-    reader.checked = group.sequence().max(reader.passed.unwrap_or(0));
-    reader.passed = None;
-    Ok(())
+/// The number of the commit that a reader went with, if it has.
+fn gone(group: &Followed, reader: &LogReader) -> Result<Option<u64>, Refusal> {
+    let key = member_key(group, reader.leaf_index)?;
+    if key.is_some_and(|key| key.0 == reader.leaf_key) {
+        return Ok(None);
+    }
+    let departed = group.people().departed(reader.leaf_index).find(|one| one.key == reader.leaf_key);
+    // Of somebody who is remembered no longer, it was long ago.
+    Ok(Some(departed.map_or(0, |one| one.until)))
 }
 
 /// Whose log it is, is not for logs.

@@ -12,9 +12,9 @@ use hushwood_codec::{
 };
 
 use crate::wire::{
-    Challenge, ClaimRequest, ClaimedKeyPackage, CommitAnswer, CommitRequest, CreateRequest, GroupAnswer,
-    GroupKey, LogEntry, Login, PublishedKeyPackage, ReadRequest, Registration, SendAnswer, SendRequest,
-    StockEntry, Token, WelcomeEntry,
+    Challenge, ClaimRequest, ClaimedKeyPackage, CommitAnswer, CommitRequest, CreateRequest, GroupInfoAnswer,
+    GroupInfoRequest, HeadRequest, Login, ProposeRequest, PublishedKeyPackage, ReadAnswer, ReadRequest,
+    Registration, SendAnswer, SendRequest, StockEntry, Token, TreeAnswer, TreeRequest, WelcomeEntry,
 };
 
 /// The media type of requests, answers and refusals.
@@ -89,17 +89,6 @@ wire_struct! {
 
 wire_struct! {
     /// Where a group stands.
-    #[derive(Clone, Debug, Eq, PartialEq)]
-    pub struct HeadRequest {
-        /// The group.
-        pub group_id: Vec<u8>,
-        /// Its key.
-        pub key: GroupKey,
-    }
-}
-
-wire_struct! {
-    /// Where a group stands.
     #[derive(Clone, Copy, Debug, Eq, PartialEq)]
     pub struct HeadAnswer {
         /// The current epoch.
@@ -108,19 +97,6 @@ wire_struct! {
         pub sequence: u64,
         /// The number of the commit that began the epoch; 0 for the first.
         pub commit: u64,
-    }
-}
-
-wire_struct! {
-    /// What somebody needs who joins.
-    #[derive(Clone, Debug, Eq, PartialEq)]
-    pub struct GroupRequest {
-        /// The group.
-        pub group_id: Vec<u8>,
-        /// Its key.
-        pub key: GroupKey,
-        /// The epoch that a Welcome is for; the current one if none is named.
-        pub epoch: Option<u64>,
     }
 }
 
@@ -272,26 +248,21 @@ calls! {
     /// Welcomes that the device has stored for itself.
     Acknowledge(AcknowledgeRequest) -> Nothing, "/v1/inbox/acknowledge", Device, body 64 * KIB, answer 0;
     /// A group that comes to the service.
-    CreateGroup(CreateRequest) -> Nothing, "/v1/groups/create", Open, body 66 * MIB, answer 0;
+    CreateGroup(CreateRequest) -> Nothing, "/v1/groups/create", Device, body 66 * MIB, answer 0;
     /// A commit, with all that becomes true with it.
     Commit(CommitRequest) -> CommitAnswer, "/v1/groups/commit", Open, body 5 * MIB, answer KIB;
     /// A proposal or an application message.
     Send(SendRequest) -> SendAnswer, "/v1/groups/send", Open, body MIB + 64 * KIB, answer KIB;
+    /// A proposal from outside a group.
+    Propose(ProposeRequest) -> SendAnswer, "/v1/groups/propose", Device, body MIB + 64 * KIB, answer KIB;
     /// What is in a group's log after a number.
     Read(ReadRequest) -> ReadAnswer, "/v1/groups/read", Open, body 64 * KIB, answer 32 * MIB;
     /// Where a group stands.
     Head(HeadRequest) -> HeadAnswer, "/v1/groups/head", Open, body 64 * KIB, answer KIB;
-    /// What somebody needs who joins a group.
-    Group(GroupRequest) -> GroupAnswer, "/v1/groups/group", Open, body 64 * KIB, answer 256 * MIB;
-}
-
-wire_struct! {
-    /// Entries of a log, in order.
-    #[derive(Clone, Debug, Eq, PartialEq)]
-    pub struct ReadAnswer {
-        /// None if there is nothing after the number that was asked for.
-        pub entries: Vec<LogEntry>,
-    }
+    /// What somebody needs who joins a group from outside.
+    GroupInfo(GroupInfoRequest) -> GroupInfoAnswer, "/v1/groups/group-info", Open, body 64 * KIB, answer 256 * MIB;
+    /// The tree of an epoch, for somebody who has a Welcome for it.
+    Tree(TreeRequest) -> TreeAnswer, "/v1/groups/tree", Open, body 64 * KIB, answer 256 * MIB;
 }
 
 impl Encode for Nothing {
@@ -364,6 +335,7 @@ fn limits(max_bytes: usize) -> DecodeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::GroupKey;
 
     #[test]
     fn each_kind_has_a_path_of_its_own() {
@@ -376,8 +348,11 @@ mod tests {
 
     #[test]
     fn requests_and_answers_come_back_from_their_bodies() {
-        let call = Call::Group(GroupRequest { group_id: b"group".to_vec(), key: [3; 32], epoch: Some(7) });
-        assert_eq!(Call::from_body(CallKind::Group, &call.to_body().unwrap()), Ok(call));
+        let (group_id, tree_hash) = (b"group".to_vec(), b"hash".to_vec());
+        let call = Call::Tree(TreeRequest { group_id, key: GroupKey::new([3; 32]), epoch: 7, tree_hash });
+        assert_eq!(Call::from_body(CallKind::Tree, &call.to_body().unwrap()), Ok(call));
+        let trimmed = Answer::Read(ReadAnswer::Trimmed { first: 9, newest: 12, epoch: 3 });
+        assert_eq!(Answer::from_body(CallKind::Read, &trimmed.to_body().unwrap()), Ok(trimmed));
         let stale = Answer::Commit(CommitAnswer::Stale { epoch: 9, winner: 12 });
         assert_eq!(Answer::from_body(CallKind::Commit, &stale.to_body().unwrap()), Ok(stale));
         let sent = Answer::Send(SendAnswer::Accepted(3));
@@ -388,7 +363,8 @@ mod tests {
 
     #[test]
     fn a_key_is_not_shown() {
-        let call = Call::Head(HeadRequest { group_id: b"group".to_vec(), key: [0xab; 32] });
-        assert_eq!(format!("{call:?}"), "Call::Head(..)");
+        let (group_id, tree_hash) = (b"group".to_vec(), b"hash".to_vec());
+        let call = Call::Tree(TreeRequest { group_id, key: GroupKey::new([0xab; 32]), epoch: 7, tree_hash });
+        assert_eq!(format!("{call:?}"), "Call::Tree(..)");
     }
 }

@@ -3,6 +3,7 @@
 //! Messages of MLS stand in them as they are: whole MLSMessages.
 
 mod account;
+mod admission;
 mod call;
 mod group;
 #[cfg(feature = "server")]
@@ -14,13 +15,18 @@ pub use account::{
     Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Registration,
     StockEntry, Token, WelcomeEntry,
 };
+pub use admission::{
+    Admission, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,
+    REQUEST_LABEL,
+};
 pub use call::{
-    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, GroupRequest, HeadAnswer, HeadRequest,
-    InboxAnswer, MEDIA_TYPE, Nothing, PublishRequest, ReadAnswer, RevokeRequest, StockAnswer, WelcomeId,
+    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, MEDIA_TYPE,
+    Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
 };
 pub use group::{
-    CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupAnswer, GroupKey, LogEntry, MemberProof,
-    ReadRequest, Recipient, SendAnswer, SendRequest,
+    CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupInfoAnswer, GroupInfoRequest, HeadRequest,
+    LogEntry, LogPage, ProposeRequest, ReadAnswer, ReadRequest, Recipient, SendAnswer, SendRequest,
+    TreeAnswer, TreeRequest,
 };
 #[cfg(feature = "server")]
 pub use refusal::Refusal;

@@ -20,6 +20,15 @@ pub enum Refusal {
     /// There is nothing of this name.
     #[error("not found: {0}")]
     NotFound(&'static str),
+    /// The device was revoked, and does not come back: register another, with an id and a key of its own.
+    #[error("this device was revoked: register anew, with an id and a key of its own")]
+    Revoked,
+    /// The account is there under another name than the one that was asked for.
+    #[error("the account has another name")]
+    OtherName,
+    /// There is as much as may be. It says what makes room.
+    #[error("there is no room: {0}")]
+    Full(&'static str),
     /// It is taken by somebody else.
     #[error("taken: {0}")]
     Taken(&'static str),

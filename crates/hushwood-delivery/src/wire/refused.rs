@@ -31,6 +31,12 @@ wire_registry! {
         TOO_SLOW = 10 "too slow",
         /// The service is about to stop: ask again, it or another node.
         STOPPING = 11 "stopping",
+        /// The device was revoked: register anew, with an id and a key of its own.
+        REVOKED = 12 "revoked",
+        /// The account has another name.
+        OTHER_NAME = 13 "other name",
+        /// There is as much as may be: the text says what makes room.
+        FULL = 14 "full",
     }
 }
 
@@ -74,10 +80,10 @@ impl Refused {
         match self.code {
             RefusalCode::MALFORMED => 400,
             RefusalCode::UNAUTHORIZED => 401,
-            RefusalCode::FORBIDDEN => 403,
+            RefusalCode::FORBIDDEN | RefusalCode::REVOKED => 403,
             RefusalCode::NOT_FOUND => 404,
             RefusalCode::TOO_SLOW => 408,
-            RefusalCode::TAKEN => 409,
+            RefusalCode::TAKEN | RefusalCode::OTHER_NAME | RefusalCode::FULL => 409,
             RefusalCode::TOO_LARGE => 413,
             RefusalCode::INVALID => 422,
             RefusalCode::TOO_MANY => 429,

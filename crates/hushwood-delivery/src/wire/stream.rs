@@ -8,7 +8,7 @@ use hushwood_codec::{
     Decode, DecodeError, DecodeErrorKind, DecodeLimits, Encode, Reader, Writer, wire_struct,
 };
 
-use crate::wire::group::signed;
+use crate::wire::admission::request;
 use crate::wire::{GroupKey, LogEntry, MemberProof, Refused};
 
 /// Where the WebSocket is.
@@ -35,8 +35,6 @@ wire_struct! {
         pub group_id: Vec<u8>,
         /// Its key.
         pub key: GroupKey,
-        /// Who reads, under a name of its own for this group.
-        pub slot: [u8; 16],
         /// The number of the last entry that it has stored for itself.
         pub after: u64,
         /// Who reads is a member, or was one: over [`signed`](Self::signed).
@@ -49,7 +47,7 @@ impl Subscribe {
     #[must_use]
     pub fn signed(&self, service: &str) -> Vec<u8> {
         let after = self.after.to_be_bytes();
-        signed(service, "subscribe", &self.group_id, self.proof.at, &[&self.slot, &after])
+        request(service, "subscribe", &self.group_id, self.proof.at, &[&after])
     }
 }
 
@@ -214,7 +212,7 @@ mod tests {
     fn frames_come_back_from_their_messages() {
         let proof = MemberProof { leaf_index: 1, at: 2, signature: vec![3] };
         let subscribe =
-            Subscribe { number: 1, group_id: vec![2], key: [3; 32], slot: [4; 16], after: 5, proof };
+            Subscribe { number: 1, group_id: vec![2], key: GroupKey::new([3; 32]), after: 5, proof };
         for frame in [
             ClientFrame::Subscribe(subscribe),
             ClientFrame::Unsubscribe { number: 1 },

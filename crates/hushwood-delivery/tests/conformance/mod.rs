@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
-    AccountId, Appended, Backend, Claim, Committed, Created, Cursor, DeviceId, InboxEntry, Kinds, NewCommit,
-    NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, PageLimit, Registered, RequestId, Seconds,
-    SlotId, Snapshot,
+    AccountId, Appended, Backend, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
+    Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, Page,
+    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits,
 };
 use hushwood_delivery::wire::EntryKind;
 
 const NOW: Seconds = Seconds(1_000_000);
 const ALL: PageLimit = PageLimit { entries: 10_000, bytes: u64::MAX };
+const LIFE: Incarnation = Incarnation([3; 16]);
+const SLOT: SlotId = SlotId([1; 16]);
+const MOST: u32 = 100;
 
 fn request(name: &str, number: u64) -> RequestId {
     let mut id = [0; 32];
@@ -23,6 +26,7 @@ fn request(name: &str, number: u64) -> RequestId {
 async fn group(backend: &dyn Backend, name: &str) -> Vec<u8> {
     let new = NewGroup {
         group: name.as_bytes().to_vec(),
+        incarnation: LIFE,
         request: request("create", 0),
         epoch: 0,
         snapshot: b"first".to_vec(),
@@ -33,8 +37,22 @@ async fn group(backend: &dyn Backend, name: &str) -> Vec<u8> {
     name.as_bytes().to_vec()
 }
 
+async fn page(backend: &dyn Backend, group: &[u8], (kinds, after): (Kinds, u64)) -> Page {
+    let reading = Reading { kinds, after, slot: Some(SLOT) };
+    backend.read(group, reading, ALL).await.unwrap().unwrap()
+}
+
+async fn log(backend: &dyn Backend, group: &[u8]) -> Vec<Entry> {
+    page(backend, group, (Kinds::All, 0)).await.entries
+}
+
+fn numbers(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.sequence).collect()
+}
+
 fn commit(epoch: u64, who: &str) -> NewCommit {
     NewCommit {
+        incarnation: LIFE,
         request: request(who, epoch),
         epoch,
         body: format!("{who} ends {epoch}").into_bytes(),
@@ -46,6 +64,7 @@ fn commit(epoch: u64, who: &str) -> NewCommit {
 
 fn message(epoch: u64, number: u64) -> NewEntry {
     NewEntry {
+        incarnation: LIFE,
         request: request("message", number),
         kind: EntryKind::Message,
         epoch,
@@ -59,8 +78,16 @@ async fn device(backend: &dyn Backend, name: &str) -> (AccountId, DeviceId) {
     let mut id = [0; 16];
     id[..name.len()].copy_from_slice(name.as_bytes());
     let (account, device) = (AccountId(id), DeviceId(id));
-    let new =
-        NewDevice { account, name: name.to_owned(), device, key: b"key".to_vec(), first: true, at: NOW };
+    let new = NewDevice {
+        account,
+        name: name.to_owned(),
+        look: name.to_uppercase(),
+        device,
+        key: b"key".to_vec(),
+        first: true,
+        most: 3,
+        at: NOW,
+    };
     assert_eq!(backend.register(new).await, Ok(Registered::Registered));
     (account, device)
 }
@@ -71,18 +98,29 @@ fn key_package(number: u64, last_resort: bool) -> NewKeyPackage {
         suite: 1,
         not_after: Seconds(NOW.0 + 100),
         last_resort,
+        reserved: false,
         body: format!("package {number}").into_bytes(),
     }
 }
 
 fn welcome(to: (AccountId, DeviceId), number: u8) -> NewWelcome {
-    NewWelcome { account: to.0, device: to.1, id: [number; 32], body: vec![number] }
+    let reference = u64::from(number).to_be_bytes().to_vec();
+    NewWelcome { account: to.0, device: to.1, id: [number; 32], reference, body: vec![number] }
+}
+
+fn delivery(welcome: NewWelcome) -> Delivery {
+    Delivery { welcome, limit: PageLimit { entries: 2, bytes: 100 }, at: NOW }
+}
+
+fn claim(account: AccountId, suite: u16) -> Claim {
+    Claim { account, device: None, suite, now: NOW, inbox: ALL }
 }
 
 pub(crate) async fn a_group_is_created_once(backend: &dyn Backend) {
     let id = group(backend, "once").await;
     let mut again = NewGroup {
         group: id.clone(),
+        incarnation: Incarnation([9; 16]),
         request: request("create", 0),
         epoch: 0,
         snapshot: Vec::new(),
@@ -94,6 +132,7 @@ pub(crate) async fn a_group_is_created_once(backend: &dyn Backend) {
     assert_eq!(backend.create_group(again).await, Ok(Created::Exists));
     let head = backend.head(&id).await.unwrap().unwrap();
     assert_eq!((head.epoch, head.sequence, head.group_info.as_slice()), (0, 0, b"info 0".as_slice()));
+    assert_eq!(head.incarnation, LIFE, "the second request has changed nothing");
     assert_eq!(backend.snapshot(&id, 7).await.unwrap().unwrap().body, b"first");
     assert_eq!(backend.head(b"nowhere").await, Ok(None));
 }
@@ -110,7 +149,7 @@ pub(crate) async fn an_epoch_ends_once(backend: &dyn Backend) {
     let head = backend.head(&id).await.unwrap().unwrap();
     assert_eq!((head.epoch, head.sequence, head.commit), (1, 1, 1));
     assert_eq!(head.group_info, b"info 1");
-    let log = backend.read(&id, Kinds::All, 0, ALL).await.unwrap();
+    let log = log(backend, &id).await;
     assert_eq!(log.len(), 1, "what was stale has left nothing");
     assert_eq!(
         (log[0].kind, log[0].epoch, log[0].body.as_slice()),
@@ -136,11 +175,28 @@ pub(crate) async fn messages_are_numbered_without_gaps(backend: &dyn Backend) {
     }
     assert_eq!(backend.append(&id, message(1, 7)).await, Ok(Appended::Stale { epoch: 4 }));
     assert_eq!(backend.append(b"nowhere", message(0, 1)).await, Ok(Appended::NoGroup));
-    let log = backend.read(&id, Kinds::All, 0, ALL).await.unwrap();
-    let numbers: Vec<_> = log.iter().map(|entry| entry.sequence).collect();
-    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8]);
-    let handshakes = backend.read(&id, Kinds::Handshakes, 4, ALL).await.unwrap();
-    assert_eq!(handshakes.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [6, 7, 8]);
+    let all = page(backend, &id, (Kinds::All, 0)).await;
+    assert_eq!(numbers(&all.entries), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!((all.incarnation, all.epoch, all.newest, all.first, all.cursor), (LIFE, 4, 8, 1, None));
+    let handshakes = page(backend, &id, (Kinds::Handshakes, 4)).await;
+    assert_eq!(numbers(&handshakes.entries), [6, 7, 8]);
+    let nowhere = Reading { kinds: Kinds::All, after: 0, slot: None };
+    assert_eq!(backend.read(b"nowhere", nowhere, ALL).await, Ok(None));
+}
+
+/// A group that was erased and created anew is another one, whatever somebody remembers of the first.
+pub(crate) async fn what_was_checked_in_another_life_is_not_written(backend: &dyn Backend) {
+    let id = group(backend, "lives").await;
+    let (mut commit, mut message) = (commit(0, "alice"), message(0, 1));
+    (commit.incarnation, message.incarnation) = (Incarnation([9; 16]), Incarnation([9; 16]));
+    assert_eq!(backend.commit(&id, commit).await, Ok(Committed::NoGroup));
+    assert_eq!(backend.append(&id, message).await, Ok(Appended::NoGroup));
+    let snapshot =
+        Snapshot { incarnation: Incarnation([9; 16]), epoch: 1, sequence: 0, body: b"other".to_vec() };
+    backend.put_snapshot(&id, snapshot, 4).await.unwrap();
+    let snapshot = backend.snapshot(&id, 7).await.unwrap().unwrap();
+    assert_eq!((snapshot.body.as_slice(), snapshot.incarnation), (b"first".as_slice(), LIFE));
+    assert_eq!(log(backend, &id).await, []);
 }
 
 pub(crate) async fn pages_have_a_limit_and_at_least_one_entry(backend: &dyn Backend) {
@@ -149,8 +205,9 @@ pub(crate) async fn pages_have_a_limit_and_at_least_one_entry(backend: &dyn Back
         backend.append(&id, message(0, number)).await.unwrap();
     }
     let page = async |after, entries, bytes| {
-        let page = backend.read(&id, Kinds::All, after, PageLimit { entries, bytes }).await.unwrap();
-        page.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+        let reading = Reading { kinds: Kinds::All, after, slot: None };
+        let page = backend.read(&id, reading, PageLimit { entries, bytes }).await.unwrap().unwrap();
+        numbers(&page.entries)
     };
     assert_eq!(page(0, 4, u64::MAX).await, [1, 2, 3, 4]);
     assert_eq!(page(7, 4, u64::MAX).await, [8, 9]);
@@ -180,10 +237,10 @@ pub(crate) async fn racing_commits_have_one_winner(backend: Arc<dyn Backend>) {
         }
         assert_eq!(winners, 1, "epoch {epoch}");
     }
-    assert_eq!(backend.read(&id, Kinds::All, 0, ALL).await.unwrap().len(), 20);
+    assert_eq!(log(&*backend, &id).await.len(), 20);
 }
 
-pub(crate) async fn welcomes_are_of_the_winner_and_carried_once(backend: &dyn Backend) {
+pub(crate) async fn welcomes_are_of_the_winner_and_wait_until_they_are_carried(backend: &dyn Backend) {
     let id = group(backend, "welcomes").await;
     let carol = device(backend, "w-carol").await;
     let (mut won, mut lost) = (commit(0, "alice"), commit(0, "bob"));
@@ -191,21 +248,42 @@ pub(crate) async fn welcomes_are_of_the_winner_and_carried_once(backend: &dyn Ba
     lost.welcomes = vec![welcome(carol, 3)];
     backend.commit(&id, won).await.unwrap();
     backend.commit(&id, lost).await.unwrap();
-    let outgoing = async || {
-        let all = backend.outgoing(1000).await.unwrap();
-        all.into_iter()
-            .filter(|outgoing| outgoing.group == id)
-            .map(|outgoing| outgoing.welcome)
-            .collect::<Vec<_>>()
+    let outgoing = async |now| {
+        let all = backend.outgoing(now, 1000).await.unwrap();
+        let ours = all.into_iter().filter(|outgoing| outgoing.group == id);
+        ours.map(|outgoing| (outgoing.welcome, outgoing.at)).collect::<Vec<_>>()
     };
-    assert_eq!(outgoing().await, [welcome(carol, 1), welcome(carol, 2)]);
-    for welcome in outgoing().await {
-        let entry = InboxEntry { id: welcome.id, body: welcome.body, at: NOW };
-        assert_eq!(backend.deliver(carol.0, carol.1, entry.clone()).await, Ok(true));
-        assert_eq!(backend.deliver(carol.0, carol.1, entry).await, Ok(false), "each once");
-    }
+    assert_eq!(outgoing(NOW).await, [(welcome(carol, 1), NOW), (welcome(carol, 2), NOW)]);
+    // One can't be carried now, and does not stand in the way of the other.
+    let later = Seconds(NOW.0 + 60);
+    backend.postpone(&id, vec![[1; 32]], later).await.unwrap();
+    assert_eq!(outgoing(NOW).await, [(welcome(carol, 2), NOW)]);
+    assert_eq!(outgoing(later).await, [(welcome(carol, 2), NOW), (welcome(carol, 1), NOW)]);
     backend.carried(&id, vec![[1; 32], [2; 32]]).await.unwrap();
-    assert_eq!(outgoing().await, []);
+    assert_eq!(outgoing(later).await, []);
+}
+
+pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(backend: &dyn Backend) {
+    let carol = device(backend, "i-carol").await;
+    assert_eq!(backend.deliver(delivery(welcome(carol, 1))).await, Ok(Delivered::Unwanted), "not hers");
+    let packages: Vec<_> = (1..=4).map(|number| key_package(number, number == 4)).collect();
+    backend.publish(carol.0, carol.1, packages, (MOST, NOW)).await.unwrap();
+    for number in [1, 2] {
+        assert_eq!(backend.deliver(delivery(welcome(carol, number))).await, Ok(Delivered::New));
+        assert_eq!(
+            backend.deliver(delivery(welcome(carol, number))).await,
+            Ok(Delivered::Known),
+            "each once"
+        );
+    }
+    let third = delivery(welcome(carol, 3));
+    assert_eq!(backend.deliver(third.clone()).await, Ok(Delivered::Full));
+    let mut small = delivery(welcome(carol, 3));
+    small.limit = PageLimit { entries: 100, bytes: 2 };
+    assert_eq!(backend.deliver(small).await, Ok(Delivered::Full));
+    // Nobody is given a KeyPackage whose Welcome would not arrive.
+    let full = Claim { inbox: third.limit, ..claim(carol.0, 1) };
+    assert_eq!(backend.claim(full).await, Ok(Claimed { packages: Vec::new(), full: 1 }));
     let inbox = async || {
         let inbox = backend.inbox(carol.0, carol.1, ALL).await.unwrap();
         inbox.iter().map(|entry| entry.body[0]).collect::<Vec<_>>()
@@ -213,54 +291,87 @@ pub(crate) async fn welcomes_are_of_the_winner_and_carried_once(backend: &dyn Ba
     assert_eq!(inbox().await, [1, 2]);
     backend.acknowledge(carol.0, carol.1, vec![[1; 32]]).await.unwrap();
     assert_eq!(inbox().await, [2]);
+    assert_eq!(backend.deliver(third).await, Ok(Delivered::New));
+    // A last-resort one that has been replaced may have a Welcome on its way.
+    backend.publish(carol.0, carol.1, vec![key_package(5, true)], (MOST, NOW)).await.unwrap();
+    backend.acknowledge(carol.0, carol.1, vec![[2; 32], [3; 32]]).await.unwrap();
+    assert_eq!(backend.deliver(delivery(welcome(carol, 4))).await, Ok(Delivered::New));
+    backend.revoke(carol.0, carol.1).await.unwrap();
+    assert_eq!(backend.deliver(delivery(welcome(carol, 5))).await, Ok(Delivered::Unwanted));
+}
+
+/// A KeyPackage in a proposal of its owner is known for its Welcome, and nobody else gets it.
+pub(crate) async fn a_reserved_key_package_is_not_claimed(backend: &dyn Backend) {
+    let dave = device(backend, "reserved").await;
+    let reserved = NewKeyPackage { reserved: true, ..key_package(1, false) };
+    backend.publish(dave.0, dave.1, vec![reserved], (0, NOW)).await.unwrap();
+    assert_eq!(backend.claim(claim(dave.0, 1)).await, Ok(Claimed::default()));
+    assert_eq!(backend.deliver(delivery(welcome(dave, 1))).await, Ok(Delivered::New));
+}
+
+pub(crate) async fn a_device_has_so_many_key_packages(backend: &dyn Backend) {
+    let (account, device) = device(backend, "stock").await;
+    let publish = async |numbers: &[u64], last_resort| {
+        let packages = numbers.iter().map(|number| key_package(*number, last_resort)).collect();
+        backend.publish(account, device, packages, (3, NOW)).await.unwrap()
+    };
+    assert_eq!(publish(&[1, 2], false).await, Published::Kept);
+    assert_eq!(publish(&[3, 4], false).await, Published::TooMany { there: 2 });
+    assert_eq!(backend.stock(account, device, NOW).await.unwrap()[0].left, 2, "none of them was kept");
+    assert_eq!(publish(&[1, 2, 3], false).await, Published::Kept, "two of them were there");
+    assert_eq!(publish(&[5], true).await, Published::Kept, "that of last resort is apart");
+    backend.claim(claim(account, 1)).await.unwrap();
+    assert_eq!(publish(&[6], false).await, Published::Kept);
 }
 
 pub(crate) async fn key_packages_are_claimed_once(backend: Arc<dyn Backend>) {
     let (account, device) = device(&*backend, "claimed").await;
     let packages: Vec<_> = (0..40).map(|number| key_package(number, false)).collect();
-    backend.publish(account, device, packages.clone(), NOW).await.unwrap();
+    backend.publish(account, device, packages.clone(), (MOST, NOW)).await.unwrap();
     let claimers = (0..64).map(|_| {
         let backend = backend.clone();
-        let claim = Claim { account, device: None, suite: 1, now: NOW };
-        tokio::spawn(async move { backend.claim(claim).await.unwrap() })
+        tokio::spawn(async move { backend.claim(claim(account, 1)).await.unwrap() })
     });
     let claimers: Vec<_> = claimers.collect();
     let (mut given, mut without) = (BTreeSet::new(), 0);
     for claimer in claimers {
-        match claimer.await.unwrap().pop() {
+        match claimer.await.unwrap().packages.pop() {
             Some(entry) => assert!(given.insert(entry.reference), "one was given twice"),
             None => without += 1,
         }
     }
     assert_eq!((given.len(), without), (40, 24));
     // The answer to a publication was lost, and it comes again.
-    backend.publish(account, device, packages, NOW).await.unwrap();
-    let claim = Claim { account, device: None, suite: 1, now: NOW };
-    assert_eq!(backend.claim(claim).await, Ok(Vec::new()), "what was claimed is not there again");
+    backend.publish(account, device, packages, (MOST, NOW)).await.unwrap();
+    assert_eq!(
+        backend.claim(claim(account, 1)).await,
+        Ok(Claimed::default()),
+        "what was claimed is not there again"
+    );
 }
 
 pub(crate) async fn the_last_resort_comes_last(backend: &dyn Backend) {
     let (account, device) = device(backend, "resort").await;
     let packages = vec![key_package(1, true), key_package(2, false), key_package(3, false)];
-    backend.publish(account, device, packages, NOW).await.unwrap();
+    backend.publish(account, device, packages, (MOST, NOW)).await.unwrap();
     let stock = async || backend.stock(account, device, NOW).await.unwrap();
     assert_eq!((stock().await[0].left, stock().await[0].last_resort), (2, true));
-    let claim = async |now| {
-        let claimed = backend.claim(Claim { account, device: Some(device), suite: 1, now }).await.unwrap();
-        claimed.first().map(|entry| (entry.body.clone(), entry.last_resort))
+    let claimed = async |now| {
+        let claim = Claim { device: Some(device), now, ..claim(account, 1) };
+        let claimed = backend.claim(claim).await.unwrap();
+        claimed.packages.first().map(|entry| (entry.body.clone(), entry.last_resort))
     };
-    assert_eq!(claim(NOW).await, Some((b"package 2".to_vec(), false)));
-    assert_eq!(claim(NOW).await, Some((b"package 3".to_vec(), false)));
+    assert_eq!(claimed(NOW).await, Some((b"package 2".to_vec(), false)));
+    assert_eq!(claimed(NOW).await, Some((b"package 3".to_vec(), false)));
     assert!(!stock().await[0].last_resort_used);
-    assert_eq!(claim(NOW).await, Some((b"package 1".to_vec(), true)));
-    assert_eq!(claim(NOW).await, Some((b"package 1".to_vec(), true)));
+    assert_eq!(claimed(NOW).await, Some((b"package 1".to_vec(), true)));
+    assert_eq!(claimed(NOW).await, Some((b"package 1".to_vec(), true)));
     assert_eq!((stock().await[0].left, stock().await[0].last_resort_used), (0, true));
-    assert_eq!(claim(Seconds(NOW.0 + 101)).await, None, "none that has expired");
+    assert_eq!(claimed(Seconds(NOW.0 + 101)).await, None, "none that has expired");
     // A new one takes its place.
-    backend.publish(account, device, vec![key_package(4, true)], NOW).await.unwrap();
-    assert_eq!(claim(NOW).await, Some((b"package 4".to_vec(), true)));
-    let other_suite = Claim { account, device: None, suite: 2, now: NOW };
-    assert_eq!(backend.claim(other_suite).await, Ok(Vec::new()));
+    backend.publish(account, device, vec![key_package(4, true)], (MOST, NOW)).await.unwrap();
+    assert_eq!(claimed(NOW).await, Some((b"package 4".to_vec(), true)));
+    assert_eq!(backend.claim(claim(account, 2)).await, Ok(Claimed::default()));
 }
 
 pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backend) {
@@ -269,32 +380,51 @@ pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backen
     let new = |account, device: &[u8; 16], key: &[u8], first| NewDevice {
         account,
         name: "dora".to_owned(),
+        look: "DORA".to_owned(),
         device: DeviceId(*device),
         key: key.to_vec(),
         first,
+        most: 3,
         at: NOW,
     };
+    let register = async |new| backend.register(new).await.unwrap();
     let second = b"the second phone";
     let other = AccountId([9; 16]);
-    assert_eq!(backend.register(new(account, &first.0, b"key", true)).await, Ok(Registered::Registered));
-    assert_eq!(backend.register(new(account, &first.0, b"another", true)).await, Ok(Registered::Exists));
-    assert_eq!(backend.register(new(other, second, b"key", true)).await, Ok(Registered::NameTaken));
-    assert_eq!(backend.register(new(account, second, b"key", true)).await, Ok(Registered::Exists));
-    assert_eq!(backend.register(new(other, second, b"key", false)).await, Ok(Registered::NoAccount));
-    assert_eq!(backend.register(new(account, second, b"2nd", false)).await, Ok(Registered::Registered));
+    assert_eq!(register(new(account, &first.0, b"key", true)).await, Registered::Registered);
+    assert_eq!(register(new(account, &first.0, b"another", true)).await, Registered::Exists);
+    assert_eq!(register(new(other, second, b"key", true)).await, Registered::NameTaken);
+    let alike = NewDevice { name: "d0ra".to_owned(), ..new(other, second, b"key", true) };
+    assert_eq!(register(alike).await, Registered::NameTaken, "it looks the same");
+    assert_eq!(backend.account("d0ra").await, Ok(None));
+    assert_eq!(register(new(account, second, b"key", true)).await, Registered::Exists);
+    assert_eq!(register(new(other, second, b"key", false)).await, Registered::NoAccount);
+    assert_eq!(register(new(account, second, b"2nd", false)).await, Registered::Registered);
     assert_eq!(backend.device_key(account, DeviceId(*second)).await, Ok(Some(b"2nd".to_vec())));
+
+    // What is asked for under another name was not what is there.
+    let renamed = |new| NewDevice { name: "doris".to_owned(), look: "DORIS".to_owned(), ..new };
+    assert_eq!(register(renamed(new(account, &first.0, b"key", true))).await, Registered::OtherName);
+    assert_eq!(register(renamed(new(account, &[7; 16], b"3rd", false))).await, Registered::OtherName);
+    assert_eq!(register(new(account, &[7; 16], b"3rd", false)).await, Registered::Registered);
+    assert_eq!(register(new(account, &[8; 16], b"4th", false)).await, Registered::TooMany);
 
     // Each device gives one, and a revoked one none.
     for device in [first, DeviceId(*second)] {
-        let number = u64::from(device.0[0]);
-        backend.publish(account, device, vec![key_package(number, false)], NOW).await.unwrap();
+        let packages = vec![key_package(u64::from(device.0[0]), false)];
+        backend.publish(account, device, packages, (MOST, NOW)).await.unwrap();
     }
-    backend.revoke(account, first).await.unwrap();
+    assert_eq!(backend.revoke(account, first).await, Ok(true));
+    assert_eq!(backend.revoke(account, first).await, Ok(false));
     assert_eq!(backend.device_key(account, first).await, Ok(None));
-    let claimed = backend.claim(Claim { account, device: None, suite: 1, now: NOW }).await.unwrap();
-    assert_eq!(claimed.iter().map(|entry| entry.device).collect::<Vec<_>>(), [DeviceId(*second)]);
-    let entry = InboxEntry { id: [7; 32], body: vec![7], at: NOW };
-    assert_eq!(backend.deliver(account, first, entry).await, Ok(false), "nobody will fetch it");
+    assert_eq!(register(new(account, &first.0, b"key", true)).await, Registered::Revoked);
+    assert_eq!(register(new(account, &first.0, b"key", false)).await, Registered::Revoked);
+    assert_eq!(
+        register(new(account, &[8; 16], b"4th", false)).await,
+        Registered::Registered,
+        "there is room"
+    );
+    let claimed = backend.claim(claim(account, 1)).await.unwrap();
+    assert_eq!(claimed.packages.iter().map(|entry| entry.device).collect::<Vec<_>>(), [DeviceId(*second)]);
 }
 
 pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &dyn Backend) {
@@ -304,26 +434,44 @@ pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &d
         commit.at = Seconds(NOW.0 + number);
         backend.commit(&id, commit).await.unwrap();
     }
-    let cursor = |sequence| Cursor { slot: SlotId([1; 16]), sequence, at: NOW };
-    backend.move_cursor(&id, cursor(5)).await.unwrap();
-    backend.move_cursor(&id, cursor(3)).await.unwrap();
-    assert_eq!(backend.trim(&id, Seconds(NOW.0 + 8)).await, Ok(0), "the first snapshot needs the whole log");
-    let snapshot = Snapshot { epoch: 6, sequence: 6, body: b"sixth".to_vec() };
+    let cursor = async |byte, sequence, at| {
+        let cursor = Cursor { slot: SlotId([byte; 16]), sequence, at: Seconds(NOW.0 + at) };
+        backend.move_cursors(&id, vec![cursor]).await.unwrap();
+        page(backend, &id, (Kinds::All, 0)).await.cursor.map(|cursor| (cursor.sequence, cursor.at.0 - NOW.0))
+    };
+    assert_eq!(cursor(1, 5, 0).await, Some((5, 0)));
+    assert_eq!(cursor(1, 3, 2).await, Some((5, 2)));
+    assert_eq!(cursor(2, 9, 20).await, Some((5, 2)), "that of another");
+    let trim = async |before, unread_before, most| {
+        let (before, unread_before) = (Seconds(NOW.0 + before), Seconds(NOW.0 + unread_before));
+        let limits = TrimLimits { before, unread_before, most, at: Seconds(NOW.0 + 50) };
+        backend.trim(&id, limits).await.unwrap()
+    };
+    assert_eq!(trim(8, 8, 100).await, 0, "the first snapshot needs the whole log");
+    assert_eq!(cursor(1, 5, 0).await, Some((5, 0)));
+    let snapshot = Snapshot { incarnation: LIFE, epoch: 8, sequence: 8, body: b"eighth".to_vec() };
     backend.put_snapshot(&id, snapshot.clone(), 1).await.unwrap();
     assert_eq!(backend.snapshot(&id, 5).await, Ok(None), "one is kept");
     assert_eq!(backend.snapshot(&id, 9).await, Ok(Some(snapshot)));
-    assert_eq!(backend.trim(&id, Seconds(NOW.0 + 4)).await, Ok(4), "by age");
-    assert_eq!(backend.trim(&id, Seconds(NOW.0 + 100)).await, Ok(2), "not beyond the snapshot");
-    let numbers: Vec<_> =
-        backend.read(&id, Kinds::All, 0, ALL).await.unwrap().iter().map(|entry| entry.sequence).collect();
-    assert_eq!(numbers, [7, 8, 9, 10]);
+    assert_eq!(trim(4, 0, 3).await, 3, "by age, and not all at once");
+    assert_eq!(trim(4, 0, 3).await, 1);
+    assert_eq!(trim(100, 0, 100).await, 1, "a reader has not come further");
+    let left = page(backend, &id, (Kinds::All, 0)).await;
+    assert_eq!((left.first, left.newest, numbers(&left.entries)), (6, 10, vec![6, 7, 8, 9, 10]));
     assert_eq!(
-        backend.idle_groups(Seconds(NOW.0 + 10), 100).await.unwrap().iter().filter(|one| **one == id).count(),
-        1
+        trim(100, 7, 100).await,
+        3,
+        "who has not been seen for long is not waited for; not beyond the snapshot"
     );
+    let left = page(backend, &id, (Kinds::All, 0)).await;
+    assert_eq!((left.first, left.cursor, numbers(&left.entries)), (9, None, vec![9, 10]));
+
+    let among = async |ids: Vec<Vec<u8>>| ids.contains(&id);
+    assert!(!among(backend.untrimmed(Seconds(NOW.0 + 50), 100).await.unwrap()).await);
+    assert!(among(backend.untrimmed(Seconds(NOW.0 + 51), 100).await.unwrap()).await);
+    assert!(among(backend.idle_groups(Seconds(NOW.0 + 10), 100).await.unwrap()).await);
     backend.erase_group(&id).await.unwrap();
     assert_eq!(backend.head(&id).await, Ok(None));
-    assert_eq!(backend.read(&id, Kinds::All, 0, ALL).await, Ok(Vec::new()));
 }
 
 pub(crate) async fn the_service_has_one_secret(backend: &dyn Backend) {

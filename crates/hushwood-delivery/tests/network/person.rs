@@ -4,14 +4,15 @@ use hushwood::commit::Answers;
 use hushwood::crypto::{CipherSuiteId, Random, Signer, SoftwareSigner, sign_with_label};
 use hushwood::group::{CommitId, CommitPlan, GroupInfoOptions, NewProposal, OpenedWelcome};
 use hushwood_delivery::wire::{
-    AcknowledgeRequest, Call, ClaimRequest, CommitRequest, CreateRequest, GroupAnswer, GroupRequest,
-    LogEntry, Login, MemberProof, Nothing, PublishRequest, PublishedKeyPackage, ReadRequest, Recipient,
-    Registration, SendRequest, Subscribe, Token, WelcomeEntry, WelcomeId,
+    AcknowledgeRequest, Admission, Call, ClaimRequest, CommitRequest, CreateRequest, GroupInfoAnswer,
+    GroupInfoRequest, HeadRequest, LogEntry, Login, MemberProof, Nothing, PublishRequest,
+    PublishedKeyPackage, REQUEST_LABEL, ReadAnswer, ReadRequest, Recipient, Registration, SendRequest,
+    Subscribe, Token, TreeRequest, WelcomeEntry, WelcomeId,
 };
 use test_support::actor::{Actor, NOW, Outcome};
 
 use crate::net::Place;
-use crate::world::{KEY, SERVICE};
+use crate::world::{SERVICE, key, until};
 
 const INFO: GroupInfoOptions = GroupInfoOptions { ratchet_tree: false, external_pub: true };
 
@@ -85,12 +86,14 @@ impl Person {
         answered!(Login, self.place.call(Call::Login(login), None).await)
     }
 
-    pub async fn create_group(&mut self) {
+    pub async fn create_group(&mut self, token: &Token) {
         self.actor.create();
         let group_info = self.actor.group_info(false);
         let ratchet_tree = self.actor.group().ratchet_tree().unwrap();
-        let request = CreateRequest { request: self.request(), key: KEY, group_info, ratchet_tree };
-        answered!(CreateGroup, self.place.call(Call::CreateGroup(request), None).await);
+        let (request, proof) = (self.request(), self.proof());
+        let mut request = CreateRequest { request, key: key(), group_info, ratchet_tree, proof };
+        request.proof.signature = self.sign(&request.signed(SERVICE));
+        answered!(CreateGroup, self.place.call(Call::CreateGroup(request), Some(&token.bytes)).await);
     }
 
     pub fn commit(&mut self, plan: CommitPlan<'_>, recipients: Vec<Recipient>) -> (CommitId, CommitRequest) {
@@ -101,8 +104,20 @@ impl Person {
         let group_info = group.group_info_after(&id, INFO, signer, random).unwrap();
         let welcome = group.welcomes_after(&id).unwrap().pop();
         let (group_id, epoch) = (group.group_id().to_vec(), group.epoch());
-        let request =
-            CommitRequest { request, group_id, key: KEY, epoch, commit, group_info, welcome, recipients };
+        let admission = self.member();
+        let mut request = CommitRequest {
+            request,
+            group_id,
+            key: key(),
+            epoch,
+            commit,
+            group_info,
+            welcome,
+            recipients,
+            admission,
+        };
+        let signature = self.sign(&request.signed(SERVICE));
+        request.admission.set_signature(signature);
         (id, request)
     }
 
@@ -134,13 +149,16 @@ impl Person {
     }
 
     pub async fn join(&mut self, token: &Token) {
+        // It is carried to the inbox after the commit has been answered.
+        until("a Welcome", || async { !self.inbox(token).await.is_empty() }).await;
         let inbox = self.inbox(token).await;
         let Actor { store, provider, policy, .. } = &self.actor;
         let opened = OpenedWelcome::open(&inbox[0].message, store, provider, policy).unwrap();
         let group_info = opened.group_info(&Answers::none(), None).unwrap();
-        let context = &group_info.inspect().group_context;
-        let (group_id, epoch) = (context.group_id.clone(), context.epoch);
-        let there = self.group(group_id, Some(epoch)).await;
+        let context = group_info.inspect().group_context.clone();
+        let (group_id, epoch, tree_hash) = (context.group_id, context.epoch, context.tree_hash);
+        let tree = Call::Tree(TreeRequest { group_id, key: key(), epoch, tree_hash });
+        let there = answered!(Tree, self.place.call(tree, None).await);
         self.actor.join(&inbox[0].message, Some(&there.ratchet_tree)).unwrap();
         self.read = there.sequence;
         let ids = vec![WelcomeId(inbox[0].id)];
@@ -148,9 +166,20 @@ impl Person {
         answered!(Acknowledge, self.place.call(acknowledge, Some(&token.bytes)).await);
     }
 
-    pub async fn group(&self, group_id: Vec<u8>, epoch: Option<u64>) -> GroupAnswer {
-        let request = Call::Group(GroupRequest { group_id, key: KEY, epoch });
-        answered!(Group, self.place.call(request, None).await)
+    pub async fn group_info(&self) -> GroupInfoAnswer {
+        let (group_id, admission) = (self.group_id(), self.member());
+        let mut request = GroupInfoRequest { group_id, key: key(), admission };
+        let signature = self.sign(&request.signed(SERVICE));
+        request.admission.set_signature(signature);
+        answered!(GroupInfo, self.place.call(Call::GroupInfo(request), None).await)
+    }
+
+    pub fn head_request(&self) -> HeadRequest {
+        let (group_id, admission) = (self.group_id(), self.member());
+        let mut request = HeadRequest { group_id, key: key(), admission };
+        let signature = self.sign(&request.signed(SERVICE));
+        request.admission.set_signature(signature);
+        request
     }
 
     pub fn group_id(&self) -> Vec<u8> {
@@ -167,15 +196,20 @@ impl Person {
         MemberProof { leaf_index: self.actor.leaf().number(), at: NOW.0, signature: Vec::new() }
     }
 
+    fn member(&self) -> Admission {
+        Admission::Member(self.proof())
+    }
+
     fn sign(&self, content: &[u8]) -> Vec<u8> {
-        sign_with_label(&self.actor.signer, "DeliveryRequest", content).unwrap()
+        sign_with_label(&self.actor.signer, REQUEST_LABEL, content).unwrap()
     }
 
     pub fn send_request(&mut self, text: &[u8]) -> SendRequest {
         let message = self.actor.send(text).unwrap();
-        let (request, group_id, proof) = (self.request(), self.group_id(), self.proof());
-        let mut send = SendRequest { request, group_id, key: KEY, message, proof };
-        send.proof.signature = self.sign(&send.signed(SERVICE));
+        let (request, group_id, admission) = (self.request(), self.group_id(), self.member());
+        let mut send = SendRequest { request, group_id, key: key(), message, admission };
+        let signature = self.sign(&send.signed(SERVICE));
+        send.admission.set_signature(signature);
         send
     }
 
@@ -190,14 +224,14 @@ impl Person {
 
     pub fn read_request(&self, after: u64) -> ReadRequest {
         let (group_id, proof) = (self.group_id(), self.proof());
-        let mut read = ReadRequest { group_id, key: KEY, slot: self.device, after, most: 100, proof };
+        let mut read = ReadRequest { group_id, key: key(), after, most: 100, proof };
         read.proof.signature = self.sign(&read.signed(SERVICE));
         read
     }
 
     pub fn subscribe(&self, number: u32, after: u64) -> Subscribe {
         let (group_id, proof) = (self.group_id(), self.proof());
-        let mut subscribe = Subscribe { number, group_id, key: KEY, slot: self.device, after, proof };
+        let mut subscribe = Subscribe { number, group_id, key: key(), after, proof };
         subscribe.proof.signature = self.sign(&subscribe.signed(SERVICE));
         subscribe
     }
@@ -215,8 +249,9 @@ impl Person {
     /// Reads on, and gives the texts.
     pub async fn sync(&mut self) -> Vec<Vec<u8>> {
         let read = Call::Read(self.read_request(self.read));
-        let entries = answered!(Read, self.place.call(read, None).await).entries;
-        entries.iter().filter_map(|entry| self.take(entry)).collect()
+        let answer = answered!(Read, self.place.call(read, None).await);
+        let ReadAnswer::Page(page) = answer else { panic!("{answer:?}") };
+        page.entries.iter().filter_map(|entry| self.take(entry)).collect()
     }
 }
 
@@ -224,7 +259,7 @@ impl Person {
 pub async fn two(place: Place) -> ((Person, Token), (Person, Token)) {
     let (mut alice, token) = Person::registered("alice", place).await;
     let (mut bob, bobs) = Person::registered("bob", place).await;
-    alice.create_group().await;
+    alice.create_group(&token).await;
     assert_eq!(alice.invite(&token, "bob").await, 1);
     bob.join(&bobs).await;
     ((alice, token), (bob, bobs))

@@ -1,15 +1,15 @@
 //! Requests and answers: each route, and what is wrong with requests.
 
 use hushwood_delivery::wire::{
-    Call, CallKind, ClaimRequest, CommitAnswer, HeadAnswer, HeadRequest, MEDIA_TYPE, Nothing, RefusalCode,
-    RevokeRequest,
+    Call, CallKind, ClaimRequest, CommitAnswer, GroupKey, HeadAnswer, MEDIA_TYPE, Nothing, ProposeRequest,
+    RefusalCode, RevokeRequest,
 };
 use hyper::{Request, StatusCode};
 
 use crate::answered;
 use crate::net::{Net, Place, bearer, request};
 use crate::person::{Person, two};
-use crate::world::{KEY, plain, quick, world};
+use crate::world::{key, plain, quick, world};
 
 /// Every route is taken at least once on the way.
 #[tokio::test(flavor = "multi_thread")]
@@ -20,22 +20,30 @@ async fn people_find_each_other_and_talk() {
     assert_eq!(bob.sync().await, [b"hello"]);
     assert!(bob.inbox(&bobs).await.is_empty());
 
-    let head = Call::Head(HeadRequest { group_id: alice.group_id(), key: KEY });
-    let head = answered!(Head, world.place.call(head, None).await);
+    let request = alice.head_request();
+    let head = answered!(Head, world.place.call(Call::Head(request.clone()), None).await);
     assert_eq!(head, HeadAnswer { epoch: 1, sequence: 2, commit: 1 });
-    let wrong = Call::Head(HeadRequest { group_id: alice.group_id(), key: [0; 32] });
-    assert_eq!(world.place.call(wrong, None).await.unwrap_err().code, RefusalCode::FORBIDDEN);
+    let mut wrong = request;
+    wrong.key = GroupKey::new([0; 32]);
+    assert_eq!(world.place.call(Call::Head(wrong), None).await.unwrap_err().code, RefusalCode::FORBIDDEN);
+    let there = alice.group_info().await;
+    assert_eq!((there.epoch, there.ratchet_tree), (1, alice.actor.group().ratchet_tree().unwrap()));
+    let (request, group_id, message) = ([1; 32], alice.group_id(), b"nothing".to_vec());
+    let propose = Call::Propose(ProposeRequest { request, group_id, key: key(), message });
+    let refused = world.place.call(propose, Some(&token.bytes)).await.unwrap_err();
+    assert_eq!(refused.code, RefusalCode::MALFORMED);
 
     let stock = answered!(Stock, world.place.call(Call::Stock(Nothing), Some(&token.bytes)).await);
     assert_eq!(stock.entries[0].left, 1);
     let revoke = Call::Revoke(RevokeRequest { device: alice.device });
     answered!(Revoke, world.place.call(revoke, Some(&token.bytes)).await);
     let refused = world.place.call(Call::Inbox(Nothing), Some(&token.bytes)).await.unwrap_err();
-    assert_eq!(refused.code, RefusalCode::UNAUTHORIZED);
+    assert_eq!(refused.code, RefusalCode::REVOKED);
 
     let metrics = world.metrics().await;
     for kind in CallKind::ALL {
-        let line = format!("hushwood_requests_total{{call=\"{}\",status=\"200\"}}", kind.name());
+        let status = if *kind == CallKind::Propose { 400 } else { 200 };
+        let line = format!("hushwood_requests_total{{call=\"{}\",status=\"{status}\"}}", kind.name());
         assert!(metrics.contains(&line), "{line}");
     }
 }

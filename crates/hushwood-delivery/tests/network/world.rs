@@ -7,6 +7,7 @@ use std::time::Duration;
 use hushwood_delivery::backend::{Backend, Seconds, SqliteBackend, SqliteSettings};
 use hushwood_delivery::server::{Alone, Bus, Limits, Protection, Server, ServerSettings};
 use hushwood_delivery::service::{Service, ServiceSettings};
+use hushwood_delivery::wire::GroupKey;
 use tempfile::TempDir;
 use test_support::actor::NOW;
 use tokio::sync::oneshot;
@@ -15,7 +16,11 @@ use tokio::task::JoinHandle;
 use crate::net::{Net, Place};
 
 pub const SERVICE: &str = "delivery.example";
-pub const KEY: [u8; 32] = [7; 32];
+
+/// The key of the tests' groups at the service.
+pub fn key() -> GroupKey {
+    GroupKey::new([7; 32])
+}
 
 /// A server that runs.
 pub struct World {

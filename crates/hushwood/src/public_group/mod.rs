@@ -23,13 +23,15 @@ use crate::commit::process::{process_public, signed_commit};
 use crate::commit::state::PublicState;
 use crate::credential::{CredentialCheck, Verdicts};
 use crate::error::{Error, NotNow, Violation};
+use crate::extension::ExtensionType;
+use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::framing::{Authenticated, Content, MlsMessage, PublicMessage, Sender};
 use crate::group::{EpochChange, GroupView, MemberView, PendingProposal, Status, verify_sender};
 use crate::policy::{Policy, Timestamp};
 use crate::proposal::{CachedProposal, Proposal, ProposalCache, ProposalChecks, ProposalList, Purpose};
 use crate::schedule::GroupContext;
 use crate::tree::RatchetTree;
-use crate::welcome::verification::verify_signature;
+use crate::welcome::verification::{check_external_pub, verify_signature};
 
 /// The public state of a group, followed from outside by its public handshake messages.
 ///
@@ -122,12 +124,14 @@ impl ObservedCommit {
     }
 
     /// Checks a GroupInfo, an MLSMessage, that came with the commit: a member has signed this epoch's context and
-    /// confirmation tag (RFC 9420 §12.4.3). What it costs does not depend on how many members there are. The tree, if it is
-    /// in there, is not looked at.
+    /// confirmation tag (RFC 9420 §12.4.3), and what stands beside them is what somebody who joins would take. What it
+    /// costs does not depend on how many members there are, unless the tree is in there.
     ///
     /// # Errors
     /// [`NotNow::NotForGroup`] if it is another message; [`Violation::GroupInfoSigner`],
-    /// [`Violation::GroupInfoSignature`]; [`Violation::GroupInfoOther`] if it is of another epoch.
+    /// [`Violation::GroupInfoSignature`]; [`Violation::GroupInfoOther`] if it is of another epoch; [`Violation::TreeHash`]
+    /// if there is another tree in it; [`Violation::HpkePublicKey`] if its `external_pub` is no key of the suite;
+    /// [`Violation::ExtensionMisplaced`] for an extension that belongs elsewhere.
     pub fn check_group_info(&self, group_info: &[u8], policy: &Policy) -> Result<(), Error> {
         let MlsMessage::GroupInfo(group_info) = MlsMessage::from_bytes_with(group_info, policy.decode)?
         else {
@@ -139,7 +143,17 @@ impl ObservedCommit {
         if !same {
             return Err(Violation::GroupInfoOther.into());
         }
-        verify_signature(&group_info, self.public.suite, &self.public.tree)
+        verify_signature(&group_info, self.public.suite, &self.public.tree)?;
+        // C375: what stands beside the context belongs there.
+        check_placement(&group_info.extensions, ExtensionPlace::GroupInfo)?;
+        check_external_pub(&group_info, self.public.suite)?;
+        // C333: a tree in it is the one of the context. Ours is.
+        match group_info.extensions.get(ExtensionType::RATCHET_TREE) {
+            Some(tree) if tree.extension_data != self.public.tree.to_extension()? => {
+                Err(Violation::TreeHash.into())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 

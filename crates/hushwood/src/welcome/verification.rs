@@ -65,12 +65,7 @@ pub(crate) fn verify(
     }
 
     verify_signature(&group_info, suite, &tree)?;
-    // RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
-    if let Some(external_pub) = group_info.extensions.external_pub()?
-        && suite.kem().check_public_key(&external_pub).is_err()
-    {
-        return Err(Violation::HpkePublicKey.into());
-    }
+    check_external_pub(&group_info, suite)?;
 
     // C101: every parent has a key of the suite. C148, C334: every parent is parent-hash valid.
     tree.verify_parent_keys()?;
@@ -100,6 +95,16 @@ pub(crate) fn verify_signature(
     let signature = &group_info.signature;
     verify_with_label(suite, &signer.signature_key, "GroupInfoTBS", &tbs.finish()?, signature)
         .map_err(|_| Violation::GroupInfoSignature.into())
+}
+
+/// RFC 9420 §5.1.1, §12.4.3.2, C032: the key for those who come from outside is one of the suite's KEM.
+pub(crate) fn check_external_pub(group_info: &GroupInfo, suite: &dyn CipherSuite) -> Result<(), Error> {
+    match group_info.extensions.external_pub()? {
+        Some(external_pub) if suite.kem().check_public_key(&external_pub).is_err() => {
+            Err(Violation::HpkePublicKey.into())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Validates every leaf of a tree (RFC 9420 §7.3), signatures in batches.

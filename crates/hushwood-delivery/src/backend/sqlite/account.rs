@@ -2,32 +2,46 @@
 
 use rusqlite::{Connection, params};
 
-use crate::backend::sqlite::{found, run, to_sql};
+use crate::backend::sqlite::{found, from_sql, run, to_sql};
 use crate::backend::{
-    AccountId, BackendError, Claim, DeviceId, InboxEntry, KeyPackageEntry, NewDevice, NewKeyPackage,
-    PageLimit, Registered, Seconds, Stock,
+    AccountId, BackendError, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
+    NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds, Stock,
 };
 
 pub(super) fn register(connection: &Connection, new: &NewDevice) -> Result<Registered, BackendError> {
-    if let Some(key) = any_device_key(connection, new.account, new.device)? {
-        return Ok(if key == new.key { Registered::Registered } else { Registered::Exists });
+    let name = name(connection, new.account)?;
+    if let Some((key, revoked)) = any_device(connection, new.account, new.device)? {
+        return Ok(match (key == new.key, revoked, name.as_ref() == Some(&new.name)) {
+            (false, _, _) => Registered::Exists,
+            (true, true, _) => Registered::Revoked,
+            (true, false, false) => Registered::OtherName,
+            (true, false, true) => Registered::Registered,
+        });
     }
-    let owner = find(connection, &new.name)?;
-    match (new.first, owner) {
-        (true, Some(owner)) if owner != new.account => return Ok(Registered::NameTaken),
+    match (new.first, name) {
         (true, Some(_)) => return Ok(Registered::Exists),
         (true, None) => {
-            let sql = "INSERT OR IGNORE INTO accounts (account, name) VALUES (?1, ?2)";
-            if run(connection, sql, params![new.account.0, new.name])? == 0 {
-                return Ok(Registered::Exists);
+            let sql = "INSERT OR IGNORE INTO accounts (account, name, look) VALUES (?1, ?2, ?3)";
+            if run(connection, sql, params![new.account.0, new.name, new.look])? == 0 {
+                return Ok(Registered::NameTaken);
             }
         }
-        (false, owner) if owner != Some(new.account) => return Ok(Registered::NoAccount),
-        (false, _) => {}
+        (false, None) => return Ok(Registered::NoAccount),
+        (false, Some(name)) if name != new.name => return Ok(Registered::OtherName),
+        (false, Some(_)) => {
+            if devices(connection, new.account)?.len() >= usize::try_from(new.most).unwrap_or(usize::MAX) {
+                return Ok(Registered::TooMany);
+            }
+        }
     }
     let sql = "INSERT INTO devices (account, device, key, at, revoked) VALUES (?1, ?2, ?3, ?4, 0)";
     run(connection, sql, params![new.account.0, new.device.0, new.key, to_sql(new.at.0)])?;
     Ok(Registered::Registered)
+}
+
+fn name(connection: &Connection, account: AccountId) -> Result<Option<String>, BackendError> {
+    let sql = "SELECT name FROM accounts WHERE account = ?1";
+    found(connection.prepare_cached(sql)?.query_row(params![account.0], |row| row.get(0)))
 }
 
 pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<AccountId>, BackendError> {
@@ -44,13 +58,15 @@ pub(super) fn device_key(
     found(connection.prepare_cached(sql)?.query_row(params![account.0, device.0], |row| row.get(0)))
 }
 
-fn any_device_key(
+/// A device that is or was there: its key, and whether it was revoked.
+fn any_device(
     connection: &Connection,
     account: AccountId,
     device: DeviceId,
-) -> Result<Option<Vec<u8>>, BackendError> {
-    let sql = "SELECT key FROM devices WHERE account = ?1 AND device = ?2";
-    found(connection.prepare_cached(sql)?.query_row(params![account.0, device.0], |row| row.get(0)))
+) -> Result<Option<(Vec<u8>, bool)>, BackendError> {
+    let sql = "SELECT key, revoked FROM devices WHERE account = ?1 AND device = ?2";
+    let values = params![account.0, device.0];
+    found(connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))))
 }
 
 pub(super) fn revoke(
@@ -72,44 +88,71 @@ pub(super) fn revoke(
 
 pub(super) fn publish(
     connection: &Connection,
-    account: AccountId,
-    device: DeviceId,
+    (account, device): (AccountId, DeviceId),
     packages: &[NewKeyPackage],
-    now: Seconds,
-) -> Result<(), BackendError> {
+    (most, now): (u32, Seconds),
+) -> Result<Published, BackendError> {
     // A claimed one is remembered until nobody could use it any more.
     let sql = "DELETE FROM key_packages WHERE account = ?1 AND device = ?2 AND not_after < ?3";
     run(connection, sql, params![account.0, device.0, to_sql(now.0)])?;
+    let there = waiting(connection, account, device)?;
+    let mut more: u32 = 0;
+    for package in packages.iter().filter(|package| !package.last_resort && !package.reserved) {
+        more = more.saturating_add(u32::from(!is_known(connection, account, &package.reference)?));
+    }
+    if more > 0 && there.saturating_add(more) > most {
+        return Ok(Published::TooMany { there });
+    }
     for package in packages {
         let sql = "INSERT OR IGNORE INTO key_packages
-            (account, device, suite, reference, not_after, last_resort, claimed, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
+            (account, device, suite, reference, not_after, last_resort, claimed, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let (suite, not_after) = (package.suite, to_sql(package.not_after.0));
+        let last_resort = package.last_resort && !package.reserved;
+        let body: &[u8] = if package.reserved { &[] } else { &package.body };
         let values = params![
             account.0,
             device.0,
             suite,
             package.reference,
             not_after,
-            package.last_resort,
-            package.body
+            last_resort,
+            package.reserved,
+            body
         ];
-        if run(connection, sql, values)? == 1 && package.last_resort {
-            let sql = "DELETE FROM key_packages
+        if run(connection, sql, values)? == 1 && last_resort {
+            // The name of the one before stays: a Welcome for it may be on its way.
+            let sql = "UPDATE key_packages SET last_resort = 0, claimed = 1, body = x''
                 WHERE account = ?1 AND device = ?2 AND suite = ?3 AND last_resort = 1 AND reference <> ?4";
             run(connection, sql, params![account.0, device.0, suite, package.reference])?;
         }
     }
-    Ok(())
+    Ok(Published::Kept)
 }
 
-pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Vec<KeyPackageEntry>, BackendError> {
+/// KeyPackages that wait to be claimed, those of last resort apart.
+fn waiting(connection: &Connection, account: AccountId, device: DeviceId) -> Result<u32, BackendError> {
+    let sql = "SELECT count(*) FROM key_packages
+        WHERE account = ?1 AND device = ?2 AND claimed = 0 AND last_resort = 0";
+    Ok(connection.prepare_cached(sql)?.query_row(params![account.0, device.0], |row| row.get(0))?)
+}
+
+fn is_known(connection: &Connection, account: AccountId, reference: &[u8]) -> Result<bool, BackendError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM key_packages WHERE account = ?1 AND reference = ?2)";
+    Ok(connection.prepare_cached(sql)?.query_row(params![account.0, reference], |row| row.get(0))?)
+}
+
+pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Claimed, BackendError> {
     let account = claim.account;
     let devices = match claim.device {
         Some(device) => vec![device],
         None => devices(connection, account)?,
     };
-    let mut claimed = Vec::new();
+    let mut claimed = Claimed::default();
     for device in devices {
+        if !has_room(connection, account, device, claim.inbox)? {
+            claimed.full = claimed.full.saturating_add(1);
+            continue;
+        }
         // The last resort comes after all others, the oldest first among them.
         let sql = "SELECT id, reference, last_resort, body FROM key_packages
             WHERE account = ?1 AND suite = ?2 AND device = ?3 AND (claimed = 0 OR last_resort = 1) AND not_after >= ?4
@@ -128,7 +171,7 @@ pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Vec<KeyPac
         // What nobody will be given again keeps its name and not its body.
         let sql = "UPDATE key_packages SET claimed = 1, body = iif(last_resort, body, x'') WHERE id = ?1";
         run(connection, sql, params![id])?;
-        claimed.push(entry);
+        claimed.packages.push(entry);
     }
     Ok(claimed)
 }
@@ -149,17 +192,41 @@ pub(super) fn stock(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn deliver(
+pub(super) fn deliver(connection: &Connection, delivery: &Delivery) -> Result<Delivered, BackendError> {
+    let Delivery { welcome, limit, at } = delivery;
+    let (account, device) = (welcome.account, welcome.device);
+    let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE account = ?1 AND device = ?2 AND name = ?3)";
+    let values = params![account.0, device.0, welcome.id];
+    if connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))? {
+        return Ok(Delivered::Known);
+    }
+    // Who was revoked has no KeyPackages.
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM key_packages WHERE account = ?1 AND device = ?2 AND reference = ?3)";
+    let values = params![account.0, device.0, welcome.reference];
+    if !connection.prepare_cached(sql)?.query_row(values, |row| row.get::<_, bool>(0))? {
+        return Ok(Delivered::Unwanted);
+    }
+    if !has_room(connection, account, device, *limit)? {
+        return Ok(Delivered::Full);
+    }
+    let sql = "INSERT INTO inbox (account, device, name, body, at) VALUES (?1, ?2, ?3, ?4, ?5)";
+    run(connection, sql, params![account.0, device.0, welcome.id, welcome.body, to_sql(at.0)])?;
+    Ok(Delivered::New)
+}
+
+/// Whether an inbox takes another Welcome.
+fn has_room(
     connection: &Connection,
     account: AccountId,
     device: DeviceId,
-    welcome: &InboxEntry,
+    limit: PageLimit,
 ) -> Result<bool, BackendError> {
-    let sql =
-        "INSERT OR IGNORE INTO inbox (account, device, name, body, at) SELECT account, device, ?3, ?4, ?5
-        FROM devices WHERE account = ?1 AND device = ?2 AND revoked = 0";
-    let values = params![account.0, device.0, welcome.id, welcome.body, to_sql(welcome.at.0)];
-    Ok(run(connection, sql, values)? == 1)
+    let sql = "SELECT count(*), coalesce(sum(length(body)), 0) FROM inbox WHERE account = ?1 AND device = ?2";
+    let values = params![account.0, device.0];
+    let (entries, bytes): (i64, i64) =
+        connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(from_sql(entries)? < u64::from(limit.entries) && from_sql(bytes)? < limit.bytes)
 }
 
 pub(super) fn inbox(

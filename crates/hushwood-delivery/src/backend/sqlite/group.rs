@@ -5,40 +5,47 @@ use rusqlite::{Connection, Row, params};
 use crate::backend::sqlite::{found, from_sql, run, to_sql};
 use crate::backend::{AccountId, DeviceId};
 use crate::backend::{
-    Appended, BackendError, Committed, Created, Cursor, Entry, Head, Kinds, NewCommit, NewEntry, NewGroup,
-    NewWelcome, OutgoingWelcome, PageLimit, RequestId, Seconds, Snapshot,
+    Appended, BackendError, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry,
+    NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot,
+    TrimLimits,
 };
 use crate::wire::EntryKind;
 
 /// Where a group stands, as its row says.
 struct State {
     id: i64,
+    incarnation: Incarnation,
     epoch: u64,
     sequence: u64,
 }
 
 pub(super) fn create(connection: &Connection, new: &NewGroup) -> Result<Created, BackendError> {
-    let sql = "INSERT OR IGNORE INTO groups (gid, request, epoch, sequence, committed, group_info, used)
-        VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)";
-    let values = params![new.group, new.request.0, to_sql(new.epoch), new.group_info, to_sql(new.at.0)];
+    let sql = "INSERT OR IGNORE INTO groups
+        (gid, request, epoch, sequence, committed, group_info, used, trimmed, incarnation)
+        VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?5, ?6)";
+    let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
+    let values = params![new.group, new.request.0, epoch, new.group_info, at, new.incarnation.0];
     if run(connection, sql, values)? == 0 {
         let sql = "SELECT request FROM groups WHERE gid = ?1";
         let request: [u8; 32] =
             connection.prepare_cached(sql)?.query_row(params![new.group], |row| row.get(0))?;
         return Ok(if request == new.request.0 { Created::Duplicate } else { Created::Exists });
     }
-    let first = Snapshot { epoch: new.epoch, sequence: 0, body: new.snapshot.clone() };
+    let incarnation = new.incarnation;
+    let first = Snapshot { incarnation, epoch: new.epoch, sequence: 0, body: new.snapshot.clone() };
     put_snapshot(connection, &new.group, &first, 1)?;
     Ok(Created::Created)
 }
 
 pub(super) fn head(connection: &Connection, group: &[u8]) -> Result<Option<Head>, BackendError> {
-    let sql = "SELECT epoch, sequence, committed, group_info FROM groups WHERE gid = ?1";
+    let sql = "SELECT epoch, sequence, committed, group_info, incarnation FROM groups WHERE gid = ?1";
     let row = connection.prepare_cached(sql)?.query_row(params![group], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get(3)?))
+        let numbers = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?);
+        Ok((numbers, row.get(3)?, Incarnation(row.get(4)?)))
     });
-    let Some((epoch, sequence, commit, group_info)) = found(row)? else { return Ok(None) };
+    let Some(((epoch, sequence, commit), group_info, incarnation)) = found(row)? else { return Ok(None) };
     Ok(Some(Head {
+        incarnation,
         epoch: from_sql(epoch)?,
         sequence: from_sql(sequence)?,
         commit: from_sql(commit)?,
@@ -51,7 +58,8 @@ pub(super) fn commit(
     group: &[u8],
     new: &NewCommit,
 ) -> Result<Committed, BackendError> {
-    let Some(state) = state(connection, group)? else { return Ok(Committed::NoGroup) };
+    let state = state(connection, group)?.filter(|state| state.incarnation == new.incarnation);
+    let Some(state) = state else { return Ok(Committed::NoGroup) };
     let made = made(connection, &state, new.request, new.epoch)?;
     if state.epoch != new.epoch || matches!(made, Committed::Duplicate(_)) {
         return Ok(made);
@@ -74,9 +82,10 @@ pub(super) fn commit(
     };
     insert(connection, &state, sequence, &entry)?;
     for welcome in &new.welcomes {
-        let sql =
-            "INSERT OR IGNORE INTO outgoing (grp, account, device, name, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let values = params![state.id, welcome.account.0, welcome.device.0, welcome.id, welcome.body];
+        let sql = "INSERT OR IGNORE INTO outgoing (grp, account, device, name, reference, body, at, due)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
+        let (account, device, at) = (welcome.account.0, welcome.device.0, to_sql(new.at.0));
+        let values = params![state.id, account, device, welcome.id, welcome.reference, welcome.body, at];
         run(connection, sql, values)?;
     }
     Ok(Committed::Accepted(sequence))
@@ -115,7 +124,8 @@ pub(super) fn append(
     group: &[u8],
     new: &NewEntry,
 ) -> Result<Appended, BackendError> {
-    let Some(state) = state(connection, group)? else { return Ok(Appended::NoGroup) };
+    let state = state(connection, group)?.filter(|state| state.incarnation == new.incarnation);
+    let Some(state) = state else { return Ok(Appended::NoGroup) };
     if let Some(sequence) = sequence_of(connection, &state, new.request)? {
         return Ok(Appended::Duplicate(sequence));
     }
@@ -135,21 +145,52 @@ pub(super) fn append(
 pub(super) fn read(
     connection: &Connection,
     group: &[u8],
-    kinds: Kinds,
-    (after, limit): (u64, PageLimit),
+    reading: Reading,
+    limit: PageLimit,
+) -> Result<Option<Page>, BackendError> {
+    // One moment for all of it.
+    let transaction = connection.unchecked_transaction()?;
+    let Some(state) = state(&transaction, group)? else { return Ok(None) };
+    let sql = "SELECT min(sequence) FROM log WHERE grp = ?1";
+    let first: Option<i64> =
+        transaction.prepare_cached(sql)?.query_row(params![state.id], |row| row.get(0))?;
+    let first = first.map(from_sql).transpose()?.unwrap_or(state.sequence.saturating_add(1));
+    let cursor = match reading.slot {
+        Some(slot) => cursor(&transaction, &state, slot)?,
+        None => None,
+    };
+    let entries = entries(&transaction, &state, reading, limit)?;
+    let State { incarnation, epoch, sequence: newest, .. } = state;
+    Ok(Some(Page { incarnation, epoch, newest, first, cursor, entries }))
+}
+
+fn cursor(connection: &Connection, state: &State, slot: SlotId) -> Result<Option<Cursor>, BackendError> {
+    let sql = "SELECT sequence, at FROM cursors WHERE grp = ?1 AND slot = ?2";
+    let row = connection
+        .prepare_cached(sql)?
+        .query_row(params![state.id, slot.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    let Some((sequence, at)) = found(row)? else { return Ok(None) };
+    Ok(Some(Cursor { slot, sequence: from_sql(sequence)?, at: Seconds(from_sql(at)?) }))
+}
+
+fn entries(
+    connection: &Connection,
+    state: &State,
+    reading: Reading,
+    limit: PageLimit,
 ) -> Result<Vec<Entry>, BackendError> {
-    let sql = match kinds {
+    let sql = match reading.kinds {
         Kinds::All => {
             "SELECT sequence, kind, epoch, body, at FROM log
-            WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3"
+            WHERE grp = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"
         }
         Kinds::Handshakes => {
             "SELECT sequence, kind, epoch, body, at FROM log
-            WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND sequence > ?2 AND kind < 2 ORDER BY sequence LIMIT ?3"
+            WHERE grp = ?1 AND sequence > ?2 AND kind < 2 ORDER BY sequence LIMIT ?3"
         }
     };
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![group, to_sql(after), limit.entries.max(1)])?;
+    let mut rows = statement.query(params![state.id, to_sql(reading.after), limit.entries.max(1)])?;
     let mut entries: Vec<Entry> = Vec::new();
     let mut bytes: u64 = 0;
     while let Some(row) = rows.next()? {
@@ -168,13 +209,14 @@ pub(super) fn snapshot(
     group: &[u8],
     epoch: u64,
 ) -> Result<Option<Snapshot>, BackendError> {
-    let sql = "SELECT epoch, sequence, body FROM snapshots
-        WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND epoch <= ?2 ORDER BY epoch DESC LIMIT 1";
+    let sql = "SELECT snapshots.epoch, snapshots.sequence, body, incarnation
+        FROM snapshots JOIN groups ON groups.id = snapshots.grp
+        WHERE gid = ?1 AND snapshots.epoch <= ?2 ORDER BY snapshots.epoch DESC LIMIT 1";
     let row = connection.prepare_cached(sql)?.query_row(params![group, to_sql(epoch)], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?))
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, Incarnation(row.get(3)?)))
     });
-    let Some((epoch, sequence, body)) = found(row)? else { return Ok(None) };
-    Ok(Some(Snapshot { epoch: from_sql(epoch)?, sequence: from_sql(sequence)?, body }))
+    let Some((epoch, sequence, body, incarnation)) = found(row)? else { return Ok(None) };
+    Ok(Some(Snapshot { incarnation, epoch: from_sql(epoch)?, sequence: from_sql(sequence)?, body }))
 }
 
 pub(super) fn put_snapshot(
@@ -183,7 +225,8 @@ pub(super) fn put_snapshot(
     snapshot: &Snapshot,
     keep: u32,
 ) -> Result<(), BackendError> {
-    let Some(state) = state(connection, group)? else { return Ok(()) };
+    let state = state(connection, group)?.filter(|state| state.incarnation == snapshot.incarnation);
+    let Some(state) = state else { return Ok(()) };
     let sql = "INSERT OR IGNORE INTO snapshots (grp, epoch, sequence, body) VALUES (?1, ?2, ?3, ?4)";
     let values = params![state.id, to_sql(snapshot.epoch), to_sql(snapshot.sequence), snapshot.body];
     run(connection, sql, values)?;
@@ -193,24 +236,47 @@ pub(super) fn put_snapshot(
     Ok(())
 }
 
-pub(super) fn move_cursor(connection: &Connection, group: &[u8], cursor: Cursor) -> Result<(), BackendError> {
+pub(super) fn move_cursors(
+    connection: &Connection,
+    group: &[u8],
+    cursors: &[Cursor],
+) -> Result<(), BackendError> {
     let sql = "INSERT INTO cursors (grp, slot, sequence, at) SELECT id, ?2, min(?3, sequence), ?4 FROM groups WHERE gid = ?1
-        ON CONFLICT (grp, slot) DO UPDATE SET sequence = max(sequence, excluded.sequence), at = excluded.at";
-    let values = params![group, cursor.slot.0, to_sql(cursor.sequence), to_sql(cursor.at.0)];
-    run(connection, sql, values)?;
+        ON CONFLICT (grp, slot) DO UPDATE SET sequence = max(sequence, excluded.sequence), at = max(at, excluded.at)";
+    for cursor in cursors {
+        let (sequence, at) = (to_sql(cursor.sequence), to_sql(cursor.at.0));
+        run(connection, sql, params![group, cursor.slot.0, sequence, at])?;
+    }
     Ok(())
 }
 
-pub(super) fn outgoing(connection: &Connection, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, body FROM outgoing JOIN groups ON groups.id = outgoing.grp
-        ORDER BY outgoing.id LIMIT ?1";
+pub(super) fn outgoing(
+    connection: &Connection,
+    now: Seconds,
+    most: u32,
+) -> Result<Vec<OutgoingWelcome>, BackendError> {
+    let sql = "SELECT gid, account, device, name, reference, body, at
+        FROM outgoing JOIN groups ON groups.id = outgoing.grp
+        WHERE due <= ?1 ORDER BY due, outgoing.id LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![most], |row| {
+    let rows = statement.query_map(params![to_sql(now.0), most], |row| {
         let (account, device) = (AccountId(row.get(1)?), DeviceId(row.get(2)?));
-        let welcome = NewWelcome { account, device, id: row.get(3)?, body: row.get(4)? };
-        Ok(OutgoingWelcome { group: row.get(0)?, welcome })
+        let (id, reference, body) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let welcome = NewWelcome { account, device, id, reference, body };
+        let at = Seconds(u64::try_from(row.get::<_, i64>(6)?).unwrap_or_default());
+        Ok(OutgoingWelcome { group: row.get(0)?, welcome, at })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn postpone(
+    connection: &Connection,
+    group: &[u8],
+    ids: &[[u8; 32]],
+    until: Seconds,
+) -> Result<(), BackendError> {
+    let sql = "UPDATE outgoing SET due = ?3 WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND name = ?2";
+    ids.iter().try_for_each(|id| run(connection, sql, params![group, id, to_sql(until.0)]).map(drop))
 }
 
 pub(super) fn carried(connection: &Connection, group: &[u8], ids: &[[u8; 32]]) -> Result<(), BackendError> {
@@ -218,15 +284,49 @@ pub(super) fn carried(connection: &Connection, group: &[u8], ids: &[[u8; 32]]) -
     ids.iter().try_for_each(|id| run(connection, sql, params![group, id]).map(drop))
 }
 
-pub(super) fn trim(connection: &Connection, group: &[u8], before: Seconds) -> Result<u64, BackendError> {
-    // What follows the oldest snapshot is needed to go on from it; and the log stays one piece to its end.
-    let sql = "DELETE FROM log WHERE grp = (SELECT id FROM groups WHERE gid = ?1)
-        AND sequence <= (SELECT min(sequence) FROM snapshots WHERE snapshots.grp = log.grp)
-        AND sequence < coalesce(
-            (SELECT min(sequence) FROM log AS young WHERE young.grp = log.grp AND young.at >= ?2),
-            9223372036854775807)";
-    let gone = run(connection, sql, params![group, to_sql(before.0)])?;
+pub(super) fn trim(connection: &Connection, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError> {
+    let Some(state) = state(connection, group)? else { return Ok(0) };
+    let one = |sql: &str, time: Seconds| -> Result<Option<u64>, BackendError> {
+        let values = params![state.id, to_sql(time.0)];
+        let row = connection.prepare_cached(sql)?.query_row(values, |row| row.get::<_, Option<i64>>(0));
+        found(row)?.flatten().map(from_sql).transpose()
+    };
+    run(
+        connection,
+        "DELETE FROM cursors WHERE grp = ?1 AND at < ?2",
+        params![state.id, to_sql(limits.unread_before.0)],
+    )?;
+    // What is before the first young entry is old, so the log stays one piece to its end.
+    let young = "SELECT sequence FROM log WHERE grp = ?1 AND at >= ?2 ORDER BY sequence LIMIT 1";
+    let old = |time| one(young, time).map(|first| first.map_or(u64::MAX, |first| first.saturating_sub(1)));
+    let read_by_all = one("SELECT min(sequence) FROM cursors WHERE grp = ?1 AND at >= ?2", Seconds(0))?;
+    let unneeded = one("SELECT min(sequence) FROM snapshots WHERE grp = ?1 AND epoch >= ?2", Seconds(0))?;
+    let Some(first) = one("SELECT min(sequence) FROM log WHERE grp = ?1 AND at >= ?2", Seconds(0))? else {
+        return touched(connection, &state, limits.at).map(|()| 0);
+    };
+    let last = old(limits.before)?
+        .min(read_by_all.unwrap_or(u64::MAX).max(old(limits.unread_before)?))
+        .min(unneeded.unwrap_or(0))
+        .min(first.saturating_add(limits.most).saturating_sub(1));
+    let sql = "DELETE FROM log WHERE grp = ?1 AND sequence <= ?2";
+    let gone = run(connection, sql, params![state.id, to_sql(last)])?;
+    touched(connection, &state, limits.at)?;
     Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+}
+
+fn touched(connection: &Connection, state: &State, at: Seconds) -> Result<(), BackendError> {
+    run(connection, "UPDATE groups SET trimmed = ?2 WHERE id = ?1", params![state.id, to_sql(at.0)]).map(drop)
+}
+
+pub(super) fn untrimmed(
+    connection: &Connection,
+    since: Seconds,
+    most: u32,
+) -> Result<Vec<Vec<u8>>, BackendError> {
+    let sql = "SELECT gid FROM groups WHERE trimmed < ?1 ORDER BY trimmed LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![to_sql(since.0), most], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn idle(connection: &Connection, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError> {
@@ -242,12 +342,12 @@ pub(super) fn erase(connection: &Connection, group: &[u8]) -> Result<(), Backend
 }
 
 fn state(connection: &Connection, group: &[u8]) -> Result<Option<State>, BackendError> {
-    let sql = "SELECT id, epoch, sequence FROM groups WHERE gid = ?1";
-    let row = connection
-        .prepare_cached(sql)?
-        .query_row(params![group], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-    let Some((id, epoch, sequence)) = found(row)? else { return Ok(None) };
-    Ok(Some(State { id, epoch: from_sql(epoch)?, sequence: from_sql(sequence)? }))
+    let sql = "SELECT id, epoch, sequence, incarnation FROM groups WHERE gid = ?1";
+    let row = connection.prepare_cached(sql)?.query_row(params![group], |row| {
+        Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, Incarnation(row.get(3)?)))
+    });
+    let Some((id, epoch, sequence, incarnation)) = found(row)? else { return Ok(None) };
+    Ok(Some(State { id, incarnation, epoch: from_sql(epoch)?, sequence: from_sql(sequence)? }))
 }
 
 /// The number of the entry that this request has made.

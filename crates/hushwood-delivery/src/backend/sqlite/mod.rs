@@ -14,9 +14,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode};
 
 use crate::backend::{
-    AccountId, Appended, Backend, BackendError, Claim, Committed, Created, Cursor, DeviceId, Entry, Head,
-    InboxEntry, KeyPackageEntry, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
-    OutgoingWelcome, PageLimit, Registered, RequestId, Seconds, Snapshot, Stock,
+    AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
+    Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
+    OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
+    TrimLimits,
 };
 use readers::Readers;
 use writer::Writer;
@@ -105,12 +106,11 @@ impl Backend for SqliteBackend {
     async fn read(
         &self,
         group: &[u8],
-        kinds: Kinds,
-        after: u64,
+        reading: Reading,
         limit: PageLimit,
-    ) -> Result<Vec<Entry>, BackendError> {
+    ) -> Result<Option<Page>, BackendError> {
         let group = group.to_vec();
-        self.readers.read(move |connection| group::read(connection, &group, kinds, (after, limit))).await
+        self.readers.read(move |connection| group::read(connection, &group, reading, limit)).await
     }
 
     async fn snapshot(&self, group: &[u8], epoch: u64) -> Result<Option<Snapshot>, BackendError> {
@@ -123,13 +123,18 @@ impl Backend for SqliteBackend {
         self.writer.write(move |connection| group::put_snapshot(connection, &group, &snapshot, keep)).await
     }
 
-    async fn move_cursor(&self, group: &[u8], cursor: Cursor) -> Result<(), BackendError> {
+    async fn move_cursors(&self, group: &[u8], cursors: Vec<Cursor>) -> Result<(), BackendError> {
         let group = group.to_vec();
-        self.writer.write(move |connection| group::move_cursor(connection, &group, cursor)).await
+        self.writer.write(move |connection| group::move_cursors(connection, &group, &cursors)).await
     }
 
-    async fn outgoing(&self, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError> {
-        self.readers.read(move |connection| group::outgoing(connection, most)).await
+    async fn outgoing(&self, now: Seconds, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError> {
+        self.readers.read(move |connection| group::outgoing(connection, now, most)).await
+    }
+
+    async fn postpone(&self, group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> Result<(), BackendError> {
+        let group = group.to_vec();
+        self.writer.write(move |connection| group::postpone(connection, &group, &ids, until)).await
     }
 
     async fn carried(&self, group: &[u8], ids: Vec<[u8; 32]>) -> Result<(), BackendError> {
@@ -137,9 +142,13 @@ impl Backend for SqliteBackend {
         self.writer.write(move |connection| group::carried(connection, &group, &ids)).await
     }
 
-    async fn trim(&self, group: &[u8], before: Seconds) -> Result<u64, BackendError> {
+    async fn trim(&self, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError> {
         let group = group.to_vec();
-        self.writer.write(move |connection| group::trim(connection, &group, before)).await
+        self.writer.write(move |connection| group::trim(connection, &group, limits)).await
+    }
+
+    async fn untrimmed(&self, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError> {
+        self.readers.read(move |connection| group::untrimmed(connection, since, most)).await
     }
 
     async fn idle_groups(&self, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError> {
@@ -177,14 +186,14 @@ impl Backend for SqliteBackend {
         account: AccountId,
         device: DeviceId,
         packages: Vec<NewKeyPackage>,
-        now: Seconds,
-    ) -> Result<(), BackendError> {
+        limits: (u32, Seconds),
+    ) -> Result<Published, BackendError> {
         self.writer
-            .write(move |connection| account::publish(connection, account, device, &packages, now))
+            .write(move |connection| account::publish(connection, (account, device), &packages, limits))
             .await
     }
 
-    async fn claim(&self, claim: Claim) -> Result<Vec<KeyPackageEntry>, BackendError> {
+    async fn claim(&self, claim: Claim) -> Result<Claimed, BackendError> {
         self.writer.write(move |connection| account::claim(connection, &claim)).await
     }
 
@@ -197,13 +206,8 @@ impl Backend for SqliteBackend {
         self.readers.read(move |connection| account::stock(connection, account, device, now)).await
     }
 
-    async fn deliver(
-        &self,
-        account: AccountId,
-        device: DeviceId,
-        welcome: InboxEntry,
-    ) -> Result<bool, BackendError> {
-        self.writer.write(move |connection| account::deliver(connection, account, device, &welcome)).await
+    async fn deliver(&self, delivery: Delivery) -> Result<Delivered, BackendError> {
+        self.writer.write(move |connection| account::deliver(connection, &delivery)).await
     }
 
     async fn inbox(

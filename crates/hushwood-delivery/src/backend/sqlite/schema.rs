@@ -21,16 +21,19 @@ const TABLES: &str = "
         value BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE groups (
-        id         INTEGER PRIMARY KEY,
-        gid        BLOB NOT NULL UNIQUE,
-        request    BLOB NOT NULL,
-        epoch      INTEGER NOT NULL,
-        sequence   INTEGER NOT NULL,
-        committed  INTEGER NOT NULL,
-        group_info BLOB NOT NULL,
-        used       INTEGER NOT NULL
+        id          INTEGER PRIMARY KEY,
+        gid         BLOB NOT NULL UNIQUE,
+        incarnation BLOB NOT NULL,
+        request     BLOB NOT NULL,
+        epoch       INTEGER NOT NULL,
+        sequence    INTEGER NOT NULL,
+        committed   INTEGER NOT NULL,
+        group_info  BLOB NOT NULL,
+        used        INTEGER NOT NULL,
+        trimmed     INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX groups_used ON groups (used);
+    CREATE INDEX groups_trimmed ON groups (trimmed);
     CREATE TABLE log (
         id       INTEGER PRIMARY KEY,
         grp      INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
@@ -60,17 +63,22 @@ const TABLES: &str = "
         PRIMARY KEY (grp, slot)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE outgoing (
-        id      INTEGER PRIMARY KEY,
-        grp     INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
-        account BLOB NOT NULL,
-        device  BLOB NOT NULL,
-        name    BLOB NOT NULL,
-        body    BLOB NOT NULL,
+        id        INTEGER PRIMARY KEY,
+        grp       INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        account   BLOB NOT NULL,
+        device    BLOB NOT NULL,
+        name      BLOB NOT NULL,
+        reference BLOB NOT NULL,
+        body      BLOB NOT NULL,
+        at        INTEGER NOT NULL,
+        due       INTEGER NOT NULL,
         UNIQUE (grp, name)
     ) STRICT;
+    CREATE INDEX outgoing_due ON outgoing (due, id);
     CREATE TABLE accounts (
         account BLOB PRIMARY KEY,
-        name    TEXT NOT NULL UNIQUE
+        name    TEXT NOT NULL UNIQUE,
+        look    TEXT NOT NULL UNIQUE
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE devices (
         account BLOB NOT NULL REFERENCES accounts (account) ON DELETE CASCADE,

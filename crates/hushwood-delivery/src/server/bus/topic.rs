@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::Notify;
 
 use super::{Hub, locked};
+use crate::backend::Incarnation;
 use crate::wire::EntryKind;
 
 /// What has happened for one connection and was not looked at yet. It does not grow: a mark for each subscription.
@@ -67,6 +68,8 @@ pub(in crate::server) struct Topic {
 /// The end of a log, without gaps.
 #[derive(Default)]
 struct Newest {
+    /// Which life of the group it is of: one that was erased and made anew has another log.
+    life: Option<Incarnation>,
     entries: VecDeque<EncodedEntry>,
     bytes: usize,
 }
@@ -78,6 +81,18 @@ impl Topic {
     /// The log goes as far as this number, as far as is known here.
     pub(in crate::server) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    /// Somebody has looked: in this life of the group the log goes as far as this number.
+    pub(in crate::server) fn begin(&self, life: Incarnation, head: u64) {
+        let mut newest = locked(&self.newest);
+        if newest.life.is_some_and(|known| known != life) {
+            self.head.store(0, Ordering::Release);
+            *newest = Newest::default();
+        }
+        newest.life = Some(life);
+        drop(newest);
+        self.wake(head);
     }
 
     pub(in crate::server) fn wake(&self, head: u64) {
@@ -105,8 +120,16 @@ impl Topic {
     }
 
     /// Entries after a number, if they are at hand: some, but not more than so many bytes where that is more than one.
-    pub(in crate::server) fn after(&self, sequence: u64, most_bytes: usize) -> Vec<EncodedEntry> {
+    pub(in crate::server) fn after(
+        &self,
+        life: Incarnation,
+        sequence: u64,
+        most_bytes: usize,
+    ) -> Vec<EncodedEntry> {
         let newest = locked(&self.newest);
+        if newest.life != Some(life) {
+            return Vec::new();
+        }
         let first = newest.entries.front().map_or(u64::MAX, |entry| entry.sequence);
         if sequence.saturating_add(1) < first {
             return Vec::new();
@@ -122,15 +145,18 @@ impl Topic {
     }
 
     /// Keeps entries that were read, if they go on from what is there, or nothing is there.
-    pub(in crate::server) fn keep(&self, entries: &[EncodedEntry]) {
+    pub(in crate::server) fn keep(&self, life: Incarnation, entries: &[EncodedEntry]) {
         let mut newest = locked(&self.newest);
+        if newest.life != Some(life) {
+            return;
+        }
         for entry in entries {
             let last = newest.entries.back().map(|last| last.sequence);
             match last {
                 Some(last) if entry.sequence <= last => continue,
                 Some(last) if entry.sequence != last.saturating_add(1) => {
                     // Somebody was far behind and has come past the end, or the log was trimmed.
-                    *newest = Newest::default();
+                    *newest = Newest { life: Some(life), ..Newest::default() };
                 }
                 Some(_) | None => {}
             }
@@ -178,6 +204,8 @@ mod tests {
         EncodedEntry { sequence, kind: EntryKind::Message, bytes: vec![0; size].into() }
     }
 
+    const LIFE: Incarnation = Incarnation([1; 16]);
+
     fn numbers(entries: &[EncodedEntry]) -> Vec<u64> {
         entries.iter().map(|entry| entry.sequence).collect()
     }
@@ -185,20 +213,35 @@ mod tests {
     #[test]
     fn the_end_of_a_log_is_kept_without_gaps_and_within_bounds() {
         let topic = Topic::default();
-        assert!(topic.after(0, 1000).is_empty());
-        topic.keep(&[entry(3, 10), entry(4, 10)]);
-        topic.keep(&[entry(4, 10), entry(5, 10)]);
-        assert_eq!(numbers(&topic.after(2, 1000)), [3, 4, 5]);
-        assert_eq!(numbers(&topic.after(3, 15)), [4], "what fits");
-        assert_eq!(numbers(&topic.after(3, 5)), [4], "but one in any case");
-        assert!(topic.after(1, 1000).is_empty(), "2 is not there");
-        assert!(topic.after(5, 1000).is_empty());
-        topic.keep(&[entry(9, 10)]);
-        assert!(topic.after(3, 1000).is_empty());
-        assert_eq!(numbers(&topic.after(8, 1000)), [9]);
-        topic.keep(&(10..40).map(|sequence| entry(sequence, 100 << 10)).collect::<Vec<_>>());
-        assert_eq!(numbers(&topic.after(37, usize::MAX)), [38, 39]);
-        assert!(topic.after(30, usize::MAX).is_empty());
+        topic.begin(LIFE, 5);
+        assert!(topic.after(LIFE, 0, 1000).is_empty());
+        topic.keep(LIFE, &[entry(3, 10), entry(4, 10)]);
+        topic.keep(LIFE, &[entry(4, 10), entry(5, 10)]);
+        assert_eq!(numbers(&topic.after(LIFE, 2, 1000)), [3, 4, 5]);
+        assert_eq!(numbers(&topic.after(LIFE, 3, 15)), [4], "what fits");
+        assert_eq!(numbers(&topic.after(LIFE, 3, 5)), [4], "but one in any case");
+        assert!(topic.after(LIFE, 1, 1000).is_empty(), "2 is not there");
+        assert!(topic.after(LIFE, 5, 1000).is_empty());
+        topic.keep(LIFE, &[entry(9, 10)]);
+        assert!(topic.after(LIFE, 3, 1000).is_empty());
+        assert_eq!(numbers(&topic.after(LIFE, 8, 1000)), [9]);
+        topic.keep(LIFE, &(10..40).map(|sequence| entry(sequence, 100 << 10)).collect::<Vec<_>>());
+        assert_eq!(numbers(&topic.after(LIFE, 37, usize::MAX)), [38, 39]);
+        assert!(topic.after(LIFE, 30, usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_group_that_was_made_anew_has_nothing_of_its_old_log() {
+        let topic = Topic::default();
+        topic.begin(LIFE, 4);
+        topic.keep(LIFE, &[entry(3, 10), entry(4, 10)]);
+        let other = Incarnation([2; 16]);
+        topic.begin(other, 1);
+        assert_eq!(topic.head(), 1);
+        assert!(topic.after(other, 2, 1000).is_empty() && topic.after(LIFE, 2, 1000).is_empty());
+        topic.keep(LIFE, &[entry(5, 10)]);
+        topic.keep(other, &[entry(1, 10)]);
+        assert_eq!(numbers(&topic.after(other, 0, 1000)), [1]);
     }
 
     #[test]

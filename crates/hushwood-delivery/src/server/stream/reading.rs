@@ -19,9 +19,6 @@ pub(super) struct Reading {
     after: u64,
     /// The newest that a hint was sent for.
     hinted: u64,
-    /// What the reader has stored, and whether that was written down.
-    acknowledged: u64,
-    written: u64,
 }
 
 /// What comes next.
@@ -38,7 +35,7 @@ const PAGE_ENTRIES: u64 = 64;
 
 impl Reading {
     pub(super) fn new(number: u32, reader: LogReader, subscription: Subscription, after: u64) -> Self {
-        Self { number, reader, subscription, after, hinted: after, acknowledged: after, written: 0 }
+        Self { number, reader, subscription, after, hinted: after }
     }
 
     /// Whether there is more than was sent.
@@ -54,18 +51,10 @@ impl Reading {
         news.then_some(head)
     }
 
-    pub(super) fn acknowledge(&mut self, sequence: u64) {
-        // Nobody has stored what was not there.
-        self.acknowledged = self.acknowledged.max(sequence.min(self.after.max(self.topic().head())));
-    }
-
-    /// Writes down how far the reader has come, if it has.
-    pub(super) async fn note(&mut self, app: &App) {
-        if self.acknowledged > self.written {
-            self.written = self.acknowledged;
-            // It is said again when there is more; at worst the reader is sent something twice.
-            drop(app.service.note(&self.reader, self.acknowledged).await);
-        }
+    /// The reader has stored everything up to this number for itself.
+    pub(super) fn acknowledge(&mut self, app: &App, sequence: u64) {
+        // Nobody has stored what was not sent.
+        app.service.note(&self.reader, sequence.min(self.after));
     }
 
     /// The next frames for the reader, at most so many, in so many bytes.
@@ -105,7 +94,7 @@ impl Reading {
         let topic = self.topic();
         let limit = usize::try_from(most).unwrap_or(usize::MAX);
         let at_hand = |topic: &Topic| {
-            let mut entries = topic.after(self.after, PAGE_BYTES);
+            let mut entries = topic.after(self.reader.incarnation(), self.after, PAGE_BYTES);
             entries.truncate(limit);
             entries
         };
@@ -136,7 +125,7 @@ impl Reading {
             });
         }
         if near {
-            topic.keep(&entries);
+            topic.keep(self.reader.incarnation(), &entries);
         }
         entries.truncate(limit);
         Ok(entries)

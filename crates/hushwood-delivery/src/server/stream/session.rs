@@ -22,7 +22,7 @@ use crate::server::bus::Mailbox;
 use crate::server::http::Peer;
 use crate::server::stream::End;
 use crate::server::stream::reading::{Next, PAGE_BYTES, Reading, told};
-use crate::service::Device;
+use crate::service::{Device, Subscribed};
 use crate::wire::{ClientFrame, Refusal, RefusalCode, Refused, ServerFrame, Subscribe};
 
 /// One WebSocket.
@@ -85,9 +85,6 @@ impl Session {
             end = self.converse(&mut frames, &batches, &slot) => end,
             _ = &mut writer => End::Gone,
         };
-        for reading in self.readings.values_mut() {
-            reading.note(&self.app).await;
-        }
         if let Some(frame) = end.frame()
             && let Ok(permit) = slot.acquire_owned().await
         {
@@ -111,12 +108,8 @@ impl Session {
         slot: &Arc<Semaphore>,
     ) -> End {
         let app = self.app.clone();
-        let every = |time: Duration| {
-            let mut interval = interval(time.max(Duration::from_millis(10)));
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            interval
-        };
-        let (mut pings, mut cursors) = (every(app.limits.silence / 3), every(app.limits.cursors_every));
+        let mut pings = interval((app.limits.silence / 3).max(Duration::from_millis(10)));
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mailbox = self.mailbox.clone();
         loop {
             let has_something = self.has_something();
@@ -143,11 +136,6 @@ impl Session {
                     let marks = mailbox.take();
                     self.due.extend(marks.moved);
                     self.inbox |= marks.inbox;
-                }
-                _ = cursors.tick() => {
-                    for reading in self.readings.values_mut() {
-                        reading.note(&app).await;
-                    }
                 }
                 _ = pings.tick() => {
                     if self.heard.elapsed() > app.limits.silence {
@@ -177,9 +165,7 @@ impl Session {
                 }
             }
             ClientFrame::Unsubscribe { number } => {
-                if let Some(mut reading) = self.forget(number) {
-                    reading.note(&self.app).await;
-                }
+                drop(self.forget(number));
             }
             ClientFrame::Credit { entries } => {
                 self.credit = self.credit.saturating_add(entries.into()).min(u32::MAX.into());
@@ -188,7 +174,7 @@ impl Session {
             }
             ClientFrame::Ack { number, sequence } => {
                 if let Some(reading) = self.readings.get_mut(&number) {
-                    reading.acknowledge(sequence);
+                    reading.acknowledge(&self.app, sequence);
                 }
             }
             ClientFrame::Ping { payload } => self.replies.push_back(ServerFrame::Pong { payload }),
@@ -213,10 +199,10 @@ impl Session {
         // First the hints, then the head: nothing falls between them.
         let subscription = self.app.hub.subscribe(&subscribe.group_id, (&self.mailbox, number));
         let subscribed = self.app.service.subscribe(&subscribe).await;
-        let (reader, head) = subscribed.map_err(|refusal| told(&refusal))?;
-        subscription.topic().wake(head);
+        let Subscribed { reader, after, head } = subscribed.map_err(|refusal| told(&refusal))?;
+        subscription.topic().begin(reader.incarnation(), head);
         self.replies.push_back(ServerFrame::Subscribed { number, head });
-        self.readings.insert(number, Reading::new(number, reader, subscription, subscribe.after));
+        self.readings.insert(number, Reading::new(number, reader, subscription, after));
         self.app.metrics.subscriptions.inc();
         self.due.insert(number);
         Ok(())

@@ -1,0 +1,143 @@
+//! Who may ask for something about a group: each request shows it by a signature (RFC 9750 §8.1.3).
+
+use hushwood::tree::LeafIndex;
+use hushwood_crypto::SignaturePublicKey;
+
+use crate::service::Service;
+use crate::service::followed::{Followed, corrupt};
+use crate::wire::{
+    Admission, INVITATION_LABEL, Invitation, InvitedProof, MemberProof, REQUEST_LABEL, Refusal,
+};
+
+/// Who asks, after it was checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Admitted {
+    /// The member at this leaf.
+    Member(LeafIndex),
+    /// Somebody with this signature key, whom a member has invited.
+    Invited(SignaturePublicKey),
+    /// The external sender at this position.
+    ExternalSender(u32),
+}
+
+/// Which part of a log somebody may read: what comes after one number, up to another.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Reach {
+    /// The key by which they have shown who they are.
+    pub(super) key: Vec<u8>,
+    pub(super) from: u64,
+    /// For somebody who has gone: the number of the commit that they went with, and the epoch that it ended.
+    pub(super) until: Option<(u64, u64)>,
+}
+
+impl Service {
+    /// Checks an admission: a signature over the request's content, by somebody whom the group knows now.
+    pub(super) fn admit(
+        &self,
+        group: &Followed,
+        admission: &Admission,
+        content: &[u8],
+    ) -> Result<Admitted, Refusal> {
+        self.check_time(admission.at())?;
+        match admission {
+            Admission::Member(proof) => {
+                let leaf = LeafIndex::new(proof.leaf_index);
+                let key = member_key(group, leaf)?.ok_or(STRANGER)?;
+                verify(group, (&key, content), &proof.signature)?;
+                self.limits.member(group.name(), proof.leaf_index)?;
+                Ok(Admitted::Member(leaf))
+            }
+            Admission::Invited(InvitedProof { invitation, signature, .. }) => {
+                self.check_invitation(group, invitation)?;
+                let key = SignaturePublicKey(invitation.signature_key.clone());
+                verify(group, (&key, content), signature)?;
+                // Whom somebody invites asks at their expense.
+                self.limits.member(group.name(), invitation.leaf_index)?;
+                Ok(Admitted::Invited(key))
+            }
+            Admission::ExternalSender(proof) => {
+                let listed = group.public().context().extensions.external_senders();
+                let listed = listed.map_err(|_| corrupt("a group's extensions"))?;
+                let index = usize::try_from(proof.sender_index).map_err(|_| STRANGER)?;
+                let key = &listed.get(index).ok_or(STRANGER)?.signature_key;
+                verify(group, (key, content), &proof.signature)?;
+                self.limits.external_sender(group.name(), proof.sender_index)?;
+                Ok(Admitted::ExternalSender(proof.sender_index))
+            }
+        }
+    }
+
+    /// Who asks for a piece of the log, and for which they may: a member, or somebody who was one.
+    pub(super) fn reach(
+        &self,
+        group: &Followed,
+        proof: &MemberProof,
+        content: &[u8],
+    ) -> Result<Reach, Refusal> {
+        self.check_time(proof.at)?;
+        let leaf = LeafIndex::new(proof.leaf_index);
+        let reach = match member_key(group, leaf)? {
+            Some(key) if verify(group, (&key, content), &proof.signature).is_ok() => {
+                Reach { key: key.0, from: group.people().from(leaf), until: None }
+            }
+            Some(_) | None => {
+                let was = |key: &[u8]| {
+                    verify(group, (&SignaturePublicKey(key.to_vec()), content), &proof.signature).is_ok()
+                };
+                let departed = group.people().departed(leaf).find(|one| was(&one.key)).ok_or(STRANGER)?;
+                let until = Some((departed.until, departed.epoch));
+                Reach { key: departed.key.clone(), from: departed.from, until }
+            }
+        };
+        self.limits.member(group.name(), proof.leaf_index)?;
+        Ok(reach)
+    }
+
+    /// By a member who is there now with the key that signed it, for somebody who has not gone since.
+    fn check_invitation(&self, group: &Followed, invitation: &Invitation) -> Result<(), Refusal> {
+        let now = self.now().0;
+        if invitation.not_after < now {
+            return Err(Refusal::Forbidden("the invitation has expired: ask for another"));
+        }
+        if invitation.not_after > now.saturating_add(self.settings.max_invitation.as_secs()) {
+            return Err(Refusal::Forbidden("the invitation is good for too long: ask for one of a few days"));
+        }
+        if invitation.epoch > group.public().epoch()
+            || group.people().may_have_gone_since(&invitation.signature_key, invitation.epoch)
+        {
+            return Err(Refusal::Forbidden("who has left the group needs a new invitation"));
+        }
+        let signer = member_key(group, LeafIndex::new(invitation.leaf_index))?;
+        let content = invitation.signed(&self.settings.name, group.public().group_id());
+        let verified = signer
+            .is_some_and(|key| group.verifies(INVITATION_LABEL, (&key, &content), &invitation.signature));
+        match verified {
+            true => Ok(()),
+            false => {
+                Err(Refusal::Forbidden("the invitation is not of a member of the group: ask for another"))
+            }
+        }
+    }
+
+    /// A proof is young.
+    pub(super) fn check_time(&self, at: u64) -> Result<(), Refusal> {
+        match at.abs_diff(self.now().0) <= self.settings.clock_skew.as_secs() {
+            true => Ok(()),
+            false => Err(Refusal::Unauthorized("the proof is of another time: check the clock")),
+        }
+    }
+}
+
+const STRANGER: Refusal = Refusal::Forbidden("the proof is not of a member of the group");
+
+pub(super) fn member_key(group: &Followed, leaf: LeafIndex) -> Result<Option<SignaturePublicKey>, Refusal> {
+    let leaf = group.public().tree().leaf(leaf).map_err(|_| corrupt("a tree"))?;
+    Ok(leaf.map(|leaf| leaf.signature_key))
+}
+
+fn verify(group: &Followed, signed: (&SignaturePublicKey, &[u8]), signature: &[u8]) -> Result<(), Refusal> {
+    match group.verifies(REQUEST_LABEL, signed, signature) {
+        true => Ok(()),
+        false => Err(STRANGER),
+    }
+}

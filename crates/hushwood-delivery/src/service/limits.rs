@@ -1,0 +1,148 @@
+//! How often somebody may ask (RFC 9420 §16.8; RFC 9750 §8.1.3).
+//!
+//! Each node counts for itself, in memory, and forgets what nobody has asked for a while: with several nodes the limits
+//! are those of one, times their number at most.
+
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::backend::AccountId;
+use crate::service::settings::{Rate, Rates};
+use crate::wire::Refusal;
+
+/// All that is counted.
+pub(super) struct Limits {
+    account: Counter<AccountId>,
+    member: Counter<([u8; 32], u32)>,
+    external_sender: Counter<([u8; 32], u32)>,
+    claims: Counter<AccountId>,
+    claims_of_one: Counter<(AccountId, AccountId)>,
+    devices: Counter<AccountId>,
+    groups: Counter<AccountId>,
+    outside: Counter<AccountId>,
+}
+
+impl Limits {
+    pub(super) fn new(rates: &Rates) -> Self {
+        Self {
+            account: Counter::new(rates.account),
+            member: Counter::new(rates.member),
+            external_sender: Counter::new(rates.outside),
+            claims: Counter::new(rates.claims),
+            claims_of_one: Counter::new(rates.claims_of_one),
+            devices: Counter::new(rates.devices),
+            groups: Counter::new(rates.groups),
+            outside: Counter::new(rates.outside),
+        }
+    }
+
+    /// A request of an account.
+    pub(super) fn request(&self, account: AccountId) -> Result<(), Refusal> {
+        self.account.count(&account)
+    }
+
+    /// A request about a group, by whoever stands at a leaf of it. The group has a name of 32 bytes here.
+    pub(super) fn member(&self, group: [u8; 32], leaf_index: u32) -> Result<(), Refusal> {
+        self.member.count(&(group, leaf_index))
+    }
+
+    /// A request about a group, by one of its external senders.
+    pub(super) fn external_sender(&self, group: [u8; 32], index: u32) -> Result<(), Refusal> {
+        self.external_sender.count(&(group, index))
+    }
+
+    /// RFC 9420 §16.8, A040: somebody who claims KeyPackages again and again leaves others none but those of last resort.
+    pub(super) fn claim(&self, by: AccountId, of: AccountId) -> Result<(), Refusal> {
+        self.claims_of_one.count(&(by, of))?;
+        self.claims.count(&by)
+    }
+
+    /// A device that wants to belong to an account.
+    pub(super) fn device(&self, account: AccountId) -> Result<(), Refusal> {
+        self.devices.count(&account)
+    }
+
+    /// A group that comes to the service.
+    pub(super) fn group(&self, by: AccountId) -> Result<(), Refusal> {
+        self.groups.count(&by)
+    }
+
+    /// A proposal from outside a group.
+    pub(super) fn outside(&self, by: AccountId) -> Result<(), Refusal> {
+        self.outside.count(&by)
+    }
+
+    /// Forgets those who may ask as often as if they never had.
+    pub(super) fn forget(&self) {
+        self.account.forget();
+        self.member.forget();
+        self.external_sender.forget();
+        self.claims.forget();
+        self.claims_of_one.forget();
+        self.devices.forget();
+        self.groups.forget();
+        self.outside.forget();
+    }
+}
+
+struct Counter<K: Clone + Eq + Hash> {
+    limiter: RateLimiter<K, HashMapStateStore<K>, MonotonicClock>,
+}
+
+impl<K: Clone + Eq + Hash> Counter<K> {
+    fn new(rate: Rate) -> Self {
+        // Nobody can be told to wait for no time at all.
+        let every = rate.every.max(Duration::from_micros(1));
+        let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(every).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+        let state = HashMapStateStore::default();
+        Self { limiter: RateLimiter::new(quota.allow_burst(burst), state, MonotonicClock) }
+    }
+
+    fn count(&self, key: &K) -> Result<(), Refusal> {
+        self.limiter.check_key(key).map_err(|not_until| {
+            let wait = not_until.wait_time_from(MonotonicClock.now());
+            Refusal::TooMany(wait.max(Duration::from_secs(1)))
+        })
+    }
+
+    fn forget(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_at_once_and_one_more_after_a_time() {
+        let counter = Counter::new(Rate { burst: 3, every: Duration::from_millis(200) });
+        for _ in 0..3 {
+            counter.count(&1).unwrap();
+        }
+        assert!(matches!(counter.count(&1), Err(Refusal::TooMany(_))));
+        counter.count(&2).unwrap();
+        std::thread::sleep(Duration::from_millis(250));
+        counter.count(&1).unwrap();
+        assert!(counter.count(&1).is_err());
+    }
+
+    #[test]
+    fn who_has_not_asked_for_long_is_forgotten() {
+        let counter = Counter::new(Rate { burst: 1, every: Duration::from_millis(50) });
+        for key in 0..1000 {
+            counter.count(&key).unwrap();
+        }
+        assert_eq!(counter.limiter.len(), 1000);
+        std::thread::sleep(Duration::from_millis(150));
+        counter.forget();
+        assert_eq!(counter.limiter.len(), 0);
+    }
+}

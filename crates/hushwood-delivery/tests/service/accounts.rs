@@ -1,0 +1,223 @@
+//! Accounts: names, devices, KeyPackages, inboxes, and what one account can do to another.
+
+use std::time::Duration;
+
+use hushwood::crypto::{Signer, SoftwareSigner};
+use hushwood_delivery::backend::PageLimit;
+use hushwood_delivery::service::{Rate, Service};
+use hushwood_delivery::wire::{Authorization, ClaimRequest, PublishedKeyPackage, Refusal, Registration};
+
+use crate::world::{Client, SERVICE, settings, two, world, world_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_belong_to_who_had_them_first_and_devices_vouch_for_each_other() {
+    let world = world().await;
+    let service = &world.service;
+    let (alice, device) = Client::registered("alice", service).await;
+    let impostor = Client::new("impostor");
+    let mut unsigned = impostor.registration(service);
+    unsigned.name = b"alice".to_vec();
+    assert!(matches!(service.register(unsigned).await, Err(Refusal::Unauthorized(_))), "signed otherwise");
+    for alike in ["alice", "ALICE", "Alice", "ａｌｉｃｅ", "a1ice"] {
+        let registration = impostor.registration_as(service, alike.as_bytes());
+        assert!(matches!(service.register(registration).await, Err(Refusal::Taken(_))), "{alike}");
+    }
+    for bad in ["", "al ice", "alicе", "alice\u{202e}", "alice\u{200b}"] {
+        let registration = impostor.registration_as(service, bad.as_bytes());
+        assert!(matches!(service.register(registration).await, Err(Refusal::Malformed(_))), "{bad:?}");
+    }
+    // Found under any spelling of the name.
+    let claim = ClaimRequest { name: "ALICE".as_bytes().to_vec(), suite: 1 };
+    assert_eq!(service.claim(device, claim).await.unwrap().len(), 1);
+
+    // A second phone of hers: the first agrees.
+    let mut phone = Client::new("phone");
+    phone.account = alice.account;
+    let by = |registration: &Registration, signer: &SoftwareSigner| {
+        let signature = signer.sign(&registration.signed(SERVICE)).unwrap();
+        Some(Authorization { device: alice.device, signature })
+    };
+    let mut registration = phone.registration_as(service, b"alice");
+    registration.authorization = by(&registration, &impostor.device_key);
+    assert!(matches!(service.register(registration.clone()).await, Err(Refusal::Unauthorized(_))));
+    registration.authorization = by(&registration, &alice.device_key);
+    assert_eq!(service.register(registration).await, Ok(()));
+    phone.publish(service, 1).await.unwrap();
+    let claim = ClaimRequest { name: b"alice".to_vec(), suite: 1 };
+    assert_eq!(service.claim(device, claim).await.unwrap().len(), 2, "one of each device");
+
+    // It is lost.
+    let lost = phone.log_in(service).await;
+    service.revoke(device, phone.device).await.unwrap();
+    assert_eq!(service.inbox(lost).await, Err(Refusal::Revoked), "at once, not when the token ends");
+    assert_eq!(service.stock(lost).await, Err(Refusal::Revoked));
+    assert_eq!(service.acknowledge(lost, vec![[1; 32]]).await, Err(Refusal::Revoked));
+    assert!(matches!(service.device(b"made up"), Err(Refusal::Unauthorized(_))));
+}
+
+/// What is there is not what was asked for: it is not answered with yes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_changes_nothing_says_so() {
+    let mut settings = settings();
+    settings.max_devices = 2;
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (alice, device) = Client::registered("alice", service).await;
+    assert_eq!(service.register(alice.registration(service)).await, Ok(()), "asked again");
+    let renamed = alice.registration_as(service, b"alicia");
+    assert_eq!(service.register(renamed).await, Err(Refusal::OtherName));
+
+    let further = |name: &str, as_name: &[u8]| {
+        let mut phone = Client::new(name);
+        phone.account = alice.account;
+        let mut registration = phone.registration_as(service, as_name);
+        let signature = alice.device_key.sign(&registration.signed(SERVICE)).unwrap();
+        registration.authorization = Some(Authorization { device: alice.device, signature });
+        (phone, registration)
+    };
+    assert_eq!(service.register(further("phone", b"alicia").1).await, Err(Refusal::OtherName));
+    let (phone, registration) = further("phone", b"alice");
+    service.register(registration).await.unwrap();
+    assert!(matches!(service.register(further("third", b"alice").1).await, Err(Refusal::Full(_))));
+    service.revoke(device, phone.device).await.unwrap();
+    assert_eq!(service.register(further("phone", b"alice").1).await, Err(Refusal::Revoked));
+    assert_eq!(service.register(further("third", b"alice").1).await, Ok(()), "there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_packages_that_are_not_valid_are_not_kept() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    let mut package = PublishedKeyPackage { message: alice.actor.key_package() };
+    *package.message.last_mut().unwrap() ^= 1;
+    assert!(matches!(service.publish(device, vec![package]).await, Err(Refusal::Invalid(_))));
+    let package = PublishedKeyPackage { message: b"no".to_vec() };
+    assert!(matches!(service.publish(device, vec![package]).await, Err(Refusal::Malformed(_))));
+    assert_eq!(service.stock(device).await.unwrap()[0].left, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_keeps_so_many_key_packages_here() {
+    let mut settings = settings();
+    settings.max_key_packages = 4;
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    assert!(matches!(alice.publish(service, 5).await, Err(Refusal::TooLarge(_))));
+    assert!(matches!(alice.publish(service, 2).await, Err(Refusal::Full(_))));
+    alice.publish(service, 1).await.unwrap();
+    assert_eq!(service.stock(device).await.unwrap()[0].left, 4);
+}
+
+/// RFC 9420 §16.8, A040: nobody takes all KeyPackages of somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_claims_again_and_again_is_told_to_wait_and_others_are_not() {
+    let mut settings = settings();
+    settings.rates.claims_of_one = Rate { burst: 2, every: Duration::from_secs(3600) };
+    settings.rates.claims = Rate { burst: 3, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (_, mallory) = Client::registered("mallory", service).await;
+    let (_, victim) = Client::registered("victim", service).await;
+    let (_, other) = Client::registered("other", service).await;
+    let claim = async |by, name: &str| {
+        service.claim(by, ClaimRequest { name: name.as_bytes().to_vec(), suite: 1 }).await.map(|all| all.len())
+    };
+    for _ in 0..2 {
+        assert_eq!(claim(mallory, "victim").await, Ok(1));
+    }
+    assert!(matches!(claim(mallory, "victim").await, Err(Refusal::TooMany(_))));
+    assert_eq!(service.stock(victim).await.unwrap()[0].left, 1, "there is one for others");
+    assert_eq!(claim(mallory, "other").await, Ok(1));
+    assert!(matches!(claim(mallory, "mallory").await, Err(Refusal::TooMany(_))), "nor of all together");
+    assert_eq!(claim(other, "victim").await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_asks_so_often() {
+    let mut settings = settings();
+    settings.rates.account = Rate { burst: 5, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let (_, alice) = Client::registered("alice", &world.service).await;
+    let (_, bob) = Client::registered("bob", &world.service).await;
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        answers.push(world.service.stock(alice).await);
+    }
+    assert!(answers[0].is_ok() && matches!(answers[5], Err(Refusal::TooMany(_))), "{answers:?}");
+    assert!(world.service.stock(bob).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_asks_so_often() {
+    let mut settings = settings();
+    settings.rates.member = Rate { burst: 8, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let (alice, bob) = two(&world).await;
+    let mut answers = Vec::new();
+    for _ in 0..9 {
+        answers.push(world.service.read(alice.read_request(0)).await);
+    }
+    assert!(answers[0].is_ok() && matches!(answers[8], Err(Refusal::TooMany(_))), "{answers:?}");
+    assert!(world.service.read(bob.read_request(0)).await.is_ok());
+}
+
+/// Welcomes come by themselves, after a crash too, and an inbox that is full stands in nobody's way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_has_an_end_and_what_does_not_fit_comes_later() {
+    let mut settings = settings();
+    settings.inbox = PageLimit { entries: 1, bytes: 1 << 20 };
+    let world = world_with(settings.clone()).await;
+    let service = &world.service;
+    let (carol, _) = Client::registered("carol", service).await;
+    let (dave, _) = Client::registered("dave", service).await;
+    let mut founders = Vec::new();
+    for name in ["alice", "bob"] {
+        let (mut founder, device) = Client::registered(name, service).await;
+        founder.create_group(service).await;
+        // Both claim before either of them commits.
+        let commit = founder.invite(service, device, &["carol", "dave"]).await;
+        founders.push((founder, commit));
+    }
+    for (mut founder, commit) in founders {
+        founder.send_commit(service, commit).await;
+    }
+    let (id, _) = carol.welcome(service).await;
+    dave.welcome(service).await;
+    service.settle().await.unwrap();
+    // While there is no room, nobody is given a KeyPackage that would lead nowhere.
+    let (_, eve) = Client::registered("eve", service).await;
+    let claim = ClaimRequest { name: b"carol".to_vec(), suite: 1 };
+    assert!(matches!(service.claim(eve, claim).await, Err(Refusal::Full(_))));
+    let device = carol.log_in(service).await;
+    assert_eq!(service.inbox(device).await.unwrap().len(), 1);
+    service.acknowledge(device, vec![id]).await.unwrap();
+    // It is tried again after a while, by whichever node is there.
+    settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + 60);
+    let later = Service::new(world.backend.clone(), settings).await.unwrap();
+    later.settle().await.unwrap();
+    let inbox = service.inbox(device).await.unwrap();
+    assert_eq!(inbox.len(), 1);
+    assert_ne!(inbox[0].id, id);
+}
+
+/// Who is not asked is sent nothing: a Welcome for a KeyPackage that they have never published does not fill their inbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_fills_the_inbox_of_somebody_else() {
+    let world = world().await;
+    let service = &world.service;
+    let (victim, device) = Client::registered("victim", service).await;
+    let (mut mallory, _) = Client::registered("mallory", service).await;
+    let mut puppet = Client::new("puppet");
+    mallory.create_group(service).await;
+    let valid = mallory.actor.validate(&puppet.actor.key_package()).unwrap();
+    let proposals = vec![hushwood::group::NewProposal::Add(Box::new(valid))];
+    let recipient = hushwood_delivery::wire::Recipient { account: victim.account, device: victim.device };
+    let plan = hushwood::group::CommitPlan { proposals, ..Default::default() };
+    let commit = mallory.commit(plan, vec![recipient]);
+    mallory.send_commit(service, commit).await;
+    service.settle().await.unwrap();
+    assert_eq!(service.inbox(device).await, Ok(Vec::new()));
+    assert_eq!(world.backend.outgoing(hushwood_delivery::backend::Seconds(u64::MAX >> 1), 10).await, Ok(Vec::new()));
+}

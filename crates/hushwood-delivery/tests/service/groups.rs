@@ -1,0 +1,155 @@
+//! Groups that come to the service, and what becomes of them in memory.
+
+use std::time::Duration;
+
+use hushwood::extension::ExtensionType;
+use hushwood_delivery::service::{Rate, Service};
+use hushwood_delivery::wire::{GroupKey, Refusal, SendAnswer};
+
+use crate::world::{Client, SERVICE, settings, two, with_extensions, without, world, world_with};
+
+/// Who has only heard of a group does not take its place here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_brought_by_the_member_that_vouches_for_it() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    let (mut bob, bobs_device) = Client::registered("bob", service).await;
+    alice.actor.create();
+    let package = bob.actor.key_package();
+    let (_, change) = alice.actor.invite(&[package]).unwrap();
+    let tree = alice.actor.group().ratchet_tree().unwrap();
+    bob.actor.join(&change.welcomes[0].message, Some(&tree)).unwrap();
+
+    let good = alice.create_request();
+    let mut stranger = good.clone();
+    stranger.proof.signature = bob.sign(&stranger.signed(SERVICE));
+    let mut other_member = good.clone();
+    other_member.proof.leaf_index = bob.actor.leaf().number();
+    other_member.proof.signature = bob.sign(&other_member.signed(SERVICE));
+    let mut other_key = good.clone();
+    other_key.key = GroupKey::new([8; 32]);
+    for bad in [stranger, other_member, other_key] {
+        let refusal = service.create_group(bobs_device, bad).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Forbidden(_)), "{refusal}");
+    }
+    let mut old = good.clone();
+    old.proof.at -= 3600;
+    assert!(matches!(service.create_group(device, old).await, Err(Refusal::Unauthorized(_))));
+    let signed = |group_info| {
+        let mut request = good.clone();
+        request.group_info = group_info;
+        request.proof.signature = alice.sign(&request.signed(SERVICE));
+        request
+    };
+    let no_key = with_extensions(&alice, &good.group_info, |all| without(all, ExtensionType::EXTERNAL_PUB));
+    let with_tree = with_extensions(&alice, &good.group_info, |all| all.set(ExtensionType::RATCHET_TREE, tree.clone()));
+    for bad in [signed(no_key), signed(with_tree)] {
+        assert!(matches!(service.create_group(device, bad).await, Err(Refusal::Malformed(_))));
+    }
+    let mut other_tree = good.clone();
+    other_tree.ratchet_tree.truncate(20);
+    other_tree.proof.signature = alice.sign(&other_tree.signed(SERVICE));
+    assert!(matches!(service.create_group(device, other_tree).await, Err(Refusal::Invalid(_))));
+
+    assert_eq!(service.create_group(device, good.clone()).await, Ok(()));
+    assert_eq!(service.create_group(device, good).await, Ok(()), "asked again");
+    let again = bob.create_request();
+    assert!(matches!(service.create_group(bobs_device, again).await, Err(Refusal::Taken(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_brings_so_many_groups() {
+    let mut settings = settings();
+    settings.rates.groups = Rate { burst: 2, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    for _ in 0..2 {
+        alice.create_group(service).await;
+    }
+    alice.actor.create();
+    assert!(matches!(service.create_group(device, alice.create_request()).await, Err(Refusal::TooMany(_))));
+    let (mut bob, _) = Client::registered("bob", service).await;
+    bob.create_group(service).await;
+}
+
+/// A node remembers a group that was erased meanwhile and created anew: same id, same key, same epoch.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_memory_of_a_group_is_not_taken_for_the_new_one() {
+    let world = world().await;
+    let (mut alice, mut bob) = two(&world).await;
+    let old_node = &world.service;
+    let before = alice.actor.group().epoch();
+    let proposal = bob.actor.propose(hushwood::group::NewProposal::Update(Default::default())).unwrap();
+    old_node.send(bob.send_request(proposal)).await.unwrap();
+
+    world.backend.erase_group(&alice.group_id()).await.unwrap();
+    assert!(matches!(old_node.read(alice.read_request(0)).await, Err(Refusal::NotFound(_))));
+    let other_node = crate::world::node(&world.backend).await;
+    let device = alice.log_in(&other_node).await;
+    other_node.create_group(device, alice.create_request()).await.unwrap();
+    assert_eq!(alice.actor.group().epoch(), before);
+
+    let message = alice.actor.send(b"anew").unwrap();
+    assert_eq!(old_node.send(alice.send_request(message)).await, Ok(SendAnswer::Accepted(1)));
+    assert_eq!(alice.update(old_node).await, 2, "the proposal of the other life is not there");
+    bob.read = 0;
+    assert_eq!(bob.sync(&other_node).await, [b"anew"]);
+    assert_eq!(bob.actor.group().epoch(), before + 1);
+}
+
+/// Groups that do not fit into memory are read again; those who ask with a wrong key leave nothing there.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_do_not_fit_are_read_again() {
+    let mut settings = settings();
+    settings.max_followed = 1;
+    let world = world_with(settings).await;
+    let (mut alice, mut bob) = two(&world).await;
+    for _ in 0..5 {
+        let message = alice.actor.send(b"hi").unwrap();
+        let mut wrong = alice.send_request(message.clone());
+        wrong.key = GroupKey::new([8; 32]);
+        assert!(matches!(world.service.send(wrong).await, Err(Refusal::Forbidden(_))));
+        world.service.send(alice.send_request(message)).await.unwrap();
+        alice.update(&world.service).await;
+        assert_eq!(bob.sync(&world.service).await, [b"hi"]);
+    }
+}
+
+/// Whoever asks for more checks than can be made is told to come again, and the node goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_checks_at_once_are_refused_and_later_ones_made() {
+    let mut settings = settings();
+    (settings.checks, settings.waiting_checks) = (1, 0);
+    let world = world_with(settings).await;
+    let service = std::sync::Arc::new(Service::new(world.backend.clone(), settings_narrow()).await.unwrap());
+    let (alice, device) = Client::registered("alice", &service).await;
+    drop(alice);
+    let mut running = Vec::new();
+    for number in 0..20 {
+        let mut client = Client::new(&format!("client {number}"));
+        let packages: Vec<_> = (0..20)
+            .map(|_| hushwood_delivery::wire::PublishedKeyPackage { message: client.actor.key_package() })
+            .collect();
+        let service = service.clone();
+        running.push(tokio::spawn(async move { service.publish(device, packages).await }));
+    }
+    let mut refused = 0;
+    for one in running {
+        match one.await.unwrap() {
+            Ok(()) => {}
+            Err(Refusal::TooMany(_)) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0);
+    Client::registered("bob", &service).await;
+}
+
+fn settings_narrow() -> hushwood_delivery::service::ServiceSettings {
+    let mut settings = settings();
+    (settings.checks, settings.waiting_checks) = (1, 1);
+    settings.max_key_packages = 1000;
+    settings
+}
