@@ -250,6 +250,8 @@ fn a_second_device_is_linked_and_hears_all() {
     phone.done(json!({ "do": "linked", "answer": answer }));
     ada.done(json!({ "do": "invite_devices" }));
     phone.done(json!({ "do": "join", "room": room }));
+    // Who has not read that somebody came sends what they can't read.
+    ben.done(json!({ "do": "sync" }));
     ben.done(json!({ "do": "send", "room": room, "text": "to both" }));
     for device in [&mut ada, &mut phone] {
         assert_eq!(device.event("message")["text"], "to both");

@@ -1,6 +1,7 @@
 //! Alice makes a room, invites Bob, and says something: what the README shows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushwood_aws_lc::{OsRandom, PROVIDER};
 use hushwood_client::transport::InProcess;
@@ -33,7 +34,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     room.invite("bob")?; // with all his devices
     room.send(b"hello")?; // stored first, then sent, again and again until it is there
 
-    for event in bob.sync()? {
+    for event in bob.wait(Duration::from_secs(10))? {
         if let EventKind::Message(message) = event.kind {
             println!("{}: {}", message.from.person, String::from_utf8_lossy(&message.body));
         }

@@ -110,6 +110,24 @@ impl<T: Transport> Client<T> {
         self.events()
     }
 
+    /// [`sync`](Self::sync), again and again until something has happened that was not given before, at most so long.
+    ///
+    /// # Errors
+    /// As there, if nothing has happened when the time is over.
+    pub fn wait(&self, time: Duration) -> Result<Events<'_, T>, Error> {
+        let begun = Instant::now();
+        loop {
+            let synced = self.sync_of(None);
+            let events = self.events()?;
+            let left = time.saturating_sub(begun.elapsed());
+            if events.events.len() > 0 || left.is_zero() {
+                return synced.map(|()| events);
+            }
+            drop(events);
+            std::thread::sleep(left.min(Duration::from_millis(200)));
+        }
+    }
+
     /// What has happened and was not given before, without asking the service.
     ///
     /// # Errors
@@ -177,10 +195,8 @@ impl<T: Transport> Client<T> {
         let begun = Instant::now();
         loop {
             let mut core = self.core();
-            if !all {
-                if let Some(result) = done(&mut core) {
-                    return Ok(Some(result));
-                }
+            if !all && let Some(result) = done(&mut core) {
+                return Ok(Some(result));
             }
             let patience = Duration::from_millis(core.patience()).saturating_sub(begun.elapsed());
             let now = Millis::now();

@@ -66,10 +66,10 @@ pub(crate) fn credential(person: &str, device: DeviceId) -> Credential {
 
 /// Who shows this. A credential that is not of our making names its identity as the person, and a device by its hash.
 pub(crate) fn member(credential: &Credential, suite: &dyn CipherSuite) -> Member {
-    if let Credential::Basic { identity } = credential {
-        if let Some(member) = parse(identity) {
-            return member;
-        }
+    if let Credential::Basic { identity } = credential
+        && let Some(member) = parse(identity)
+    {
+        return member;
     }
     let encoded = credential.to_bytes().unwrap_or_default();
     let hash = suite.hash().hash(&[&encoded]);

@@ -121,13 +121,13 @@ wire_struct! {
         pub(crate) title: Vec<u8>,
         /// The key under which the service keeps what it knows of the group.
         pub(crate) key: GroupKey,
-        /// Our name as a reader.
-        pub(crate) slot: [u8; 16],
         pub(crate) standing: Standing,
         /// The number of the last entry that we have stored.
         pub(crate) cursor: u64,
         /// The value of the chain there.
         pub(crate) chain: [u8; 32],
+        /// The epoch in which we came: what was sent before it is not for us.
+        pub(crate) joined: u64,
         /// When our leaf had new keys last, in seconds.
         pub(crate) renewed: u64,
     }

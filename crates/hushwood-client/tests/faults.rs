@@ -12,16 +12,15 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Person, World};
+use common::{Carried, Person, World};
 use hushwood_client::core::{Next, Request};
-use hushwood_client::transport::InProcess;
 use hushwood_client::{EventKind, MessageId, RoomId, Settings, Transport, TransportError, Trust};
-use hushwood_delivery::wire::{Answer, CommitAnswer, Nothing};
+use hushwood_delivery::wire::{Answer, CommitAnswer, Nothing, ReadAnswer};
 use test_support::random::SeededRandom;
 
 /// What is between people and the service.
 struct Network {
-    transport: InProcess,
+    transport: Carried,
     dice: SeededRandom,
     /// Out of a hundred requests, so many are harmed.
     faults: u64,
@@ -41,7 +40,7 @@ impl Network {
         let Request { id, call, token } = request;
         let fault = if self.dice.number() % 100 < self.faults { self.dice.number() % 6 } else { 99 };
         let lost = || Err(TransportError::Unknown("no answer".to_owned()));
-        let mut ask = || self.transport.call(call.clone(), token.as_deref());
+        let ask = || self.transport.call(call.clone(), token.as_deref());
         let (name, answers) = match fault {
             0 => ("request lost", vec![lost()]),
             1 => {
@@ -81,12 +80,12 @@ impl Network {
 /// Answers that can't be: whoever takes them at their word is lost.
 fn garble(answer: Answer, dice: u64) -> Answer {
     match (answer, dice % 3) {
-        (Answer::Read(mut read), 0 | 1) if read.entries.len() > 1 => {
+        (Answer::Read(ReadAnswer::Page(mut page)), 0 | 1) if page.entries.len() > 1 => {
             match dice % 3 {
-                0 => read.entries.reverse(),
-                _ => drop(read.entries.remove(read.entries.len() / 2)),
+                0 => page.entries.reverse(),
+                _ => drop(page.entries.remove(page.entries.len() / 2)),
             }
-            Answer::Read(read)
+            Answer::Read(ReadAnswer::Page(page))
         }
         (Answer::Commit(_), _) => Answer::Commit(CommitAnswer::Stale { epoch: dice, winner: 1 << 40 }),
         (_, _) => Answer::Acknowledge(Nothing),
@@ -111,7 +110,7 @@ impl Story {
         let settings = Settings { patience: 0, ..Settings::default() };
         let mut people: Vec<_> = (0..count)
             .map(|number| {
-                let name = format!("person {number}");
+                let name = format!("person{number}");
                 let seed = seed * 100 + number as u64;
                 Person::with(&name, seed, settings.clone(), Trust::on_first_use)
             })

@@ -100,7 +100,7 @@ fn client<T: Transport>(person: &str, transport: T, patience: u64) -> Client<T> 
 }
 
 fn texts<T: Transport>(client: &Client<T>) -> Vec<String> {
-    let events = client.sync().unwrap().filter_map(|event| match event.kind {
+    let events = client.wait(Duration::from_secs(10)).unwrap().filter_map(|event| match event.kind {
         EventKind::Message(message) => Some(String::from_utf8(message.body).unwrap()),
         _ => None,
     });

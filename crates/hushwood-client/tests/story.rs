@@ -114,13 +114,31 @@ fn titles_are_the_members_own() {
     assert_eq!(alice.core.title(&room).unwrap(), "coffee");
 }
 
+#[test]
+fn what_was_said_before_somebody_came_is_no_gap_for_them() {
+    let mut world = World::new();
+    let (mut alice, mut bob, _, room) = three(&mut world);
+    let mut dan = Person::new("dan", 4);
+    dan.sync(&mut world);
+    alice.done(&mut world, |core| core.invite(&room, "dan"));
+    // Bob has not read yet that Dan is there.
+    bob.say(&mut world, &room, "too early for Dan");
+    bob.sync(&mut world);
+    bob.say(&mut world, &room, "hello, Dan");
+    dan.sync(&mut world);
+    let events = dan.events();
+    assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Gap { .. })), "{events:?}");
+    let texts = events.iter().filter(|event| matches!(event.kind, EventKind::Message(_)));
+    assert_eq!(texts.count(), 1);
+}
+
 /// The whole story, with the machine of one of them stopping at one write: nothing is lost, nothing happens twice.
 #[test]
 fn a_crash_at_any_write_changes_nothing() {
     let mut writes = [0; 2];
     tell(None, &mut writes);
-    for who in 0..2 {
-        for at in 1..=writes[who] {
+    for (who, count) in writes.into_iter().enumerate() {
+        for at in 1..=count {
             for after in [false, true] {
                 tell(Some((who, at, after)), &mut [0; 2]);
             }

@@ -29,6 +29,7 @@ pub(super) struct Account {
     token: Option<Token>,
     /// The last login was refused.
     login_refused: bool,
+    token_wanted: bool,
     /// Our clock may be wrong.
     time_wanted: bool,
     /// Our name or ids are taken: perhaps by ourselves, when an answer was lost.
@@ -65,6 +66,16 @@ impl Account {
         }
     }
 
+    /// A room has something to ask that a device asks.
+    pub(super) fn want_token(&mut self) {
+        self.token_wanted = true;
+    }
+
+    /// The token is not believed any more.
+    pub(super) fn drop_token(&mut self) {
+        self.token = None;
+    }
+
     pub(super) fn want_time(&mut self) {
         self.time_wanted = true;
         self.backoff.hurry();
@@ -94,15 +105,23 @@ impl Core {
             _ if self.account.taken.is_none() => return self.prove(Prove::Registration).map(Some),
             _ => {}
         }
+        if std::mem::take(&mut self.account.token_wanted) && !self.is_logged_in(now) {
+            self.account.token_wanted = true;
+            return self.prove(Prove::Login).map(Some);
+        }
         let Some((call, purpose)) = self.need(now)? else { return Ok(None) };
-        let is_logged_in = self.account.token.as_ref().is_some_and(|token| {
-            // A minute before it ends, it is as good as over.
-            token.expires > now.seconds().0.saturating_add_signed(self.env.skew).saturating_add(60)
-        });
-        if call.kind().access() == Access::Device && !is_logged_in {
+        if call.kind().access() == Access::Device && !self.is_logged_in(now) {
             return self.prove(Prove::Login).map(Some);
         }
         Ok(Some(self.request(call, purpose)))
+    }
+
+    /// Whether there is a token that is good.
+    pub(super) fn is_logged_in(&self, now: Millis) -> bool {
+        self.account.token.as_ref().is_some_and(|token| {
+            // A minute before it ends, it is as good as over.
+            token.expires > now.seconds().0.saturating_add_signed(self.env.skew).saturating_add(60)
+        })
     }
 
     /// Asks for something to sign, or signs it.
@@ -221,7 +240,7 @@ impl Core {
                 self.inbox(wanted, inbox.welcomes);
                 Ok(())
             }
-            (Purpose::Invitation { id }, Answer::Group(group)) => self.join(id, &group, now),
+            (Purpose::Invitation { id }, Answer::Tree(tree)) => self.join(id, &tree, now),
             (Purpose::Acknowledge { ids }, Answer::Acknowledge(_)) => {
                 self.account.acknowledged.retain(|id| !ids.contains(id));
                 Ok(())
@@ -246,12 +265,31 @@ impl Core {
             self.account_waits(error.into(), 0, now);
             return Ok(());
         };
+        if refused.is_temporary()
+            && let Purpose::Claim { number } = purpose
+        {
+            // So many invitations of one person are for later; everything else goes on.
+            return self.claim_later(*number, refused, now);
+        }
         if refused.is_temporary() || refused.code == RefusalCode::FAILED {
             let at_least = refused.retry_after.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(0));
             self.account_waits(refused.into(), at_least, now);
             return Ok(());
         }
         match (refused.code, purpose) {
+            // What was signed by both is too old, or not as the other device signed it: begin anew.
+            (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
+                self.account.link_challenge = None;
+                self.account.authorization = None;
+                match refused.code {
+                    // It may be that the answer was lost, and it is we.
+                    RefusalCode::TAKEN => {
+                        self.env.device.record.registered = 0;
+                        self.account.taken = Some(refused);
+                    }
+                    _ => self.account.stopped = Some(refused.into()),
+                }
+            }
             (RefusalCode::UNAUTHORIZED, Purpose::Login) => {
                 // The challenge may have been too old; twice in a row it is we who are not wanted.
                 let again = std::mem::replace(&mut self.account.login_refused, true);
@@ -267,18 +305,6 @@ impl Core {
             (RefusalCode::UNAUTHORIZED, _) => {
                 self.account.token = None;
                 self.account_waits(refused.into(), 0, now);
-            }
-            // What was signed by both is too old, or not as the other device signed it: begin anew.
-            (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
-                self.account.link_challenge = None;
-                match refused.code {
-                    // It may be that the answer was lost, and it is we.
-                    RefusalCode::TAKEN => {
-                        self.env.device.record.registered = 0;
-                        self.account.taken = Some(refused);
-                    }
-                    _ => self.account.stopped = Some(refused.into()),
-                }
             }
             (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
                 self.account.revoked.retain(|other| other != device);
@@ -318,6 +344,20 @@ impl Core {
         self.env.device.record.registered = REGISTERED;
         self.account.authorization = None;
         self.put_device()
+    }
+
+    fn claim_later(&mut self, number: u64, refused: Refused, now: Millis) -> Result<(), Error> {
+        self.account.claims.retain(|other| *other != number);
+        let Some(intent) = self.intents.get_mut(&number) else { return Ok(()) };
+        let wait = refused.retry_after.map_or(1000, |time| u64::try_from(time.as_millis()).unwrap_or(1000));
+        intent.not_before = now.after(wait).0;
+        let room = intent.room.clone();
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.backoff.trouble = Some(refused.into());
+        }
+        let mut work = Work::new();
+        self.put_again(number, &mut work)?;
+        self.persist(work)
     }
 
     fn claimed(&mut self, number: u64, packages: Vec<ClaimedKeyPackage>) -> Result<(), Error> {

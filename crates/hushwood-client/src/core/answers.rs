@@ -1,7 +1,7 @@
 //! What comes of requests.
 
 use hushwood_delivery::wire::{
-    Answer, CommitAnswer, EntryKind, LogEntry, ReadAnswer, RefusalCode, Refused, SendAnswer,
+    Answer, CommitAnswer, EntryKind, LogEntry, LogPage, ReadAnswer, RefusalCode, Refused, SendAnswer,
 };
 
 use crate::content::{TEXT, TITLE};
@@ -105,9 +105,11 @@ impl Core {
         room.backoff.succeed();
         let taken = match (purpose, answer) {
             (Purpose::Create { .. }, Answer::CreateGroup(_)) => self.created(&id),
-            (Purpose::Read { wanted, after, .. }, Answer::Read(ReadAnswer { entries })) => {
-                self.read(&id, (wanted, after), &entries, now)
+            (Purpose::Read { wanted, after, .. }, Answer::Read(ReadAnswer::Page(page))) => {
+                self.read(&id, (wanted, after), &page, now)
             }
+            // What comes next is forgotten.
+            (Purpose::Read { .. }, Answer::Read(ReadAnswer::Trimmed { first, .. })) => self.fork(&id, first),
             (Purpose::Intent { number, .. }, Answer::Commit(CommitAnswer::Accepted(sequence)))
             | (Purpose::Intent { number, .. }, Answer::Send(SendAnswer::Accepted(sequence))) => {
                 self.accepted(number, sequence, now)
@@ -118,7 +120,7 @@ impl Core {
             (Purpose::Intent { number, .. }, Answer::Send(SendAnswer::Stale { epoch })) => {
                 self.lost(number, (epoch, 0), now)
             }
-            (Purpose::Info { number, .. }, Answer::Group(group)) => self.come_back(&id, number, &group, now),
+            (Purpose::Info { number, .. }, Answer::GroupInfo(group)) => self.come_back(&id, number, &group, now),
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
@@ -150,6 +152,9 @@ impl Core {
         match (refused.code, purpose) {
             // Our clock is wrong, or somebody else's is: ask for the time, and try again with it.
             (RefusalCode::UNAUTHORIZED, _) => {
+                if matches!(purpose, Purpose::Create { .. }) {
+                    self.account.drop_token();
+                }
                 self.account.want_time();
                 self.wait_in(id, refused.into(), 0, now);
                 Ok(())
@@ -194,9 +199,10 @@ impl Core {
         &mut self,
         id: &RoomId,
         (wanted, after): (u64, u64),
-        entries: &[LogEntry],
+        page: &LogPage,
         now: Millis,
     ) -> Result<(), Error> {
+        let entries = page.entries.as_slice();
         let most = usize::try_from(self.env.settings.page).unwrap_or(usize::MAX);
         let room = self.room(id)?;
         if entries.len() > most {
@@ -208,8 +214,16 @@ impl Core {
         if first <= after || numbers.into_iter().any(|(number, entry)| number != entry.sequence) {
             return Err(Error::BadAnswer("entries of a log that are not in order"));
         }
+        if page.cursor > room.record.cursor {
+            // We have read further than we know: the store is an old copy, and must not go on from there.
+            return self.fork(id, page.cursor);
+        }
+        let last = entries.last().map_or(after, |entry| entry.sequence);
+        if page.newest > last && !entries.is_empty() {
+            room.known = room.known.max(page.newest);
+        }
         if entries.is_empty() {
-            if room.known > room.record.cursor {
+            if page.newest > room.record.cursor || room.known > room.record.cursor {
                 // It has told of more than it shows.
                 room.known = room.record.cursor;
                 return Err(Error::BadAnswer("entries of a log are missing"));

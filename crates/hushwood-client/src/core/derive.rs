@@ -3,23 +3,20 @@
 use std::collections::BTreeSet;
 
 use hushwood::commit::Answers;
-use hushwood::credential::Claim;
-use hushwood::error::{ApiMisuse, Error as ProtocolError, NotNow};
-use hushwood::framing::{MlsMessage, Sender};
+use hushwood::error::{Error as ProtocolError, NotNow};
+use hushwood::framing::Sender;
 use hushwood::group::{CommitPlan, Cover, Group, NewProposal};
-use hushwood::key_package::{ValidKeyPackage, validate};
 use hushwood::proposal::Proposal;
-use hushwood::tree::LeafIndex;
-use hushwood_codec::{Decode, Encode};
+use hushwood_codec::Encode;
 use hushwood_crypto::HashReference;
-use hushwood_delivery::wire::{Call, ClaimedKeyPackage, CommitRequest, Recipient};
+use hushwood_delivery::wire::{Admission, Call, ClaimedKeyPackage, CommitRequest, Recipient};
 
 use crate::content::{Content, truncate};
 use crate::core::answers::Purpose;
-use crate::core::env::Env;
 use crate::core::intent::{Action, Outgoing, Published, Stage};
+use crate::core::joiners::Joiners;
 use crate::core::outbox::Done;
-use crate::core::room::hash_of;
+use crate::core::room::{hash_of, proven_commit, unsigned};
 use crate::core::rooms::INFO;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
@@ -101,7 +98,7 @@ impl Core {
         let id = intent.room.clone();
         let published = intent.published().ok_or(Error::BadAnswer("an intent was not made"))?;
         let call = match &published.request {
-            Outgoing::Commit(request) => Call::Commit((**request).clone()),
+            Outgoing::Commit(request) => Call::Commit(proven_commit(&self.env, (**request).clone(), now)?),
             Outgoing::Send { request, message } => {
                 let what = (*request, message.clone());
                 let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
@@ -129,7 +126,7 @@ impl Core {
         let group = room.take_group(&self.env)?;
         let new = self.env.joiners(&group, (person, claimed), now);
         room.group = Some(group);
-        let (proposals, recipients, claims) = new?;
+        let Joiners { proposals, recipients, claims } = new?;
         let mut work = Work::new();
         self.env.judge.keep(&claims, &mut work)?;
         self.persist(work)?;
@@ -253,7 +250,7 @@ impl Core {
     ) -> Result<Derived, Error> {
         let request = self.env.random()?;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
-        let (env, key) = (&mut self.env, room.record.key);
+        let (env, key) = (&mut self.env, room.record.key.clone());
         let mut group = room.take_group(env)?;
         let mut work = Work::new();
         let plan = CommitPlan { proposals, cover: cover(&group), ..CommitPlan::default() };
@@ -271,6 +268,7 @@ impl Core {
             group_info: group.group_info_after(&staged.id, INFO, signer, &mut *env.random)?,
             welcome: group.welcomes_after(&staged.id)?.pop(),
             recipients,
+            admission: Admission::Member(unsigned(group.own_leaf().number())),
         };
         let published = Published {
             hash: *staged.id.as_bytes(),
@@ -283,69 +281,10 @@ impl Core {
         self.persist(work)?;
         Ok(Derived::Send)
     }
-
-    /// Whether proposals wait in a room and it is for us to commit them. One member begins at once, whom all know by the
-    /// epoch; the others wait, the longer the further they are.
-    pub(super) fn is_our_turn(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
-        let (first, longest) = self.env.settings.retry;
-        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
-        let turn = room.turn;
-        let group = room.group(&self.env)?;
-        if group.pending_proposals().next().is_none() || leaves(group) {
-            room.turn = None;
-            return Ok(false);
-        }
-        let epoch = group.epoch();
-        let at = match turn {
-            Some((of, at)) if of == epoch => at,
-            Some(_) | None => {
-                let ahead = ahead(group)?;
-                let [dice] = self.env.random().unwrap_or([128]);
-                let wait = match ahead {
-                    0 => 0,
-                    ahead => {
-                        let most =
-                            first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
-                        most / 2 + most / 2 * u64::from(dice) / 255
-                    }
-                };
-                now.after(wait)
-            }
-        };
-        room.turn = Some((epoch, at));
-        Ok(at <= now)
-    }
-}
-
-/// How many members come before us when proposals are to be committed: in the order of leaves from one that the epoch says,
-/// without those who are to be removed. It is not counted beyond what would be too many anyway.
-fn ahead(group: &Group) -> Result<u64, Error> {
-    const ENOUGH: u64 = 16;
-    let removed: BTreeSet<LeafIndex> = group
-        .pending_proposals()
-        .filter_map(|pending| match pending.proposal {
-            Proposal::Remove(remove) => Some(remove.removed),
-            _ => None,
-        })
-        .collect();
-    let leaves = group.tree().leaf_count().max(1);
-    let hash = group.suite().hash().hash(&[b"hushwood committer 1", group.epoch_authenticator()?]);
-    let first = u32::from_be_bytes(truncate(hash.as_bytes())) % leaves;
-    let mut ahead = 0;
-    for offset in 0..leaves {
-        let leaf = LeafIndex::new((first.wrapping_add(offset)) % leaves);
-        if leaf == group.own_leaf() || ahead >= ENOUGH {
-            break;
-        }
-        if !removed.contains(&leaf) && group.tree().is_member(leaf)? {
-            ahead += 1;
-        }
-    }
-    Ok(ahead)
 }
 
 /// Whether we have asked to be removed.
-fn leaves(group: &Group) -> bool {
+pub(super) fn leaves(group: &Group) -> bool {
     group.pending_proposals().any(|pending| {
         pending.sender == Sender::Member(group.own_leaf())
             && matches!(pending.proposal, Proposal::Remove(remove) if remove.removed == group.own_leaf())
@@ -372,53 +311,5 @@ fn is_of_the_intent(error: &ProtocolError) -> bool {
         | ProtocolError::ApiMisuse(_) => true,
         ProtocolError::NotNow(reason) => !matches!(reason, NotNow::Reopen | NotNow::Stale),
         _ => false,
-    }
-}
-
-impl Env {
-    /// Those of a person's devices that are not in the group, from KeyPackages that were claimed for them.
-    fn joiners(
-        &mut self,
-        group: &Group,
-        (person, claimed): (&[u8], &[ClaimedKeyPackage]),
-        now: Millis,
-    ) -> Result<(Vec<NewProposal<'static>>, Vec<Recipient>, Vec<Claim>), Error> {
-        let (mut proposals, mut recipients, mut claims) = (Vec::new(), Vec::new(), Vec::new());
-        for package in claimed {
-            let valid = self.valid(package, now)?;
-            let claim = valid.credential_check(now.seconds()).new;
-            let who = member(&claim.credential, group.suite());
-            if who.person.as_bytes() != person || who.device.0 != package.device {
-                return Err(Error::BadAnswer("a KeyPackage of somebody else"));
-            }
-            if group.tree().signature_key_at(&claim.signature_key)?.is_some() {
-                continue;
-            }
-            if !self.judge.believes(&claim, now.seconds(), group.suite()) {
-                self.refused.insert(who.clone(), claim);
-                return Err(Error::KeyChanged { person: who.person });
-            }
-            match valid.check_lifetime(now.seconds()) {
-                Ok(()) => {}
-                Err(ProtocolError::ApiMisuse(ApiMisuse::KeyPackageExpired)) => {
-                    return Err(Error::Void(
-                        "an invitation waited until its KeyPackage expired: invite again",
-                    ));
-                }
-                Err(error) => return Err(error.into()),
-            }
-            proposals.push(NewProposal::Add(Box::new(valid)));
-            recipients.push(Recipient { account: package.account, device: package.device });
-            claims.push(claim);
-        }
-        Ok((proposals, recipients, claims))
-    }
-
-    fn valid(&self, package: &ClaimedKeyPackage, now: Millis) -> Result<ValidKeyPackage, Error> {
-        let message = MlsMessage::from_bytes(&package.message).map_err(ProtocolError::from)?;
-        let MlsMessage::KeyPackage(key_package) = message else {
-            return Err(Error::BadAnswer("no KeyPackage"));
-        };
-        Ok(validate(*key_package, self.suite(), &self.policy, now.seconds())?)
     }
 }

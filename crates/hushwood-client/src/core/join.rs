@@ -4,7 +4,7 @@ use hushwood::commit::Answers;
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::group::OpenedWelcome;
 use hushwood_codec::Decode;
-use hushwood_delivery::wire::{Call, GroupAnswer, GroupKey, GroupRequest, Refused, WelcomeEntry};
+use hushwood_delivery::wire::{Call, GroupKey, Refused, TreeAnswer, TreeRequest, WelcomeEntry};
 
 use crate::content::Head;
 use crate::core::answers::Purpose;
@@ -46,14 +46,14 @@ impl Core {
                 Err(error) => Err(error),
             };
             match place {
-                Ok((group_id, key, epoch)) => {
+                Ok(Place { group_id, key, epoch, tree_hash }) => {
                     if self.is_still_there(&group_id) {
                         // We have not read yet that we were removed: that comes first.
                         self.account.invitations.pop_front();
                         continue;
                     }
-                    let request = GroupRequest { group_id, key, epoch: Some(epoch) };
-                    return Ok(Some((Call::Group(request), Purpose::Invitation { id })));
+                    let request = TreeRequest { group_id, key, epoch, tree_hash };
+                    return Ok(Some((Call::Tree(request), Purpose::Invitation { id })));
                 }
                 Err(error @ (ProtocolError::StoreRead(_) | ProtocolError::Bug(_))) => {
                     return Err(error.into());
@@ -66,7 +66,7 @@ impl Core {
     }
 
     /// Joins.
-    pub(super) fn join(&mut self, id: [u8; 32], there: &GroupAnswer, now: Millis) -> Result<(), Error> {
+    pub(super) fn join(&mut self, id: [u8; 32], there: &TreeAnswer, now: Millis) -> Result<(), Error> {
         let front = self.account.invitations.front().filter(|welcome| welcome.id == id);
         let Some(welcome) = front.map(|welcome| welcome.message.clone()) else { return Ok(()) };
         match self.join_by(id, &welcome, there, now) {
@@ -90,12 +90,12 @@ impl Core {
         &mut self,
         id: [u8; 32],
         welcome: &[u8],
-        there: &GroupAnswer,
+        there: &TreeAnswer,
         now: Millis,
     ) -> Result<(), Error> {
         let env = &mut self.env;
         let opened = OpenedWelcome::open(welcome, &*env.store, &env.crypto, &env.policy)?;
-        let (_, key, epoch) = place(&opened)?;
+        let Place { key, epoch, .. } = place(&opened)?;
         if there.epoch != epoch {
             return Err(Error::BadAnswer("the tree of another epoch"));
         }
@@ -172,11 +172,24 @@ impl Core {
     }
 }
 
-/// The group, its key with the service, and the epoch that an invitation is for.
-fn place(opened: &OpenedWelcome) -> Result<(Vec<u8>, GroupKey, u64), ProtocolError> {
+/// What an invitation is for.
+struct Place {
+    group_id: Vec<u8>,
+    /// The group's key with the service.
+    key: GroupKey,
+    epoch: u64,
+    tree_hash: Vec<u8>,
+}
+
+fn place(opened: &OpenedWelcome) -> Result<Place, ProtocolError> {
     let info = opened.group_info(&Answers::none(), None)?;
     let context = &info.inspect().group_context;
     let delivery = context.extensions.get(DELIVERY).map(|extension| &extension.extension_data);
     let delivery = GroupDelivery::from_bytes(delivery.map_or(&[], Vec::as_slice))?;
-    Ok((context.group_id.clone(), delivery.key, context.epoch))
+    Ok(Place {
+        group_id: context.group_id.clone(),
+        key: delivery.key,
+        epoch: context.epoch,
+        tree_hash: context.tree_hash.clone(),
+    })
 }

@@ -254,6 +254,9 @@ impl Room {
             (ProtocolError::NotNow(NotNow::EpochFuture), EntryKind::Message) if !again => {
                 return self.keep_early(entry, page);
             }
+            // Sent before its sender knew that we are here.
+            (ProtocolError::NotNow(NotNow::EpochPast), EntryKind::Message)
+                if entry.epoch < self.record.joined => {}
             (_, EntryKind::Message) => page.work.event(&self.id, EventKind::Gap { from: None, missing: 1 }),
             // The service should have refused it; whoever follows the log has the same trouble.
             (_, EntryKind::Proposal) => {}

@@ -6,11 +6,13 @@
 mod account;
 mod answers;
 pub(crate) mod backoff;
+mod committer;
 mod derive;
 mod devices;
 pub(crate) mod env;
 mod intent;
 mod join;
+mod joiners;
 mod log;
 mod outbox;
 mod people;

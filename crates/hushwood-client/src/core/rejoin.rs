@@ -3,13 +3,14 @@
 use hushwood::error::Error as ProtocolError;
 use hushwood::group::{ExternalJoin, Group, GroupView, StagedExternalJoin};
 use hushwood_crypto::Signer;
-use hushwood_delivery::wire::{Call, CommitRequest, GroupAnswer, GroupRequest, Refused};
+use hushwood_delivery::wire::{Admission, Call, CommitRequest, GroupInfoAnswer, Refused};
 
 use crate::content::Head;
 use crate::core::answers::Purpose;
 use crate::core::backoff::pause;
 use crate::core::intent::{Action, Outgoing, Published, Stage};
 use crate::core::outbox::Done;
+use crate::core::room::unsigned;
 use crate::core::rooms::INFO;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
@@ -23,7 +24,7 @@ impl Core {
     /// What a room wants that can't be followed: nothing, or to be rejoined.
     pub(super) fn poll_rejoin(&mut self, id: &RoomId, now: Millis) -> Result<Option<Request>, Error> {
         let room = self.rooms.get(id).ok_or(Error::NoRoom)?;
-        let (key, standing) = (room.record.key, room.record.standing);
+        let standing = room.record.standing;
         let is_it = |number: &u64| {
             self.intents.get(number).is_some_and(|intent| matches!(intent.action, Action::Rejoin))
         };
@@ -35,9 +36,10 @@ impl Core {
         if standing == Standing::Rejoining {
             return self.request_intent(number, now).map(Some);
         }
-        let request = GroupRequest { group_id: id.0.clone(), key, epoch: None };
+        let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
+        let request = room.info_request(&self.env, now)?;
         let purpose = Purpose::Info { room: id.clone(), number };
-        Ok(Some(self.request(Call::Group(request), purpose)))
+        Ok(Some(self.request(Call::GroupInfo(request), purpose)))
     }
 
     /// Makes the external commit from what the service says of the group.
@@ -45,7 +47,7 @@ impl Core {
         &mut self,
         id: &RoomId,
         number: u64,
-        there: &GroupAnswer,
+        there: &GroupInfoAnswer,
         now: Millis,
     ) -> Result<(), Error> {
         match self.stage_return(id, number, there, now) {
@@ -64,7 +66,7 @@ impl Core {
         &mut self,
         id: &RoomId,
         number: u64,
-        there: &GroupAnswer,
+        there: &GroupInfoAnswer,
         now: Millis,
     ) -> Result<(), Error> {
         let request = self.env.random()?;
@@ -106,12 +108,14 @@ impl Core {
         let commit = CommitRequest {
             request,
             group_id: id.0.clone(),
-            key: room.record.key,
+            key: room.record.key.clone(),
             epoch,
             commit: outgoing.message,
             group_info: group.group_info(INFO, &env.device.signer, &mut *env.random)?,
             welcome: None,
             recipients: Vec::new(),
+            // As the member that we were, in whose place we come.
+            admission: Admission::Member(unsigned(own.number())),
         };
         let hash = *outgoing.id.as_bytes();
         room.record.instance = *group.instance().as_bytes();
@@ -141,6 +145,7 @@ impl Core {
         let group = room.take_group(&self.env)?;
         let place = (group.group_id(), group.epoch(), sequence);
         let head = Head::of_epoch(group.suite(), place, group.epoch_authenticator()?);
+        room.record.joined = group.epoch();
         room.group = Some(group);
         room.record.standing = Standing::Active;
         room.record.renewed = now.seconds().0;

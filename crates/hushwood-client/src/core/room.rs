@@ -6,7 +6,9 @@ use hushwood::group::Group;
 use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
 use hushwood_crypto::{CipherSuite, Signer, sign_with_label};
-use hushwood_delivery::wire::{MemberProof, ReadRequest, SendRequest};
+use hushwood_delivery::wire::{
+    Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest, SendRequest,
+};
 
 use crate::content::{Head, truncate};
 use crate::core::backoff::Backoff;
@@ -212,11 +214,10 @@ impl Room {
 
     /// A request for what comes after the cursor.
     pub(crate) fn read_request(&mut self, env: &Env, now: Millis) -> Result<ReadRequest, Error> {
-        let (after, most, slot, key) =
-            (self.record.cursor, env.settings.page, self.record.slot, self.record.key);
+        let (after, most, key) = (self.record.cursor, env.settings.page, self.record.key.clone());
         let group = self.group(env)?;
-        let (group_id, proof) = (group.group_id().to_vec(), proof(group, env, now));
-        let mut read = ReadRequest { group_id, key, slot, after, most, proof };
+        let (group_id, proof) = (group.group_id().to_vec(), proof(group.own_leaf().number(), env, now));
+        let mut read = ReadRequest { group_id, key, after, most, proof };
         read.proof.signature = sign(env, &read.signed(&env.service()))?;
         Ok(read)
     }
@@ -228,23 +229,56 @@ impl Room {
         (request, message): ([u8; 32], Vec<u8>),
         now: Millis,
     ) -> Result<SendRequest, Error> {
-        let key = self.record.key;
+        let key = self.record.key.clone();
         let group = self.group(env)?;
-        let (group_id, proof) = (group.group_id().to_vec(), proof(group, env, now));
-        let mut send = SendRequest { request, group_id, key, message, proof };
-        send.proof.signature = sign(env, &send.signed(&env.service()))?;
+        let proof = proof(group.own_leaf().number(), env, now);
+        let (group_id, admission) = (group.group_id().to_vec(), Admission::Member(proof));
+        let mut send = SendRequest { request, group_id, key, message, admission };
+        send.admission.set_signature(sign(env, &send.signed(&env.service()))?);
         Ok(send)
+    }
+
+    /// A request for what it takes to come back, as the member that we were.
+    pub(crate) fn info_request(&mut self, env: &Env, now: Millis) -> Result<GroupInfoRequest, Error> {
+        let key = self.record.key.clone();
+        let group = self.group(env)?;
+        let proof = proof(group.own_leaf().number(), env, now);
+        let (group_id, admission) = (group.group_id().to_vec(), Admission::Member(proof));
+        let mut info = GroupInfoRequest { group_id, key, admission };
+        info.admission.set_signature(sign(env, &info.signed(&env.service()))?);
+        Ok(info)
     }
 }
 
-fn proof(group: &Group, env: &Env, now: Millis) -> MemberProof {
-    let at = now.seconds().0.saturating_add_signed(env.skew);
-    MemberProof { leaf_index: group.own_leaf().number(), at, signature: Vec::new() }
+/// A commit as it is sent now: what was stored, with a fresh proof.
+pub(crate) fn proven_commit(env: &Env, mut commit: CommitRequest, now: Millis) -> Result<CommitRequest, Error> {
+    if let Admission::Member(member) = &mut commit.admission {
+        *member = proof(member.leaf_index, env, now);
+    }
+    let signature = sign(env, &commit.signed(&env.service()))?;
+    commit.admission.set_signature(signature);
+    Ok(commit)
+}
+
+/// The request that makes a group, with a fresh proof.
+pub(crate) fn proven_create(env: &Env, mut create: CreateRequest, now: Millis) -> Result<CreateRequest, Error> {
+    create.proof = proof(create.proof.leaf_index, env, now);
+    create.proof.signature = sign(env, &create.signed(&env.service()))?;
+    Ok(create)
+}
+
+/// A proof of the member at a leaf that is not signed yet.
+pub(crate) fn unsigned(leaf_index: u32) -> MemberProof {
+    MemberProof { leaf_index, at: 0, signature: Vec::new() }
+}
+
+fn proof(leaf_index: u32, env: &Env, now: Millis) -> MemberProof {
+    MemberProof { at: now.seconds().0.saturating_add_signed(env.skew), ..unsigned(leaf_index) }
 }
 
 fn sign(env: &Env, content: &[u8]) -> Result<Vec<u8>, Error> {
     let signer: &dyn Signer = &env.device.signer;
-    Ok(sign_with_label(signer, "DeliveryRequest", content).map_err(hushwood::error::Error::from)?)
+    Ok(sign_with_label(signer, REQUEST_LABEL, content).map_err(hushwood::error::Error::from)?)
 }
 
 /// A row of a room, by a letter and a number.

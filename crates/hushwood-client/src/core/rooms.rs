@@ -11,7 +11,7 @@ use crate::core::answers::Purpose;
 use crate::core::derive::Derived;
 use crate::core::env::{DELIVERY, Env, GroupDelivery};
 use crate::core::intent::Action;
-use crate::core::room::{Room, numbered, title_of};
+use crate::core::room::{Room, numbered, proven_create, title_of, unsigned};
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
@@ -35,8 +35,8 @@ impl Core {
     pub fn create_room(&mut self, title: &str, now: Millis) -> Result<RoomId, Error> {
         self.refresh()?;
         let env = &mut self.env;
-        let key: GroupKey = env.random()?;
-        let delivery = GroupDelivery { version: VERSION, key };
+        let key = GroupKey::new(env.random()?);
+        let delivery = GroupDelivery { version: VERSION, key: key.clone() };
         let mut extensions = Extensions::new();
         extensions.set(DELIVERY, delivery.to_bytes().map_err(ProtocolError::from)?);
         let settings = NewGroup {
@@ -48,7 +48,7 @@ impl Core {
         let mut work = Work::new();
         let group = work.step(step);
         let id = RoomId(group.group_id().to_vec());
-        let mut room = Room::new(id.clone(), env.room_record(&group, key, now)?);
+        let mut room = Room::new(id.clone(), env.room_record(&group, key.clone(), now)?);
         room.record.standing = Standing::New;
         room.record.title = title.as_bytes().to_vec();
         let head = Head::of_epoch(group.suite(), (group.group_id(), 0, 0), group.epoch_authenticator()?);
@@ -56,7 +56,8 @@ impl Core {
         room.put(&mut work)?;
         let request = env.random()?;
         let group_info = group.group_info(INFO, &env.device.signer, &mut *env.random)?;
-        let create = CreateRequest { request, key, group_info, ratchet_tree: group.ratchet_tree()? };
+        let (ratchet_tree, proof) = (group.ratchet_tree()?, unsigned(group.own_leaf().number()));
+        let create = CreateRequest { request, key, group_info, ratchet_tree, proof };
         work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
         room.group = Some(group);
         self.rooms.insert(id.clone(), room);
@@ -137,7 +138,11 @@ impl Core {
         loop {
             let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
             match room.record.standing {
-                Standing::New => return self.request_create(id).map(Some),
+                Standing::New if self.is_logged_in(now) => return self.request_create(id, now).map(Some),
+                Standing::New => {
+                    self.account.want_token();
+                    return Ok(None);
+                }
                 Standing::Removed if room.queue.is_empty() => return Ok(None),
                 Standing::Removed => {
                     self.give_up_all(id, &Error::Removed)?;
@@ -166,11 +171,11 @@ impl Core {
         }
     }
 
-    /// The request that brings a room to the service: each time the same, to the byte.
-    fn request_create(&mut self, id: &RoomId) -> Result<Request, Error> {
+    /// The request that brings a room to the service: each time the same, to the byte, but for the proof.
+    fn request_create(&mut self, id: &RoomId, now: Millis) -> Result<Request, Error> {
         let room = self.rooms.get(id).ok_or(Error::NoRoom)?;
         let create = get(&*self.env.store, &row(room.rows(), NEW))?.ok_or_else(corrupt)?;
-        let create = from_row(&create)?;
+        let create = proven_create(&self.env, from_row(&create)?, now)?;
         Ok(self.request(Call::CreateGroup(create), Purpose::Create { room: id.clone() }))
     }
 
@@ -208,10 +213,10 @@ impl Env {
             instance: *group.instance().as_bytes(),
             title: Vec::new(),
             key,
-            slot: self.random()?,
             standing: Standing::Active,
             cursor: 0,
             chain: [0; 32],
+            joined: group.epoch(),
             renewed: now.seconds().0,
         })
     }

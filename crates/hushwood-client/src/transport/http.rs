@@ -127,7 +127,7 @@ impl AsyncTransport for Http {
     async fn call(&self, call: Call, token: Option<Vec<u8>>) -> Result<Answer, TransportError> {
         // What is large takes longer.
         let time = match call.kind() {
-            CallKind::CreateGroup | CallKind::Group => self.timeout.saturating_mul(4),
+            CallKind::CreateGroup | CallKind::GroupInfo | CallKind::Tree => self.timeout.saturating_mul(4),
             _ => self.timeout,
         };
         match tokio::time::timeout(time, self.ask(call, token.as_deref())).await {

@@ -1,6 +1,14 @@
 //! People with clients, a delivery service, and what goes wrong between them.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,11 +20,13 @@ use hushwood::transition::{
 use hushwood_client::core::{Next, Request};
 use hushwood_client::transport::InProcess;
 use hushwood_client::{
-    Core, Done, Error, Event, EventKind, Identity, Millis, Provider, RoomId, Settings, Transport, Trust,
+    Core, Done, Error, Event, EventKind, Identity, Millis, Provider, RoomId, Settings, Transport, TransportError,
+    Trust,
 };
 use hushwood_crypto::Secret;
 use hushwood_delivery::backend::{Backend, Seconds, SqliteBackend, SqliteSettings};
 use hushwood_delivery::service::{Service, ServiceSettings};
+use hushwood_delivery::wire::{Answer, Call};
 use hushwood_store::MemoryStore;
 use tempfile::TempDir;
 use test_support::random::SeededRandom;
@@ -46,17 +56,38 @@ impl World {
         let mut settings = ServiceSettings::new(SERVICE);
         settings.clock = || Seconds(CLOCK.load(Ordering::Relaxed) / 1000);
         settings.snapshot_every = 4;
+        settings.rates.claims_of_one.burst = 10_000;
         let service = Arc::new(runtime.block_on(Service::new(backend, settings)).unwrap());
         Self { _folder: folder, runtime, service, now: START }
     }
 
-    pub fn transport(&self) -> InProcess {
-        InProcess::new(self.service.clone(), self.runtime.handle().clone())
+    pub fn transport(&self) -> Carried {
+        let transport = InProcess::new(self.service.clone(), self.runtime.handle().clone());
+        Carried { transport, service: self.service.clone(), runtime: self.runtime.handle().clone() }
     }
 
     pub fn pass(&mut self, milliseconds: u64) {
         self.now = self.now.after(milliseconds);
         CLOCK.fetch_max(self.now.0, Ordering::Relaxed);
+    }
+}
+
+/// A service whose Welcomes have been carried when its answer is there.
+#[derive(Clone)]
+pub struct Carried {
+    transport: InProcess,
+    service: Arc<Service>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Transport for Carried {
+    fn call(&self, call: Call, token: Option<&[u8]>) -> Result<Answer, TransportError> {
+        let is_commit = matches!(call, Call::Commit(_));
+        let answer = Transport::call(&self.transport, call, token);
+        if is_commit {
+            self.runtime.block_on(self.service.settle()).unwrap();
+        }
+        answer
     }
 }
 
@@ -184,7 +215,7 @@ impl Person {
     pub fn answer(
         &mut self,
         id: u64,
-        answer: Result<hushwood_delivery::wire::Answer, hushwood_client::TransportError>,
+        answer: Result<Answer, TransportError>,
         now: Millis,
     ) {
         match self.core.answer(id, answer, now) {

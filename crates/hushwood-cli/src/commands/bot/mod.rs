@@ -80,7 +80,7 @@ struct Session {
 impl Bot {
     pub(crate) fn run(self, global: &Global, _: Output) -> Result<u8, Failure> {
         let (store, _lock) = Self::store(global)?;
-        let provider = Provider::new(PROVIDER.clone(), OsRandom);
+        let provider = Provider::new(*PROVIDER, OsRandom);
         let identity = Identity { person: self.person.clone(), service: self.service_name()? };
         let trust = match self.trust {
             TrustArg::FirstUse => Trust::on_first_use(),

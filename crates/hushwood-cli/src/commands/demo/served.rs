@@ -72,7 +72,8 @@ impl Play<'_> {
             drop(member.client.sync()?);
             self.members.push(member);
         }
-        self.stage.tell(format!("  {}: each has an account there, and a sealed store here", NAMES.join(", ")));
+        self.stage
+            .tell(format!("  {}: each has an account there, and a sealed store here", NAMES.join(", ")));
         Ok(())
     }
 
@@ -84,7 +85,10 @@ impl Play<'_> {
         for name in invited {
             done(&room.invite(name)?)?;
         }
-        self.stage.tell(format!("  ada makes it and invites {}, who are not asked to be there", invited.join(", ")));
+        self.stage.tell(format!(
+            "  ada makes it and invites {}, who are not asked to be there",
+            invited.join(", ")
+        ));
         self.everybody_reads()?;
         Ok(())
     }
@@ -125,7 +129,10 @@ impl Play<'_> {
         self.stage.tell(format!("  dan says, to nobody: {words}"));
         self.stage.tell("    it is kept, in dan's store");
         self.server = Served::start(&self.server.data, &self.server.listen)?;
-        self.stage.tell(format!("  another process, {}, goes on with what was on the disk", self.server.process.id()));
+        self.stage.tell(format!(
+            "  another process, {}, goes on with what was on the disk",
+            self.server.process.id()
+        ));
         drop(self.client("dan")?.sync()?);
         let heard = self.everybody_reads()?;
         self.tell_readers(&heard);
@@ -255,7 +262,7 @@ impl Member {
     fn new(name: &'static str, folder: &Path, server: &Served) -> Result<Self, Failure> {
         let unlock = Unlock::Passphrase(Secret::new(name.as_bytes().to_vec()));
         let home = Home::create_in(&folder.join(name), &unlock)?;
-        let provider = Provider::new(PROVIDER.clone(), OsRandom);
+        let provider = Provider::new(*PROVIDER, OsRandom);
         let identity = Identity { person: name.to_owned(), service: SERVICE.to_owned() };
         let fingerprint = ServerTrust::fingerprint(&server.fingerprint);
         let fingerprint = fingerprint.ok_or_else(|| Failure::refused("the server has no fingerprint"))?;
@@ -263,7 +270,8 @@ impl Member {
         let transport = transport.map_err(|error| Failure::usage(error.to_string()))?;
         let settings = Settings { patience: 3000, ..Settings::default() };
         let store = Box::new(home.store);
-        let client = Client::open_with(store, provider, &identity, Trust::on_first_use(), (settings, transport))?;
+        let client =
+            Client::open_with(store, provider, &identity, Trust::on_first_use(), (settings, transport))?;
         Ok(Self { name, client, online: true })
     }
 }
