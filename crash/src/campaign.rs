@@ -42,7 +42,7 @@ impl Sizes {
     pub const CAMPAIGN: Self =
         Self {
         one_point_of: 1,
-        one_failure_of: 2,
+        one_failure_of: 6,
         one_outage_of: 1,
         images: 3,
         one_sync_of: 1,
@@ -182,7 +182,7 @@ impl Campaign {
         };
         let calls = recorded.calls();
         counts += self.points(scenario, &recorded, begin);
-        counts += self.images(scenario, &recorded, begin, "");
+        counts += self.images(scenario, &recorded, begin, None);
         match put_back(&recorded, scenario, &copies::places(&recorded, self.sizes.one_copy_of)) {
             Ok(copies) => counts.copies += copies,
             Err(failure) => {
@@ -198,7 +198,7 @@ impl Campaign {
             let fault = Fault::Sync(sync, times);
             match Recorded::play(&self.programs, (scenario, self.seed), Some(fault)) {
                 Ok(recorded) => {
-                    let after = self.images(scenario, &recorded, begin, &format!("{fault:?}, "));
+                    let after = self.images(scenario, &recorded, begin, Some(fault));
                     counts += Counts { after_failed_syncs: after.images, ..after };
                 }
                 Err(failure) => {
@@ -247,8 +247,10 @@ impl Campaign {
         scenario: &'static Scenario,
         recorded: &Recorded,
         begin: Instant,
-        after: &str,
+        after: Option<Fault>,
     ) -> Counts {
+        // After a failed sync what is not certain never becomes certain: fewer places tell as much.
+        let one_of = if after.is_some() { self.sizes.one_outage_of * 16 } else { self.sizes.one_outage_of };
         let mut random = SeededRandom::new(self.seed ^ 0x1_0bad);
         let (mut disk, mut at) = (Disk::default(), 0);
         let mut images = Vec::new();
@@ -259,7 +261,7 @@ impl Campaign {
                 at += 1;
             }
             let number = u64::try_from(outage.event).expect("a number");
-            if !disk.is_at_risk() || !is_chosen(number, self.sizes.one_outage_of, self.seed) {
+            if !disk.is_at_risk() || !is_chosen(number, one_of, self.seed) {
                 continue;
             }
             let parts = (0..self.sizes.images).map(|number| match number % 3 {
@@ -277,7 +279,7 @@ impl Campaign {
         self.share(&images, begin, |(outage, loss, files), counts| {
             counts.images += 1;
             let played = images::survive(recorded, (scenario, self.seed), *outage, files);
-            self.count(scenario, &format!("{after}{outage:?}, {loss:?}"), played, counts);
+            self.count(scenario, &format!("{after:?}, {outage:?}, {loss:?}"), played, counts);
         })
     }
 

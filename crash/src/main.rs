@@ -19,6 +19,9 @@ struct Args {
     /// One scenario only; `list` lists them
     #[arg(long, value_name = "S")]
     scenario: Option<String>,
+    /// One part of several: of all scenarios, the first, the N-th after it, and so on
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    part: Option<(usize, usize)>,
     /// Everything follows from it
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -28,6 +31,11 @@ struct Args {
     /// Stop after so long, and say what was done
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
+}
+
+fn part(text: &str) -> Result<(usize, usize), String> {
+    let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    numbers.filter(|(part, of)| (1..=*of).contains(part)).ok_or_else(|| "a part is 1/4, for example".into())
 }
 
 fn main() -> ExitCode {
@@ -42,8 +50,9 @@ fn main() -> ExitCode {
         };
     }
     let args = Args::parse();
+    let (part, of) = args.part.unwrap_or((1, 1));
     let scenarios: Vec<&Scenario> = match args.scenario.as_deref() {
-        None => ALL.iter().collect(),
+        None => ALL.iter().skip(part - 1).step_by(of).collect(),
         Some("list") => {
             ALL.iter().for_each(|scenario| println!("{}", scenario.name));
             return ExitCode::SUCCESS;

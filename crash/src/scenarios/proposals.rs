@@ -42,12 +42,14 @@ fn with_a_word(w: &mut World<'_>, others: &[&str], settings: &Settings) -> Done 
 
 pub(super) fn propose_each_kind(w: &mut World<'_>) -> Done {
     with_a_word(w, &["bob", "carol"], &Settings::default())?;
-    let dave = w.key_package("dave", SUITE)?;
     w.begin();
-    propose(w, Proposing::Add(dave))?;
-    propose(w, Proposing::Update { signer: 0 })?;
-    propose(w, Proposing::Psk("word".into()))?;
     propose(w, Proposing::Resumption(w.group_of(ME).epoch))?;
+    propose(w, Proposing::Update { signer: 0 })?;
+    commit_by(w, "carol")?;
+    let dave = w.key_package("dave", SUITE)?;
+    w.tell("dave", What::KeepPsk("word".into(), [9; 32].into()))?;
+    propose(w, Proposing::Add(dave))?;
+    propose(w, Proposing::Psk("word".into()))?;
     propose(w, Proposing::Extensions(2, false))?;
     propose(w, Proposing::Custom("anything".into()))?;
     let leaf = w.group_of("carol").own_leaf;
@@ -108,12 +110,14 @@ pub(super) fn propose_reinit(w: &mut World<'_>) -> Done {
 
 pub(super) fn receive_each_kind(w: &mut World<'_>) -> Done {
     with_a_word(w, &["bob", "carol"], &Settings::default())?;
-    let dave = w.key_package("dave", SUITE)?;
     w.begin();
+    hear(w, "bob", Proposing::Resumption(w.group_of("bob").epoch))?;
+    commit_by(w, ME)?;
+    let dave = w.key_package("dave", SUITE)?;
+    w.tell("dave", What::KeepPsk("word".into(), [9; 32].into()))?;
     hear(w, "bob", Proposing::Add(dave))?;
     hear(w, "bob", Proposing::Update { signer: 1 })?;
     hear(w, "bob", Proposing::Psk("word".into()))?;
-    hear(w, "bob", Proposing::Resumption(w.group_of("bob").epoch))?;
     hear(w, "bob", Proposing::Extensions(2, true))?;
     hear(w, "bob", Proposing::Custom("anything".into()))?;
     hear(w, "bob", Proposing::Remove(w.group_of("carol").own_leaf))?;

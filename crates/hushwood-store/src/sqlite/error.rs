@@ -120,6 +120,16 @@ impl From<PersistError> for OpenError {
     }
 }
 
+impl OpenError {
+    /// The store could not be read.
+    pub(super) fn of_read(error: StoreReadError) -> Self {
+        match error {
+            StoreReadError::Io => Self::Io,
+            _ => Self::Corrupt,
+        }
+    }
+}
+
 /// Why a transaction was left before its COMMIT.
 pub(super) enum Failure {
     Sql(rusqlite::Error),

@@ -26,15 +26,29 @@ fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
+/// Names in a folder have reached the disk when this returns.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// That the log is empty has reached the disk when this returns. SQLite does not see to it, since what is in the log is in the
+/// file too. But what was erased is in the log as well; and where the system has lost a part of the log, the rest would
+/// count instead of the file.
+///
+/// SQLite has no locks on this file that could be lost by closing it.
+pub(super) fn sync_log(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().read(true).write(true).open(with_suffix(path, "-wal")) {
+        Ok(log) => log.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes from others what a copy or a careless tool has given them.
@@ -71,7 +85,6 @@ pub(super) fn restrict_file(path: &Path) -> io::Result<()> {
     std::fs::metadata(path).map(|_| ())
 }
 
-#[cfg(unix)]
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);

@@ -15,7 +15,7 @@ mod tests;
 
 use std::cell::Cell;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,7 @@ use seal::Sealer;
 /// its own, pieces may stay in the file until their place is used again.
 pub struct SqliteStore {
     connection: Connection,
+    path: PathBuf,
     id: [u8; 16],
     store_key: Secret,
     sealer: Arc<Sealer>,
@@ -164,9 +165,12 @@ impl SqliteStore {
         // Whatever becomes of the current directory, it is this file.
         let path = std::path::absolute(path)?;
         let anchor = options.anchor.as_ref().map(|path| Anchor::at(path, &id, &store_key)).transpose()?;
-        let reader = SqliteReader::new(path, options.busy_timeout, sealer.clone());
+        // SQLite makes the log beside the file, and does not look whether its name has reached the disk.
+        file::sync_folder(&path)?;
+        let reader = SqliteReader::new(path.clone(), options.busy_timeout, sealer.clone());
         let mut store = Self {
             connection,
+            path,
             id,
             store_key,
             sealer,
@@ -178,8 +182,14 @@ impl SqliteStore {
             poisoned: false,
         };
         store.check_anchor()?;
-        // A process that was killed has left its log behind.
-        store.checkpoint_without_waiting();
+        // A process that was killed, or whose disk has failed, has left its log behind. What the log says counts from now on,
+        // and the system may take for written what it could not write: so it goes from the log into the file, and out of
+        // the log, or the store does not open. A reader in the way is one of a process for which the log counts already.
+        match store.without_waiting(Self::checkpoint) {
+            Ok(()) | Err(PersistError::Busy) => {}
+            Err(error) => return Err(error.into()),
+        }
+        store.set_anchor()?;
         Ok(store)
     }
 
@@ -188,18 +198,23 @@ impl SqliteStore {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         // First the anchor: other processes move both on meanwhile, the store first.
         let known = anchor.generation()?;
-        let generation = self.generation().map_err(|error| match error {
-            StoreReadError::Io => OpenError::Io,
-            _ => OpenError::Corrupt,
-        })?;
+        let generation = self.generation().map_err(OpenError::of_read)?;
         match known {
-            _ if self.options.accept_rollback => anchor.reset(generation)?,
-            Some(known) if known > generation => return Err(OpenError::RolledBack),
-            // The last step was made and its process killed before the anchor was moved. Nothing has left then.
-            Some(_) => anchor.advance(generation)?,
-            // Nor has anything left a store without steps.
-            None if generation == 0 => anchor.reset(0)?,
-            None => return Err(OpenError::AnchorMissing),
+            _ if self.options.accept_rollback => Ok(()),
+            Some(known) if known > generation => Err(OpenError::RolledBack),
+            // Nothing has left a store without steps.
+            None if generation > 0 => Err(OpenError::AnchorMissing),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The last step may have been made, and its process killed before the anchor was moved. Nothing has left then.
+    fn set_anchor(&self) -> Result<(), OpenError> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        let generation = self.generation().map_err(OpenError::of_read)?;
+        match self.options.accept_rollback || anchor.generation()?.is_none() {
+            true => anchor.reset(generation)?,
+            false => anchor.advance(generation)?,
         }
         Ok(())
     }
@@ -250,6 +265,7 @@ impl SqliteStore {
         if busy {
             return Err(PersistError::Busy);
         }
+        file::sync_log(&self.path).map_err(|_| PersistError::Refused)?;
         self.logged = None;
         Ok(())
     }
@@ -341,9 +357,14 @@ impl SqliteStore {
 
     /// A reader in the way is no reason to hold up a write that is done: the next one tries again.
     fn checkpoint_without_waiting(&mut self) {
+        let _ = self.without_waiting(Self::checkpoint);
+    }
+
+    fn without_waiting<T>(&mut self, what: impl FnOnce(&mut Self) -> T) -> T {
         let _ = self.connection.busy_timeout(Duration::ZERO);
-        let _ = self.checkpoint();
+        let done = what(self);
         let _ = self.connection.busy_timeout(self.options.busy_timeout);
+        done
     }
 }
 

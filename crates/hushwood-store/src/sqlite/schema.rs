@@ -80,7 +80,14 @@ pub(super) fn configure(connection: &Connection) -> Result<(), OpenError> {
          PRAGMA cell_size_check = ON;",
     )?;
     let on: i64 = connection.query_row("PRAGMA secure_delete = ON", [], |row| row.get(0))?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    // SQLite gives the answer before it writes: an error comes after it. With the journal that there would be instead, a loss
+    // of power can undo the last commit.
+    let mut set = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = set.query([])?;
+    let mut mode = String::new();
+    while let Some(row) = answers.next()? {
+        mode = row.get(0)?;
+    }
     if on != 1 || mode != "wal" {
         return Err(OpenError::Refused);
     }
