@@ -120,7 +120,9 @@ impl Core {
             (Purpose::Intent { number, .. }, Answer::Send(SendAnswer::Stale { epoch })) => {
                 self.lost(number, (epoch, 0), now)
             }
-            (Purpose::Info { number, .. }, Answer::GroupInfo(group)) => self.come_back(&id, number, &group, now),
+            (Purpose::Info { number, .. }, Answer::GroupInfo(group)) => {
+                self.come_back(&id, number, &group, now)
+            }
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
