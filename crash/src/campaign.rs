@@ -39,8 +39,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// All of it.
-    pub const CAMPAIGN: Self =
-        Self {
+    pub const CAMPAIGN: Self = Self {
         one_point_of: 1,
         one_failure_of: 6,
         one_outage_of: 1,
@@ -50,8 +49,7 @@ impl Sizes {
         races: 200,
     };
     /// Some of it, in some minutes.
-    pub const SAMPLE: Self =
-        Self {
+    pub const SAMPLE: Self = Self {
         one_point_of: 12,
         one_failure_of: 40,
         one_outage_of: 10,
@@ -61,8 +59,7 @@ impl Sizes {
         races: 10,
     };
     /// What a test has time for.
-    pub const TEST: Self =
-        Self {
+    pub const TEST: Self = Self {
         one_point_of: 150,
         one_failure_of: 400,
         one_outage_of: 150,
@@ -148,17 +145,28 @@ impl Campaign {
     pub fn run(&self) -> Counts {
         let begin = Instant::now();
         let mut total = Counts::default();
-        println!("{:<40}{:>7}{:>8}{:>8}{:>8}{:>7}{:>9}", "scenario", "calls", "killed", "failed", "images", "s", "failures");
+        println!(
+            "{:<40}{:>7}{:>8}{:>8}{:>8}{:>7}{:>9}",
+            "scenario", "calls", "killed", "failed", "images", "s", "failures"
+        );
         for scenario in &self.scenarios {
             let began = Instant::now();
             let (calls, counts) = self.scenario(scenario, begin);
             let Counts { killed, failed, images, found, .. } = counts;
             let seconds = began.elapsed().as_secs();
-            println!("{:<40}{calls:>7}{killed:>8}{failed:>8}{images:>8}{seconds:>7}{found:>9}", scenario.name);
+            println!(
+                "{:<40}{calls:>7}{killed:>8}{failed:>8}{images:>8}{seconds:>7}{found:>9}",
+                scenario.name
+            );
             total += counts;
         }
         total += self.races(begin);
-        println!("{} scenarios in {} s: {}", self.scenarios.len(), begin.elapsed().as_secs(), total.in_words());
+        println!(
+            "{} scenarios in {} s: {}",
+            self.scenarios.len(),
+            begin.elapsed().as_secs(),
+            total.in_words()
+        );
         total
     }
 
@@ -229,8 +237,7 @@ impl Campaign {
     fn points(&self, scenario: &'static Scenario, recorded: &Recorded, begin: Instant) -> Counts {
         let all = points::all(recorded).into_iter().enumerate();
         let chosen = all.filter(|(number, point)| {
-            let one_of =
-                if point.kills() { self.sizes.one_point_of } else { self.sizes.one_failure_of };
+            let one_of = if point.kills() { self.sizes.one_point_of } else { self.sizes.one_failure_of };
             is_chosen(u64::try_from(*number).expect("a number"), one_of, self.seed)
         });
         let points: Vec<Point> = chosen.map(|(_, point)| point).collect();

@@ -371,9 +371,7 @@ impl<D: Disk> Client<D> {
         let settings = Successor::new(self.credential(), supported, valid);
         let signer = &self.signers[0];
         let step = match reinit {
-            true => {
-                parent.reinit((&self.provider, &self.disk), settings, signer, job.now, job.random)?
-            }
+            true => parent.reinit((&self.provider, &self.disk), settings, signer, job.now, job.random)?,
             false => parent.branch(settings, signer, job.now, job.random)?,
         };
         let (group, change) = job.mark(step).commit(&mut self.disk)?;
@@ -529,9 +527,7 @@ fn proposal<'s>(
         Proposing::Extensions(version, sender) => {
             NewProposal::GroupContextExtensions(extensions(Some((*version, *sender)), provider))
         }
-        Proposing::Custom(data) => {
-            NewProposal::Custom { proposal_type: PROPOSAL, data: data.0.clone() }
-        }
+        Proposing::Custom(data) => NewProposal::Custom { proposal_type: PROPOSAL, data: data.0.clone() },
     })
 }
 

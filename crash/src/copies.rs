@@ -2,8 +2,8 @@
 
 use test_support::random::SeededRandom;
 
-use crate::command::{Answer, Command, Trouble};
 use crate::client::Client;
+use crate::command::{Answer, Command, Trouble};
 use crate::disk::{ANCHOR, DiskOptions, SqliteDisk};
 use crate::failure::{Failure, Kind};
 use crate::images::{Disk, Files, Loss, Outage, outages, write};

@@ -74,8 +74,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every way.
-    pub const ALL: [Self; 5] =
-        [Self::Everything, Self::Nothing, Self::Tail, Self::Writes, Self::Sectors];
+    pub const ALL: [Self; 5] = [Self::Everything, Self::Nothing, Self::Tail, Self::Writes, Self::Sectors];
 }
 
 /// The files of an image.
@@ -301,8 +300,13 @@ pub struct Outage {
 pub fn outages(recorded: &Recorded) -> Vec<Outage> {
     let (begin, end) = recorded.event_window();
     // A process that died said nothing.
-    let answered: Vec<usize> =
-        recorded.told.iter().enumerate().filter(|(_, told)| told.answer.is_some()).map(|(at, _)| at).collect();
+    let answered: Vec<usize> = recorded
+        .told
+        .iter()
+        .enumerate()
+        .filter(|(_, told)| told.answer.is_some())
+        .map(|(at, _)| at)
+        .collect();
     let mut answers = 0;
     let mut outages = Vec::new();
     for (event, what) in recorded.events.iter().enumerate() {
@@ -394,8 +398,7 @@ mod tests {
         assert_eq!(content(&disk, Loss::Everything, 0).unwrap(), [1; 1024]);
         let all = [vec![1; 512], vec![2; 1024]].concat();
         assert_eq!(content(&disk, Loss::Nothing, 0).unwrap(), all);
-        let torn: HashSet<_> =
-            (0..64).map(|seed| content(&disk, Loss::Sectors, seed).unwrap()).collect();
+        let torn: HashSet<_> = (0..64).map(|seed| content(&disk, Loss::Sectors, seed).unwrap()).collect();
         // Each of the two sectors, or both, or none.
         assert_eq!(torn.len(), 4);
         assert!(torn.iter().all(|content| content[..512] == [1; 512]));

@@ -54,8 +54,7 @@ impl Ledger {
             if let Some((before, nonce)) = keys.insert(seal.key, (*tag, seal.nonce)) {
                 let same = if nonce == seal.nonce { "the same nonce" } else { "another nonce" };
                 let (first, second) = (before >> 16, tag >> 16);
-                let what =
-                    format!("a key of command {first} is used again by command {second}, with {same}");
+                let what = format!("a key of command {first} is used again by command {second}, with {same}");
                 return Err(Failure::new(Kind::Nonce, what));
             }
         }

@@ -12,8 +12,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
 use serde::{Deserialize, Serialize};
 use test_support::recording;
 
-use crate::command::{Answer, Command};
 use crate::client::Client;
+use crate::command::{Answer, Command};
 use crate::disk::{DiskOptions, SqliteDisk};
 use crate::{ME, provider};
 

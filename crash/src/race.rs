@@ -169,7 +169,8 @@ pub fn race(programs: &Programs, scenario: &Scenario, racers: u64, seed: u64) ->
     let mut all = Raced::default();
     for (number, raced) in (1..).zip(raced) {
         let raced = raced?;
-        let notes = read_from(&std::fs::read(place.seals().with_extension(number.to_string())).unwrap_or_default());
+        let notes =
+            read_from(&std::fs::read(place.seals().with_extension(number.to_string())).unwrap_or_default());
         all.done += raced.done;
         all.stale += raced.stale;
         all.killed += raced.killed;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use test_support::recording::{Note, read_from};
 
+use crate::PROGRESS;
 use crate::command::{Answer, Command};
 use crate::disk::DiskOptions;
 use crate::failure::{Failure, Kind};
@@ -13,7 +14,6 @@ use crate::process::{Fault, Process, Programs, Start};
 use crate::scenarios::Scenario;
 use crate::shim::{Event, read_log};
 use crate::world::{Me, Told, World};
-use crate::PROGRESS;
 
 /// Where a run has its files.
 pub struct Place {
@@ -150,11 +150,8 @@ fn play_in(
     faults: Vec<Option<Fault>>,
     log: Option<PathBuf>,
 ) -> Result<Played, Failure> {
-    let start = Start {
-        disk: place.options(scenario, seed),
-        seals: place.seals(),
-        progress: PROGRESS.into(),
-    };
+    let start =
+        Start { disk: place.options(scenario, seed), seals: place.seals(), progress: PROGRESS.into() };
     let clean = faults.is_empty();
     let me = Processes { programs, start, log, faults, process: None, clean };
     let mut world = World::new(seed, Box::new(me))?;
@@ -190,8 +187,7 @@ impl Recorded {
         fault: Option<Fault>,
     ) -> Result<Self, Failure> {
         let place = Place::new();
-        let (_, told, window) =
-            play_in(&place, programs, (scenario, seed), vec![fault], Some(place.log()))?;
+        let (_, told, window) = play_in(&place, programs, (scenario, seed), vec![fault], Some(place.log()))?;
         let events = read_log(&fs::read(place.log()).expect("it was written"));
         let answers = events.iter().filter(|event| **event == Event::Told).count();
         if answers != answered(&told) {

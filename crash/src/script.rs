@@ -316,7 +316,8 @@ impl World<'_> {
         let mut random = SeededRandom::new(self.seed ^ 0x0071);
         let (policy, now, provider) = (Policy::default(), Timestamp(self.now), provider());
         let view = Outside::verify(&info.0, None, &provider, (&policy, now), &mut random).map_err(refusal)?;
-        let valid = |message: &Bytes| client::validated(&message.0, (provider, view.context().cipher_suite), now);
+        let valid =
+            |message: &Bytes| client::validated(&message.0, (provider, view.context().cipher_suite), now);
         let made = match what {
             Outsider::Adds(message) => {
                 let key_package = valid(message).map_err(refusal)?.key_package().clone();

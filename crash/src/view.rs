@@ -26,9 +26,7 @@ pub(crate) fn of<D: Disk>(disk: &D, provider: &CryptoProvider, progress: &Record
         instances.iter().map(read).collect::<Result<Vec<_>, Error>>()
     };
     let progress = match disk.get(progress)? {
-        Some(value) => {
-            u64::from_be_bytes(value.expose().try_into().map_err(|_| StoreReadError::Corrupt)?)
-        }
+        Some(value) => u64::from_be_bytes(value.expose().try_into().map_err(|_| StoreReadError::Corrupt)?),
         None => 0,
     };
     let key_packages = client::key_packages(disk)?.into_iter().map(|(reference, private)| {
@@ -88,10 +86,9 @@ pub(crate) fn group<D: Disk>(disk: &D, group: &Group) -> Result<GroupView, Error
     }
     let (authenticator, exported) = match group.status() {
         Status::Removed => (Bytes::default(), Bytes::default()),
-        Status::Active | Status::Reinitialised(_) => (
-            group.epoch_authenticator()?.into(),
-            group.export("crash", b"agreement", 16)?.expose().into(),
-        ),
+        Status::Active | Status::Reinitialised(_) => {
+            (group.epoch_authenticator()?.into(), group.export("crash", b"agreement", 16)?.expose().into())
+        }
     };
     let status = match group.status() {
         Status::Active => "active",

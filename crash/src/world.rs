@@ -296,7 +296,8 @@ impl<'m> World<'m> {
     /// A client that does not die; it is born when it is first named.
     pub fn peer(&mut self, name: &str) -> &mut Peer {
         self.peers.entry(name.to_owned()).or_insert_with(|| {
-            let client = Client::start(name, PROGRESS, provider(), MemoryStore::new()).expect("memory does not fail");
+            let client =
+                Client::start(name, PROGRESS, provider(), MemoryStore::new()).expect("memory does not fail");
             Peer { client, view: View::default(), group: Bytes::default(), number: 0 }
         })
     }

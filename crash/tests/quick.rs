@@ -15,7 +15,8 @@ fn whatever_happens_to_a_process_nothing_is_lost_torn_or_used_twice() {
     let shim = shim::built(crash.parent().unwrap()).unwrap();
     let programs = Programs { crash: crash.into(), shim };
     let scenarios = ALL.iter().collect();
-    let campaign = Campaign { programs, scenarios, seed: 1, threads: 2, sizes: Sizes::TEST, seconds: Some(45) };
+    let campaign =
+        Campaign { programs, scenarios, seed: 1, threads: 2, sizes: Sizes::TEST, seconds: Some(45) };
     let counts = campaign.run();
     assert_eq!(counts.found, 0, "see above");
     assert!(counts.killed > 0 && counts.failed > 0 && counts.images > 0 && counts.copies > 0);

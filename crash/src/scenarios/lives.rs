@@ -78,7 +78,12 @@ fn invited(w: &mut World<'_>, settings: &Settings, psk: bool) -> Done {
     let tree = w.tree_beside("bob")?;
     w.join(ME, &welcomes[0], tree)?;
     // The same Welcome does not work twice.
-    w.refused(What::Join { welcome: welcomes[0].clone(), tree: None, parent: None, settings: settings.clone() })?;
+    w.refused(What::Join {
+        welcome: welcomes[0].clone(),
+        tree: None,
+        parent: None,
+        settings: settings.clone(),
+    })?;
     w.say("here I am")?;
     w.hear("carol", "welcome")
 }

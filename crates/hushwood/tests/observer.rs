@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use hushwood::codec::{Decode, Encode, Writer};
 use hushwood::commit::Answers;
 use hushwood::credential::{InsecureAcceptAll, Verdict, Verdicts, judge};
-use hushwood::codec::{Decode, Encode, Writer};
 use hushwood::crypto::{CipherSuiteId, sign_with_label};
 use hushwood::error::{ApiMisuse, Error, NotNow, Violation};
 use hushwood::extension::{ExtensionType, Extensions};
@@ -316,7 +316,11 @@ fn what_stands_beside_the_context_of_a_group_info_is_checked() {
 }
 
 /// A GroupInfo with another extension in it, signed by its signer.
-fn signed_with(signer: &Actor, group_info: &[u8], (extension_type, data): (ExtensionType, Vec<u8>)) -> Vec<u8> {
+fn signed_with(
+    signer: &Actor,
+    group_info: &[u8],
+    (extension_type, data): (ExtensionType, Vec<u8>),
+) -> Vec<u8> {
     let MlsMessage::GroupInfo(group_info) = MlsMessage::from_bytes(group_info).unwrap() else {
         panic!("a GroupInfo")
     };

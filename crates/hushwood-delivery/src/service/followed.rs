@@ -133,7 +133,11 @@ impl Followed {
     }
 
     /// Does it: it has this number in the log, and is so long.
-    pub(super) fn accept(&mut self, observed: Observed, (sequence, length): (u64, usize)) -> Result<(), Error> {
+    pub(super) fn accept(
+        &mut self,
+        observed: Observed,
+        (sequence, length): (u64, usize),
+    ) -> Result<(), Error> {
         match observed {
             Observed::Proposal(observed) => {
                 let (sender, verdicts) = (observed.sender(), all(observed.checks()));
@@ -263,9 +267,8 @@ impl Waiting {
     }
 
     fn check_room(&self, sender: Sender, length: usize, limits: &ProposalLimits) -> Result<(), Refusal> {
-        let room = |size: Size, number, bytes| {
-            size.number < number && size.bytes.saturating_add(length) <= bytes
-        };
+        let room =
+            |size: Size, number, bytes| size.number < number && size.bytes.saturating_add(length) <= bytes;
         match sender {
             Sender::Member(leaf) => {
                 let of_one = self.of_member.get(&leaf.number()).copied().unwrap_or_default();

@@ -248,9 +248,9 @@ fn new_group(
     let proof = &request.proof;
     let followed = Followed::new(public, incarnation, request.key.clone());
     let content = request.signed(&settings.name);
-    let verified = key.filter(|_| signer.number() == proof.leaf_index).is_some_and(|key| {
-        followed.verifies(REQUEST_LABEL, (&key, &content), &proof.signature)
-    });
+    let verified = key
+        .filter(|_| signer.number() == proof.leaf_index)
+        .is_some_and(|key| followed.verifies(REQUEST_LABEL, (&key, &content), &proof.signature));
     if !verified {
         return Err(Refusal::Forbidden("a group is brought by the member that has signed its GroupInfo"));
     }
@@ -321,14 +321,12 @@ fn check_committer(admitted: &Admitted, commit: &ObservedCommit) -> Result<(), R
     match (admitted, external) {
         (Admitted::Member(leaf), false) if *leaf == change.committer => Ok(()),
         (Admitted::Member(_), false) => Err(Refusal::Forbidden("a commit is sent by the member who made it")),
-        (Admitted::Member(leaf), true) => {
-            match change.removed.as_slice() {
-                [(removed, _)] if removed == leaf => Ok(()),
-                _ => Err(Refusal::Forbidden(
-                    "an external commit of a member replaces its own leaf: others are invited",
-                )),
-            }
-        }
+        (Admitted::Member(leaf), true) => match change.removed.as_slice() {
+            [(removed, _)] if removed == leaf => Ok(()),
+            _ => Err(Refusal::Forbidden(
+                "an external commit of a member replaces its own leaf: others are invited",
+            )),
+        },
         (Admitted::Invited(key), true) => {
             let leaf = commit.tree().leaf(change.committer).map_err(invalid)?;
             if leaf.is_none_or(|leaf| leaf.signature_key != *key) {

@@ -76,8 +76,21 @@ mod tests {
     #[test]
     fn names_in_many_scripts_are_taken() {
         for text in [
-            "alice", "bob.smith", "d-2_x", "4711", "josé", "müller", "иван", "ελένη", "דוד", "مريم", "अमित", "さくら", "田中さん",
-            "김철수", "สมชาย",
+            "alice",
+            "bob.smith",
+            "d-2_x",
+            "4711",
+            "josé",
+            "müller",
+            "иван",
+            "ελένη",
+            "דוד",
+            "مريم",
+            "अमित",
+            "さくら",
+            "田中さん",
+            "김철수",
+            "สมชาย",
         ] {
             assert!(!taken(text).look.is_empty());
         }
@@ -85,9 +98,15 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_are_one_name() {
-        for (one, other) in
-            [("Alice", "alice"), ("ALICE", "alice"), ("ａｌｉｃｅ", "alice"), ("jose\u{301}", "josé"), ("STRASSE", "straße"), ("𝒜lice", "alice"), ("ΣΑΣ", "σας")]
-        {
+        for (one, other) in [
+            ("Alice", "alice"),
+            ("ALICE", "alice"),
+            ("ａｌｉｃｅ", "alice"),
+            ("jose\u{301}", "josé"),
+            ("STRASSE", "straße"),
+            ("𝒜lice", "alice"),
+            ("ΣΑΣ", "σας"),
+        ] {
             assert_eq!(taken(one).name, taken(other).name, "{one}");
         }
     }
@@ -95,7 +114,8 @@ mod tests {
     #[test]
     fn names_that_are_mistaken_for_each_other_look_the_same() {
         // The second of the first pair is Cyrillic throughout.
-        for (one, other) in [("apple", "аррӏе"), ("paul1", "paull"), ("b0b", "bob"), ("modem", "modern")] {
+        for (one, other) in [("apple", "аррӏе"), ("paul1", "paull"), ("b0b", "bob"), ("modem", "modern")]
+        {
             let (one, other) = (taken(one), taken(other));
             assert_ne!(one.name, other.name);
             assert_eq!(one.look, other.look, "{other:?}");

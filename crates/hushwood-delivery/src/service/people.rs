@@ -73,7 +73,8 @@ impl People {
     }
 
     pub(super) fn to_record(&self) -> PeopleRecord {
-        let joined = self.joined.iter().map(|(leaf_index, from)| Joined { leaf_index: *leaf_index, from: *from });
+        let joined =
+            self.joined.iter().map(|(leaf_index, from)| Joined { leaf_index: *leaf_index, from: *from });
         PeopleRecord {
             departed: self.departed.iter().cloned().collect(),
             joined: joined.collect(),

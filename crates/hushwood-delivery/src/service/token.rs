@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn the_key_of_a_day_is_of_no_use_two_days_later() {
         let keys = TokenKeys::new([7; 32]).unwrap();
-        let tags = [0, DAY].map(|after| keys.mac(b"token", day(later(after)), b"").unwrap().finalize().into_bytes());
+        let tags =
+            [0, DAY].map(|after| keys.mac(b"token", day(later(after)), b"").unwrap().finalize().into_bytes());
         assert_ne!(tags[0], tags[1]);
         // Made with the key of the first day, to be good for ever.
         let content = [u64::MAX.to_be_bytes().as_slice(), &[1; 16], &[2; 16]].concat();

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use hushwood_codec::{
-    Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct,
-};
+use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 

@@ -283,8 +283,7 @@ impl CommitRequest {
         let epoch = self.epoch.to_be_bytes();
         let has_welcome = [u8::from(self.welcome.is_some())];
         let welcome = self.welcome.as_deref().unwrap_or_default();
-        let head: [&[u8]; 6] =
-            [&self.request, &epoch, &self.commit, &self.group_info, &has_welcome, welcome];
+        let head: [&[u8]; 6] = [&self.request, &epoch, &self.commit, &self.group_info, &has_welcome, welcome];
         let recipients = self.recipients.iter().flat_map(|to| [to.account.as_slice(), to.device.as_slice()]);
         let parts: Vec<&[u8]> = head.into_iter().chain(recipients).collect();
         request(service, "commit", &self.group_id, self.admission.at(), &parts)

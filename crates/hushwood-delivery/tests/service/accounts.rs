@@ -122,7 +122,10 @@ async fn who_claims_again_and_again_is_told_to_wait_and_others_are_not() {
     let (_, victim) = Client::registered("victim", service).await;
     let (_, other) = Client::registered("other", service).await;
     let claim = async |by, name: &str| {
-        service.claim(by, ClaimRequest { name: name.as_bytes().to_vec(), suite: 1 }).await.map(|all| all.len())
+        service
+            .claim(by, ClaimRequest { name: name.as_bytes().to_vec(), suite: 1 })
+            .await
+            .map(|all| all.len())
     };
     for _ in 0..2 {
         assert_eq!(claim(mallory, "victim").await, Ok(1));
@@ -219,5 +222,8 @@ async fn nobody_fills_the_inbox_of_somebody_else() {
     mallory.send_commit(service, commit).await;
     service.settle().await.unwrap();
     assert_eq!(service.inbox(device).await, Ok(Vec::new()));
-    assert_eq!(world.backend.outgoing(hushwood_delivery::backend::Seconds(u64::MAX >> 1), 10).await, Ok(Vec::new()));
+    assert_eq!(
+        world.backend.outgoing(hushwood_delivery::backend::Seconds(u64::MAX >> 1), 10).await,
+        Ok(Vec::new())
+    );
 }

@@ -44,7 +44,8 @@ async fn a_group_is_brought_by_the_member_that_vouches_for_it() {
         request
     };
     let no_key = with_extensions(&alice, &good.group_info, |all| without(all, ExtensionType::EXTERNAL_PUB));
-    let with_tree = with_extensions(&alice, &good.group_info, |all| all.set(ExtensionType::RATCHET_TREE, tree.clone()));
+    let with_tree =
+        with_extensions(&alice, &good.group_info, |all| all.set(ExtensionType::RATCHET_TREE, tree.clone()));
     for bad in [signed(no_key), signed(with_tree)] {
         assert!(matches!(service.create_group(device, bad).await, Err(Refusal::Malformed(_))));
     }

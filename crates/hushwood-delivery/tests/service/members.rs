@@ -3,9 +3,7 @@
 use hushwood::extension::ExtensionType;
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
 use hushwood_delivery::service::ProposalLimits;
-use hushwood_delivery::wire::{
-    EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer,
-};
+use hushwood_delivery::wire::{EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer};
 
 use crate::world::{
     Client, SERVICE, invited, key, settings, two, with_extensions, without, world, world_with,
@@ -26,7 +24,11 @@ async fn whoever_is_removed_reads_up_to_that_and_sends_nothing() {
     assert!(matches!(refusal, Refusal::Forbidden(_)), "{refusal}");
     let LogPage { epoch, newest, entries, .. } = bob.page(service, 1).await;
     assert_eq!((epoch, newest), (1, 2), "nothing of what came after");
-    assert_eq!(entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [2], "the commit that removes him");
+    assert_eq!(
+        entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(),
+        [2],
+        "the commit that removes him"
+    );
     assert_eq!(entries[0].kind, EntryKind::Commit);
     let mut head = HeadRequest { group_id: alice.group_id(), key: key(), admission: bob.member() };
     head.admission.set_signature(bob.sign(&head.signed(SERVICE)));
@@ -105,7 +107,10 @@ async fn who_is_removed_does_not_come_back_by_an_external_commit() {
     let refused = bob.group_info(service, &group_id, bob.member()).await;
     assert!(matches!(refused, Err(Refusal::Forbidden(_))));
     let (_, late) = bob.commit(CommitPlan::default(), Vec::new());
-    assert!(matches!(service.commit(late).await, Err(Refusal::Forbidden(_))), "nor learns how far the group is");
+    assert!(
+        matches!(service.commit(late).await, Err(Refusal::Forbidden(_))),
+        "nor learns how far the group is"
+    );
     // Even if somebody gives him the GroupInfo.
     let info = alice.group_info(service, &group_id, alice.member()).await.unwrap();
     let info = (info.group_info.as_slice(), info.ratchet_tree.as_slice());
@@ -220,9 +225,22 @@ async fn a_group_info_that_nobody_could_use_is_refused() {
     let tree = alice.actor.group().ratchet_tree().unwrap();
     let short = vec![2, 1, 2];
     for (why, info) in [
-        ("external_pub", with_extensions(&alice, &good.group_info, |all| without(all, ExtensionType::EXTERNAL_PUB))),
-        ("key", with_extensions(&alice, &good.group_info, |all| all.set(ExtensionType::EXTERNAL_PUB, short.clone()))),
-        ("tree", with_extensions(&alice, &good.group_info, |all| all.set(ExtensionType::RATCHET_TREE, tree.clone()))),
+        (
+            "external_pub",
+            with_extensions(&alice, &good.group_info, |all| without(all, ExtensionType::EXTERNAL_PUB)),
+        ),
+        (
+            "key",
+            with_extensions(&alice, &good.group_info, |all| {
+                all.set(ExtensionType::EXTERNAL_PUB, short.clone())
+            }),
+        ),
+        (
+            "tree",
+            with_extensions(&alice, &good.group_info, |all| {
+                all.set(ExtensionType::RATCHET_TREE, tree.clone())
+            }),
+        ),
     ] {
         let mut bad = good.clone();
         bad.group_info = info;

@@ -2,8 +2,8 @@
 
 use hushwood::codec::Encode;
 use hushwood::crypto::Signer;
-use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::extension::ExternalSender;
+use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::group::{CommitPlan, GroupView, NewProposal};
 use hushwood::proposal::{Proposal, Remove};
 use hushwood_delivery::service::{ProposalLimits, Rate};
