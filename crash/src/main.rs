@@ -65,10 +65,8 @@ fn main() -> ExitCode {
             }
         },
     };
-    let crash = std::env::current_exe().expect("we have a file");
-    let built = shim::built(crash.parent().expect("it is in a folder"));
-    let programs = match built {
-        Ok(shim) => Programs { crash, shim },
+    let programs = match programs() {
+        Ok(programs) => programs,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
@@ -81,4 +79,11 @@ fn main() -> ExitCode {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+fn programs() -> Result<Programs, String> {
+    let crash = std::env::current_exe().map_err(|error| error.to_string())?;
+    let folder = crash.parent().ok_or("this program is in no folder")?;
+    let shim = shim::built(folder).map_err(|error| error.to_string())?;
+    Ok(Programs { crash, shim })
 }

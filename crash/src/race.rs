@@ -144,7 +144,7 @@ fn run(mut racer: Racer<'_>, group: &Bytes, letters: &[Bytes], seed: u64) -> Res
 pub fn race(programs: &Programs, scenario: &Scenario, racers: u64, seed: u64) -> Result<Raced, Failure> {
     let place = Place::new();
     let racer = |number: u64| {
-        let busy_milliseconds = if number % 2 == 0 { 50 } else { 0 };
+        let busy_milliseconds = if number.is_multiple_of(2) { 50 } else { 0 };
         let options = DiskOptions { busy_milliseconds, ..place.options(scenario, seed ^ number << 20) };
         let seals = place.seals().with_extension(number.to_string());
         let start = Start { disk: options, seals, progress: format!("progress {number}") };

@@ -96,7 +96,7 @@ impl Anchor {
         let bytes = generation.to_be_bytes();
         let tag = self.mac.clone().chain_update(bytes).finalize().into_bytes();
         let entry = [bytes.as_slice(), &tag].concat();
-        let place = if generation % 2 == 0 { 0 } else { PLACE };
+        let place = if generation.is_multiple_of(2) { 0 } else { PLACE };
         (&self.file).seek(SeekFrom::Start(place))?;
         (&self.file).write_all(&entry)
     }
