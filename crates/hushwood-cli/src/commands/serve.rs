@@ -287,8 +287,9 @@ fn database(error: BackendError) -> Failure {
     let failure = Failure::new(Class::Store, error.to_string());
     match error {
         BackendError::Corrupt(_) => failure.advise("see docs/operations.md, \"Back up and restore\""),
-        // It says by itself what it needs.
-        BackendError::Unavailable(_) => failure,
+        BackendError::Unavailable(_) => {
+            failure.advise("see that the database is there, and who may read and write in it")
+        }
         _ => failure.advise("see who may read and write there, and that the disk has room"),
     }
 }
