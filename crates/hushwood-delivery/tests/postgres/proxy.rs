@@ -10,11 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Clone, Copy)]
 pub(crate) enum Commit {
     /// It arrives, and so does the answer.
-    Passes = 0,
+    Passes,
     /// It does not arrive.
-    Lost = 1,
+    Lost,
     /// It arrives, and the answer does not.
-    AnswerLost = 2,
+    AnswerLost,
 }
 
 pub(crate) struct Proxy {
@@ -39,7 +39,12 @@ impl Proxy {
 
     /// For one COMMIT.
     pub(crate) fn next_commit(&self, what: Commit) {
-        self.next.store(what as u8, Ordering::SeqCst);
+        let what = match what {
+            Commit::Passes => 0,
+            Commit::Lost => 1,
+            Commit::AnswerLost => 2,
+        };
+        self.next.store(what, Ordering::SeqCst);
     }
 }
 

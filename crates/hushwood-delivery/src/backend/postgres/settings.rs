@@ -18,8 +18,8 @@ pub struct PostgresSettings {
     pub roots: Option<PathBuf>,
     /// The most writes that share one transaction.
     pub batch: usize,
-    /// How long a write waits for others to share its transaction with. While one transaction is on its way, what comes is
-    /// gathered for the next in any case.
+    /// How long a transaction waits, at most, until it has as many writes as the one before it. What comes while one is on its
+    /// way is gathered for the next in any case.
     pub linger: Duration,
     /// The most writes that wait before more are [`BackendError::Busy`].
     pub waiting: usize,
@@ -80,7 +80,7 @@ impl PostgresSettings {
             config,
             roots,
             batch: 64,
-            linger: Duration::ZERO,
+            linger: Duration::from_millis(2),
             waiting: 4096,
             lanes: 1,
             mix_groups: true,
