@@ -2,7 +2,7 @@
 //! does by itself in the same run: `UPDATE` of a head and `INSERT` of an entry, one transaction after the other.
 //!
 //! ```console
-//! $ cargo run --release -p hushwood-delivery --example backend_rates -- [--seconds N] [--database postgres://...] [--nodes N] [--lanes N]
+//! $ cargo run --release -p hushwood-delivery --example backend_rates -- [--seconds N] [--database postgres://...] [--nodes N] [--lanes N] [--linger MICROSECONDS]
 //! ```
 //!
 //! Without `--database` a server is started for the time of the run. Each line is one measurement, to be read by people and

@@ -1,4 +1,4 @@
-//! The one task that appends: what waits for it shares a transaction, and with it one write to the disk.
+//! A task that appends: what waits for it shares a transaction, and with it one write to the disk.
 //!
 //! A transaction locks the rows of its groups in their order, so that two nodes never wait for each other; looks which requests
 //! have been seen; decides in memory ([`plan`]); and writes everything with one statement that COMMIT follows at once.

@@ -21,9 +21,9 @@ pub struct PostgresSettings {
     /// How long a transaction waits, at most, until it has as many writes as the one before it. What comes while one is on its
     /// way is gathered for the next in any case.
     pub linger: Duration,
-    /// The most writes that wait before more are [`BackendError::Busy`].
+    /// The most writes that wait for one task before more are [`BackendError::Busy`].
     pub waiting: usize,
-    /// Transactions of groups that are on their way at one time. A group is always in the same.
+    /// Tasks that append, each with a connection. A group always has the same one.
     pub lanes: usize,
     /// Whether a transaction may be of several groups. A distributed database that locks rows on one of its
     /// machines at a time needs `false`.
@@ -82,7 +82,7 @@ impl PostgresSettings {
             batch: 64,
             linger: Duration::from_millis(2),
             waiting: 4096,
-            lanes: 1,
+            lanes: 4,
             mix_groups: true,
             connections: 8,
             patience: Duration::from_secs(15),
