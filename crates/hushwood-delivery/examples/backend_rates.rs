@@ -2,7 +2,7 @@
 //! does by itself in the same run: `UPDATE` of a head and `INSERT` of an entry, one transaction after the other.
 //!
 //! ```console
-//! $ cargo run --release -p hushwood-delivery --example backend_rates -- [--seconds N] [--database postgres://...] [--nodes N]
+//! $ cargo run --release -p hushwood-delivery --example backend_rates -- [--seconds N] [--database postgres://...] [--nodes N] [--lanes N] [--linger MICROSECONDS]
 //! ```
 //!
 //! Without `--database` a server is started for the time of the run. Each line is one measurement, to be read by people and
@@ -29,6 +29,8 @@ struct Arguments {
     seconds: f64,
     database: Option<String>,
     nodes: usize,
+    lanes: Option<usize>,
+    linger: Option<Duration>,
 }
 
 #[tokio::main]
@@ -40,7 +42,7 @@ async fn main() {
 }
 
 fn arguments() -> Arguments {
-    let mut arguments = Arguments { seconds: 3.0, database: None, nodes: 1 };
+    let mut arguments = Arguments { seconds: 3.0, database: None, nodes: 1, lanes: None, linger: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().unwrap_or_else(|| panic!("{word} needs a value"));
@@ -48,7 +50,9 @@ fn arguments() -> Arguments {
             "--seconds" => arguments.seconds = value.parse().unwrap(),
             "--database" => arguments.database = Some(value),
             "--nodes" => arguments.nodes = value.parse().unwrap(),
-            _ => panic!("--seconds N, --database URL, --nodes N"),
+            "--lanes" => arguments.lanes = Some(value.parse().unwrap()),
+            "--linger" => arguments.linger = Some(Duration::from_micros(value.parse().unwrap())),
+            _ => panic!("--seconds N, --database URL, --nodes N, --lanes N, --linger MICROSECONDS"),
         }
     }
     arguments
@@ -107,8 +111,11 @@ async fn postgres(arguments: &Arguments) {
         }
     };
     let mut nodes: Vec<Arc<dyn Backend>> = Vec::new();
+    let mut settings = PostgresSettings::new(&url).unwrap();
+    settings.lanes = arguments.lanes.unwrap_or(settings.lanes);
+    settings.linger = arguments.linger.unwrap_or(settings.linger);
     for _ in 0..arguments.nodes.max(1) {
-        nodes.push(Arc::new(PostgresBackend::open(&PostgresSettings::new(&url).unwrap()).await.unwrap()));
+        nodes.push(Arc::new(PostgresBackend::open(&settings).await.unwrap()));
     }
     for writers in WRITERS {
         service("postgres", &nodes, writers, arguments.seconds).await;

@@ -101,16 +101,14 @@ async fn settings_of_the_database_do_not_weaken_what_is_written() {
     assert_eq!(server.sql(database, "SELECT setting FROM seen").trim(), "on read committed");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// On one thread, so that all of them wait before the first transaction begins.
+#[tokio::test]
 async fn one_that_the_database_refuses_does_not_fail_the_others() {
     let server = Postgres::shared();
     let url = server.database();
-    let mut settings = PostgresSettings::new(&url).unwrap();
-    // All of them in one transaction.
-    settings.linger = Duration::from_millis(200);
-    let backend = PostgresBackend::open(&settings).await.unwrap();
+    let backend = node(&url).await;
     for group in [b"one", b"two"] {
-        create(&backend, group).await;
+        create(&*backend, group).await;
     }
     server.sql(url.rsplit('/').next().unwrap(), "ALTER TABLE log ADD CHECK (octet_length(body) < 100)");
     let mut long = message(2, 1);
@@ -124,7 +122,7 @@ async fn one_that_the_database_refuses_does_not_fail_the_others() {
     assert!(matches!(refused, Err(BackendError::Unavailable(_))), "{refused:?}");
     assert_eq!((first, third), (Ok(Appended::Accepted(1)), Ok(Appended::Accepted(2))));
     assert_eq!(other, Ok(Committed::Accepted(1)));
-    check_order(&log(&backend, b"one").await);
+    check_order(&log(&*backend, b"one").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

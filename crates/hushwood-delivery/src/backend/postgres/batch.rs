@@ -1,4 +1,4 @@
-//! The one task that appends: what waits for it shares a transaction, and with it one write to the disk.
+//! A task that appends: what waits for it shares a transaction, and with it one write to the disk.
 //!
 //! A transaction locks the rows of its groups in their order, so that two nodes never wait for each other; looks which requests
 //! have been seen; decides in memory ([`plan`]); and writes everything with one statement that COMMIT follows at once.
@@ -68,16 +68,19 @@ struct Lane {
 
 impl Lane {
     async fn serve(&self, mut queue: mpsc::Receiver<Waiting>) {
-        let mut gathered = Vec::new();
+        let (mut gathered, mut expected) = (Vec::new(), 1);
         while queue.recv_many(&mut gathered, self.batch).await > 0 {
+            // Who was answered a moment ago may be about to ask again: who is faster waits for them, so that all share one
+            // transaction and not two. One who is alone waits for nobody.
             let deadline = Instant::now() + self.linger;
-            while gathered.len() < self.batch && !self.linger.is_zero() {
+            while gathered.len() < expected {
                 let room = self.batch.saturating_sub(gathered.len());
                 match tokio::time::timeout_at(deadline, queue.recv_many(&mut gathered, room)).await {
                     Ok(0) | Err(_) => break,
                     Ok(_) => {}
                 }
             }
+            expected = gathered.len();
             // Stable: a group's requests stay in the order in which they came.
             gathered.sort_by(|one, other| one.job.group.cmp(&other.job.group));
             let (jobs, answers): (Vec<_>, Vec<_>) =

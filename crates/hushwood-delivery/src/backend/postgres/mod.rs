@@ -36,8 +36,8 @@ pub use settings::PostgresSettings;
 
 /// Groups and accounts in a PostgreSQL database (13 or newer, `fsync=on`), for any number of nodes.
 ///
-/// A node's commits and messages go through one task: what waits is written together, in one transaction that locks the rows of
-/// its groups. Everything that is answered was written with `synchronous_commit=on`; with a synchronous standby it is there, too.
+/// A node's commits and messages go through a few tasks, each with its groups: what waits is written together, in one transaction
+/// that locks the rows of its groups. Everything that is answered was written with `synchronous_commit=on`; with a synchronous standby it is there, too.
 /// If a connection is lost while a transaction ends, the answer is [`BackendError::Unknown`]; the same request again finds out.
 pub struct PostgresBackend {
     writers: Vec<Writer>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use crate::backend::BackendError;
 
@@ -18,12 +18,12 @@ pub struct PostgresSettings {
     pub roots: Option<PathBuf>,
     /// The most writes that share one transaction.
     pub batch: usize,
-    /// How long a write waits for others to share its transaction with. While one transaction is on its way, what comes is
-    /// gathered for the next in any case.
+    /// How long a transaction waits, at most, until it has as many writes as the one before it. What comes while one is on its
+    /// way is gathered for the next in any case.
     pub linger: Duration,
-    /// The most writes that wait before more are [`BackendError::Busy`].
+    /// The most writes that wait for one task before more are [`BackendError::Busy`].
     pub waiting: usize,
-    /// Transactions of groups that are on their way at one time. A group is always in the same.
+    /// Tasks that append, each with a connection. A group always has the same one.
     pub lanes: usize,
     /// Whether a transaction may be of several groups. A distributed database that locks rows on one of its
     /// machines at a time needs `false`.
@@ -38,7 +38,8 @@ pub struct PostgresSettings {
 
 impl PostgresSettings {
     /// What fits most, for the database of a URL: `postgres://user:password@host:port/database?sslmode=verify-full`, with the
-    /// parameters of libpq that [`tokio_postgres::Config`] knows, and `sslrootcert`.
+    /// parameters of libpq that [`tokio_postgres::Config`] knows, `sslrootcert`, and `lanes`, `connections` and `mix_groups` of these
+    /// settings.
     ///
     /// TLS is required, and the server's certificate and name are checked, for every host that is not this machine, unless
     /// `sslmode` says `disable` or `prefer`.
@@ -55,7 +56,7 @@ impl PostgresSettings {
     /// # Ok::<_, hushwood_delivery::backend::BackendError>(())
     /// ```
     pub fn new(url: &str) -> Result<Self, BackendError> {
-        let Url { rest, mode, roots } = Url::split(url)?;
+        let Url { rest, mode, roots, lanes, connections, mix_groups } = Url::split(url)?;
         let mut config: tokio_postgres::Config =
             rest.parse().map_err(|error: tokio_postgres::Error| wrong(&error.to_string()))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
@@ -63,9 +64,13 @@ impl PostgresSettings {
         }
         config.ssl_mode(match mode {
             Some(mode) => mode,
-            None if config.get_hosts().iter().all(is_here) => SslMode::Prefer,
+            None if is_here(&config) => SslMode::Prefer,
             None => SslMode::Require,
         });
+        // Of several servers one can be written to.
+        if config.get_hosts().len().max(config.get_hostaddrs().len()) > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         if config.get_application_name().is_none() {
             config.application_name("hushwood");
         }
@@ -80,11 +85,11 @@ impl PostgresSettings {
             config,
             roots,
             batch: 64,
-            linger: Duration::ZERO,
+            linger: Duration::from_millis(2),
             waiting: 4096,
-            lanes: 1,
-            mix_groups: true,
-            connections: 8,
+            lanes: lanes.unwrap_or(4),
+            mix_groups: mix_groups.unwrap_or(true),
+            connections: connections.unwrap_or(8),
             patience: Duration::from_secs(15),
             gather_hints: Duration::from_millis(5),
         })
@@ -104,10 +109,14 @@ impl fmt::Debug for PostgresSettings {
 }
 
 /// A URL, and the parameters in it that the driver does not know.
+#[derive(Default)]
 struct Url {
     rest: String,
     mode: Option<SslMode>,
     roots: Option<PathBuf>,
+    lanes: Option<usize>,
+    connections: Option<usize>,
+    mix_groups: Option<bool>,
 }
 
 impl Url {
@@ -116,33 +125,44 @@ impl Url {
             return Err(wrong("it begins with postgres://"));
         }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let (mut mode, mut roots, mut others) = (None, None, Vec::new());
+        let (mut this, mut others) = (Self::default(), Vec::new());
+        let count = |value: &str| match value.parse() {
+            Ok(count @ 1..=1000) => Ok(Some(count)),
+            Ok(_) | Err(_) => Err(wrong("lanes and connections are numbers from 1 to 1000")),
+        };
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             match parameter.split_once('=').unwrap_or((parameter, "")) {
-                ("sslmode", "disable") => mode = Some(SslMode::Disable),
-                ("sslmode", "prefer") => mode = Some(SslMode::Prefer),
+                ("sslmode", "disable") => this.mode = Some(SslMode::Disable),
+                ("sslmode", "prefer") => this.mode = Some(SslMode::Prefer),
                 // Whoever requires TLS gets certificates checked: without that it protects from nobody who matters.
-                ("sslmode", "require" | "verify-full") => mode = Some(SslMode::Require),
+                ("sslmode", "require" | "verify-full") => this.mode = Some(SslMode::Require),
                 ("sslmode", _) => return Err(wrong("sslmode is disable, prefer, require or verify-full")),
                 ("sslrootcert", path) => {
-                    roots = Some(PathBuf::from(path.replace("%2F", "/").replace("%2f", "/")))
+                    this.roots = Some(PathBuf::from(path.replace("%2F", "/").replace("%2f", "/")));
+                }
+                ("lanes", value) => this.lanes = count(value)?,
+                ("connections", value) => this.connections = count(value)?,
+                ("mix_groups", value) => {
+                    let value = value.parse();
+                    this.mix_groups = Some(value.or(Err(wrong("mix_groups is true or false")))?);
                 }
                 _ => others.push(parameter),
             }
         }
-        let rest = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
-        Ok(Self { rest, mode, roots })
+        this.rest = if others.is_empty() { base.to_owned() } else { format!("{base}?{}", others.join("&")) };
+        Ok(this)
     }
 }
 
-/// Whether a host is this machine, by its name alone.
-fn is_here(host: &Host) -> bool {
-    match host {
+/// Whether the servers are this machine, by their names alone.
+fn is_here(config: &tokio_postgres::Config) -> bool {
+    let named = config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
             name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
         }
         Host::Unix(_) => true,
-    }
+    });
+    named && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 fn wrong(why: &str) -> BackendError {
@@ -162,6 +182,7 @@ mod tests {
         assert_eq!(mode("postgres://a@db.example/x"), SslMode::Require);
         assert_eq!(mode("postgres://a@localhost,db.example/x"), SslMode::Require);
         assert_eq!(mode("postgres://a@db.example/x?sslmode=disable"), SslMode::Disable);
+        assert_eq!(mode("postgres://a@localhost/x?hostaddr=203.0.113.5"), SslMode::Require);
         assert_eq!(mode("postgres://a@127.0.0.1/x"), SslMode::Prefer);
         assert_eq!(mode("postgres://a@127.0.0.1/x?sslmode=verify-full"), SslMode::Require);
         assert_eq!(mode("postgres://a@%2Fvar%2Frun%2Fpostgresql/x"), SslMode::Prefer);
@@ -173,6 +194,14 @@ mod tests {
         assert!(!format!("{settings:?}").contains("secret"));
         let error = PostgresSettings::new("postgres://a:secret@localhost:port/x").unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn an_address_says_how_to_write() {
+        let url = "postgres://a@b/x?lanes=16&connect_timeout=3&mix_groups=false&connections=2";
+        let settings = PostgresSettings::new(url).unwrap();
+        assert_eq!((settings.lanes, settings.mix_groups, settings.connections), (16, false, 2));
+        assert_eq!(settings.config.get_connect_timeout(), Some(&Duration::from_secs(3)));
     }
 
     #[test]
