@@ -1,5 +1,7 @@
 //! What comes of requests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hushwood_delivery::wire::{
     Answer, CommitAnswer, EntryKind, LogEntry, LogPage, ReadAnswer, RefusalCode, Refused, SendAnswer,
 };
@@ -120,7 +122,9 @@ impl Core {
             (Purpose::Intent { number, .. }, Answer::Send(SendAnswer::Stale { epoch })) => {
                 self.lost(number, (epoch, 0), now)
             }
-            (Purpose::Info { number, .. }, Answer::GroupInfo(group)) => self.come_back(&id, number, &group, now),
+            (Purpose::Info { number, .. }, Answer::GroupInfo(group)) => {
+                self.come_back(&id, number, &group, now)
+            }
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
@@ -255,7 +259,7 @@ impl Core {
         let own: Vec<_> = own.map(|published| published.hash).collect();
         let mut work = Work::new();
         let mut page =
-            Page { env: &mut self.env, work: &mut work, now, heard: std::collections::BTreeMap::new(), own };
+            Page { env: &mut self.env, work: &mut work, now, heard: BTreeMap::new(), own, names: BTreeSet::new() };
         let (mut ended, mut paused) = (Vec::new(), None);
         for entry in entries {
             if entry.sequence <= room.record.cursor {

@@ -7,7 +7,8 @@ use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
 use hushwood_crypto::{CipherSuite, Signer, sign_with_label};
 use hushwood_delivery::wire::{
-    Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest, SendRequest,
+    Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest,
+    SendRequest,
 };
 
 use crate::content::{Head, truncate};
@@ -251,7 +252,11 @@ impl Room {
 }
 
 /// A commit as it is sent now: what was stored, with a fresh proof.
-pub(crate) fn proven_commit(env: &Env, mut commit: CommitRequest, now: Millis) -> Result<CommitRequest, Error> {
+pub(crate) fn proven_commit(
+    env: &Env,
+    mut commit: CommitRequest,
+    now: Millis,
+) -> Result<CommitRequest, Error> {
     if let Admission::Member(member) = &mut commit.admission {
         *member = proof(member.leaf_index, env, now);
     }
@@ -261,7 +266,11 @@ pub(crate) fn proven_commit(env: &Env, mut commit: CommitRequest, now: Millis) -
 }
 
 /// The request that makes a group, with a fresh proof.
-pub(crate) fn proven_create(env: &Env, mut create: CreateRequest, now: Millis) -> Result<CreateRequest, Error> {
+pub(crate) fn proven_create(
+    env: &Env,
+    mut create: CreateRequest,
+    now: Millis,
+) -> Result<CreateRequest, Error> {
     create.proof = proof(create.proof.leaf_index, env, now);
     create.proof.signature = sign(env, &create.signed(&env.service()))?;
     Ok(create)

@@ -136,9 +136,10 @@ impl Core {
     /// What a room wants asked next.
     pub(super) fn poll_room(&mut self, id: &RoomId, now: Millis) -> Result<Option<Request>, Error> {
         loop {
+            let is_logged_in = self.is_logged_in(now);
             let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
             match room.record.standing {
-                Standing::New if self.is_logged_in(now) => return self.request_create(id, now).map(Some),
+                Standing::New if is_logged_in => return self.request_create(id, now).map(Some),
                 Standing::New => {
                     self.account.want_token();
                     return Ok(None);

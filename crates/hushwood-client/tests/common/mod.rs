@@ -20,8 +20,8 @@ use hushwood::transition::{
 use hushwood_client::core::{Next, Request};
 use hushwood_client::transport::InProcess;
 use hushwood_client::{
-    Core, Done, Error, Event, EventKind, Identity, Millis, Provider, RoomId, Settings, Transport, TransportError,
-    Trust,
+    Core, Done, Error, Event, EventKind, Identity, Millis, Provider, RoomId, Settings, Transport,
+    TransportError, Trust,
 };
 use hushwood_crypto::Secret;
 use hushwood_delivery::backend::{Backend, Seconds, SqliteBackend, SqliteSettings};
@@ -212,12 +212,7 @@ impl Person {
     }
 
     /// Takes an answer; if the machine stops, it is lost.
-    pub fn answer(
-        &mut self,
-        id: u64,
-        answer: Result<Answer, TransportError>,
-        now: Millis,
-    ) {
+    pub fn answer(&mut self, id: u64, answer: Result<Answer, TransportError>, now: Millis) {
         match self.core.answer(id, answer, now) {
             Ok(()) => {}
             Err(Error::Store(PersistError::Unknown)) => self.restart(),
