@@ -163,6 +163,14 @@ impl Core {
                 self.wait_in(id, refused.into(), 0, now);
                 Ok(())
             }
+            // Perhaps we were removed, and have not read it yet: that is then what to say.
+            (RefusalCode::FORBIDDEN, Purpose::Intent { number, .. }) if self.intent(*number)?.attempts == 0 => {
+                self.intent_mut(*number)?.attempts = 1;
+                let room = self.room(id)?;
+                room.read_wanted = room.read_wanted.max(room.read_done.saturating_add(1));
+                self.wait_in(id, refused.into(), 0, now);
+                Ok(())
+            }
             (_, Purpose::Intent { number, .. }) => self.refused(*number, refused),
             // We can't read: removed for so long that nobody knows us, or the log is gone.
             (_, Purpose::Read { wanted, .. }) => {
@@ -295,7 +303,10 @@ impl Core {
                     }
                 });
                 match said {
-                    Some((TEXT, message)) => room.remember(&message, &mut page)?,
+                    Some((TEXT, message)) => {
+                        room.note_name(message.id.0, entry.sequence, &mut page)?;
+                        room.remember(&message, &mut page)?;
+                    }
                     Some((TITLE, message)) => room.record.title = message.body,
                     Some(_) | None => {}
                 }

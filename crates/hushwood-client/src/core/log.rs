@@ -141,15 +141,23 @@ impl Room {
             return Ok(false);
         }
         page.work.put(key(&id), Secret::new(Vec::new()));
+        self.note_name(id, sequence, page)?;
+        Ok(true)
+    }
+
+    /// Notes which message stands at a number, and forgets what is known of one that was long ago.
+    pub(crate) fn note_name(&self, id: [u8; 16], sequence: u64, page: &mut Page<'_>) -> Result<(), Error> {
         page.work.put(numbered(self.rows(), b'q', sequence), Secret::copy_of(&id));
         if let Some(old) = sequence.checked_sub(NAMES) {
             let place = numbered(self.rows(), b'q', old);
             if let Some(id) = get(&*page.env.store, &place)? {
-                page.work.erase(key(id.expose()));
+                for letter in [b"i", b"m"] {
+                    page.work.erase(row(self.rows(), [letter.as_slice(), id.expose()].concat()));
+                }
                 page.work.erase(place);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Keeps a message to be read again.
