@@ -402,12 +402,13 @@ impl Core {
         if self.room(&id)?.record.standing == Standing::Rejoining {
             return self.lost_on_the_way(&id, number, now);
         }
-        let wait = match is_message {
+        let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
+        let at = room.group(&self.env)?.epoch();
+        let wait = match is_message && epoch > at {
+            // It goes once the entries are read that lead there.
             true => 0,
             false => pause(attempts, retry, &mut *self.env.random),
         };
-        let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
-        let at = room.group(&self.env)?.epoch();
         let next = room.record.cursor.saturating_add(1);
         // If it speaks of an epoch to come, there must be entries that lead to it.
         room.known = room.known.max(winner.max(if epoch > at { next } else { 0 }));
