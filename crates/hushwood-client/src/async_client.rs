@@ -10,7 +10,7 @@ use crate::client::Outcome;
 use crate::core::{Core, Identity, Next, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
-use crate::identity::Member;
+use crate::identity::{DeviceId, Member};
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
 use crate::transport::AsyncTransport;
@@ -254,6 +254,24 @@ impl<T: AsyncTransport> AsyncRoom<T> {
     pub async fn send(&self, body: &[u8]) -> Result<(MessageId, Outcome), Error> {
         let (number, id) = self.client.core().send(&self.id, body, Millis::now())?;
         Ok((id, self.client.wait_for(&self.id, number).await?))
+    }
+
+    /// As [`Room::send_as`](crate::Room::send_as).
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub async fn send_as(&self, id: MessageId, body: &[u8]) -> Result<Outcome, Error> {
+        let number = self.client.core().send_as(&self.id, id, body, Millis::now())?;
+        self.client.wait_for(&self.id, number).await
+    }
+
+    /// Removes one device of a person.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub async fn remove_device(&self, person: &str, device: DeviceId) -> Result<Outcome, Error> {
+        let number = self.client.core().remove_device(&self.id, person, device)?;
+        self.client.wait_for(&self.id, number).await
     }
 
     /// Gives the room another title.

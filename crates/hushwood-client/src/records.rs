@@ -111,6 +111,18 @@ impl DeviceRecord {
 }
 
 wire_struct! {
+    /// The numbers that come next: none is given twice, whatever was acknowledged.
+    #[derive(Clone, Copy, Eq, PartialEq)]
+    pub(crate) struct Counters {
+        pub(crate) event: u64,
+        pub(crate) intent: u64,
+    }
+}
+
+/// The row of [`Counters`].
+pub(crate) const COUNTERS: &str = "counters";
+
+wire_struct! {
     /// A room: where it stands with the service.
     #[derive(Clone)]
     pub(crate) struct RoomRecord {

@@ -89,6 +89,30 @@ fn who_is_removed_is_told_and_reads_no_more() {
 }
 
 #[test]
+fn who_was_removed_and_does_not_know_it_is_told_when_they_speak() {
+    let mut world = World::new();
+    let (mut alice, mut bob, _, room) = three(&mut world);
+    alice.done(&mut world, |core| core.remove(&room, "bob"));
+    let now = world.now;
+    let (number, _) = bob.does(|core| core.send(&room, b"hello?", now));
+    bob.settle(&mut world);
+    assert_eq!(bob.core.result(number), Some(Err(hushwood_client::Error::Removed)));
+}
+
+#[test]
+fn numbers_of_events_are_never_given_twice() {
+    let mut world = World::new();
+    let (mut alice, mut bob, _, room) = three(&mut world);
+    alice.say(&mut world, &room, "one");
+    bob.sync(&mut world);
+    let before = bob.events().last().unwrap().number;
+    bob.restart();
+    alice.say(&mut world, &room, "two");
+    bob.sync(&mut world);
+    assert!(bob.events().iter().all(|event| event.number > before));
+}
+
+#[test]
 fn who_leaves_is_removed_by_the_others() {
     let mut world = World::new();
     let (mut alice, mut bob, mut carol, room) = three(&mut world);

@@ -1,5 +1,7 @@
 //! What comes of requests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hushwood_delivery::wire::{
     Answer, CommitAnswer, EntryKind, LogEntry, LogPage, ReadAnswer, RefusalCode, Refused, SendAnswer,
 };
@@ -161,6 +163,14 @@ impl Core {
                 self.wait_in(id, refused.into(), 0, now);
                 Ok(())
             }
+            // Perhaps we were removed, and have not read it yet: that is then what to say.
+            (RefusalCode::FORBIDDEN, Purpose::Intent { number, .. }) if self.intent(*number)?.attempts == 0 => {
+                self.intent_mut(*number)?.attempts = 1;
+                let room = self.room(id)?;
+                room.read_wanted = room.read_wanted.max(room.read_done.saturating_add(1));
+                self.wait_in(id, refused.into(), 0, now);
+                Ok(())
+            }
             (_, Purpose::Intent { number, .. }) => self.refused(*number, refused),
             // We can't read: removed for so long that nobody knows us, or the log is gone.
             (_, Purpose::Read { wanted, .. }) => {
@@ -257,7 +267,7 @@ impl Core {
         let own: Vec<_> = own.map(|published| published.hash).collect();
         let mut work = Work::new();
         let mut page =
-            Page { env: &mut self.env, work: &mut work, now, heard: std::collections::BTreeMap::new(), own };
+            Page { env: &mut self.env, work: &mut work, now, heard: BTreeMap::new(), own, names: BTreeSet::new() };
         let (mut ended, mut paused) = (Vec::new(), None);
         for entry in entries {
             if entry.sequence <= room.record.cursor {
@@ -293,7 +303,10 @@ impl Core {
                     }
                 });
                 match said {
-                    Some((TEXT, message)) => room.remember(&message, &mut page)?,
+                    Some((TEXT, message)) => {
+                        room.note_name(message.id.0, entry.sequence, &mut page)?;
+                        room.remember(&message, &mut page)?;
+                    }
                     Some((TITLE, message)) => room.record.title = message.body,
                     Some(_) | None => {}
                 }
@@ -389,12 +402,13 @@ impl Core {
         if self.room(&id)?.record.standing == Standing::Rejoining {
             return self.lost_on_the_way(&id, number, now);
         }
-        let wait = match is_message {
+        let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
+        let at = room.group(&self.env)?.epoch();
+        let wait = match is_message && epoch > at {
+            // It goes once the entries are read that lead there.
             true => 0,
             false => pause(attempts, retry, &mut *self.env.random),
         };
-        let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
-        let at = room.group(&self.env)?.epoch();
         let next = room.record.cursor.saturating_add(1);
         // If it speaks of an epoch to come, there must be entries that lead to it.
         room.known = room.known.max(winner.max(if epoch > at { next } else { 0 }));

@@ -1,6 +1,6 @@
 //! What comes from a room's log, entry by entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hushwood::commit::Answers;
 use hushwood::error::{Error as ProtocolError, NotNow};
@@ -17,7 +17,7 @@ use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::{Attention, EventKind, Message, MessageId};
 use crate::identity::{Member, member};
-use crate::records::{Standing, rows, to_row};
+use crate::records::{Standing, get, row, rows, to_row};
 use crate::settings::Millis;
 use crate::trust::Judgement;
 
@@ -30,6 +30,8 @@ pub(crate) struct Page<'a> {
     pub(crate) heard: BTreeMap<u32, (u64, u32)>,
     /// Whether entries with these hashes are our own.
     pub(crate) own: Vec<[u8; 16]>,
+    /// Names of messages in this page.
+    pub(crate) names: BTreeSet<[u8; 16]>,
 }
 
 impl Room {
@@ -103,6 +105,9 @@ impl Room {
         if content.head >= entry.sequence || !same_log || !same_epoch {
             self.fork(Some(from.clone()), entry.sequence, page);
         }
+        if !self.is_first(content.id, entry.sequence, page)? {
+            return Ok(());
+        }
         match content.kind {
             TEXT => {
                 let message = Message {
@@ -124,6 +129,33 @@ impl Room {
             }
             // A later version's: it says how to ignore it, by its kind.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a message of this name comes for the first time. Any member could encrypt what another has signed once more
+    /// (RFC 9750 §8.6, A119), and a message that was encrypted anew has the name that it had.
+    fn is_first(&self, id: [u8; 16], sequence: u64, page: &mut Page<'_>) -> Result<bool, Error> {
+        let key = |id: &[u8]| row(self.rows(), [b"i".as_slice(), id].concat());
+        if !page.names.insert(id) || get(&*page.env.store, &key(&id))?.is_some() {
+            return Ok(false);
+        }
+        page.work.put(key(&id), Secret::new(Vec::new()));
+        self.note_name(id, sequence, page)?;
+        Ok(true)
+    }
+
+    /// Notes which message stands at a number, and forgets what is known of one that was long ago.
+    pub(crate) fn note_name(&self, id: [u8; 16], sequence: u64, page: &mut Page<'_>) -> Result<(), Error> {
+        page.work.put(numbered(self.rows(), b'q', sequence), Secret::copy_of(&id));
+        if let Some(old) = sequence.checked_sub(NAMES) {
+            let place = numbered(self.rows(), b'q', old);
+            if let Some(id) = get(&*page.env.store, &place)? {
+                for letter in [b"i", b"m"] {
+                    page.work.erase(row(self.rows(), [letter.as_slice(), id.expose()].concat()));
+                }
+                page.work.erase(place);
+            }
         }
         Ok(())
     }
@@ -337,3 +369,6 @@ impl Room {
         Ok(self.early.insert(early))
     }
 }
+
+/// The names of so many entries of the log are remembered.
+const NAMES: u64 = 10_000;

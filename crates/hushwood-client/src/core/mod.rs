@@ -39,7 +39,9 @@ use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::Event;
 use crate::identity::Member;
-use crate::records::{EVENTS, INTENTS, ROOMS, corrupt, row, rows};
+use crate::records::{
+    COUNTERS, Counters, DEVICE, EVENTS, INTENTS, ROOMS, corrupt, from_row, get, row, rows, to_row,
+};
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
 use crate::transport::TransportError;
@@ -59,8 +61,9 @@ pub struct Core {
     account: Account,
     rooms: BTreeMap<RoomId, Room>,
     intents: BTreeMap<u64, Intent>,
-    next_intent: u64,
-    next_event: u64,
+    next: Counters,
+    /// As it is in the store.
+    counted: Counters,
     in_flight: BTreeMap<u64, Purpose>,
     next_request: u64,
     /// What became of intents, for those who wait for them.
@@ -118,8 +121,8 @@ impl Core {
             account: Account::default(),
             rooms: BTreeMap::new(),
             intents: BTreeMap::new(),
-            next_intent: 1,
-            next_event: 1,
+            next: Counters { event: 1, intent: 1 },
+            counted: Counters { event: 1, intent: 1 },
             in_flight: BTreeMap::new(),
             next_request: 1,
             results: BTreeMap::new(),
@@ -262,15 +265,20 @@ impl Core {
 
     /// Writes everything, with events under their numbers.
     fn persist(&mut self, mut work: Work) -> Result<(), Error> {
-        if work.is_empty() {
+        if work.is_empty() && self.next == self.counted {
             return Ok(());
         }
         for (room, kind) in std::mem::take(&mut work.events) {
-            let number = self.next_event;
-            self.next_event = self.next_event.saturating_add(1);
+            let number = self.next.event;
+            self.next.event = self.next.event.saturating_add(1);
             work.put(row(EVENTS, number.to_be_bytes()), Event::to_row(&room, &kind)?);
         }
-        self.env.persist(work).inspect_err(|_| self.stale = true)
+        if self.next != self.counted {
+            work.put(row(DEVICE, COUNTERS), to_row(&self.next, 0)?);
+        }
+        self.env.persist(work).inspect_err(|_| self.stale = true)?;
+        self.counted = self.next;
+        Ok(())
     }
 
     fn refresh(&mut self) -> Result<(), Error> {
@@ -293,12 +301,14 @@ impl Core {
         for (id, value) in rows(store, INTENTS)? {
             intents_read.insert(number_of(&id)?, Intent::from_row(&value)?);
         }
-        let last = rows(store, EVENTS)?.last().map(|(id, _)| number_of(id)).transpose()?.unwrap_or(0);
+        if let Some(counters) = get(store, &row(DEVICE, COUNTERS))? {
+            self.counted = from_row(&counters)?;
+        }
+        // What was given out and not written down is not given out again either.
+        self.next.event = self.next.event.max(self.counted.event);
+        self.next.intent = self.next.intent.max(self.counted.intent);
         self.env.judge.reload(store)?;
         self.env.reload_device()?;
-        self.next_event = self.next_event.max(last.saturating_add(1));
-        let last = intents_read.keys().next_back().copied().unwrap_or(0);
-        self.next_intent = self.next_intent.max(last.saturating_add(1));
         for room in rooms_read.values_mut() {
             if let Some(old) = self.rooms.remove(&room.id) {
                 room.go_on_from(old);

@@ -73,8 +73,8 @@ impl Core {
             return Ok(number);
         }
         if let Some(sequence) = get(&*self.env.store, &key)? {
-            let number = self.next_intent;
-            self.next_intent = self.next_intent.saturating_add(1);
+            let number = self.next.intent;
+            self.next.intent = self.next.intent.saturating_add(1);
             self.results.insert(number, Ok(Done::Accepted(from_row(&sequence)?)));
             return Ok(number);
         }
@@ -162,10 +162,10 @@ impl Core {
             (Standing::Forked, _) => return Err(Error::Forked),
             (Standing::New | Standing::Active | Standing::Rejoining, _) => {}
         }
-        let number = self.next_intent;
+        let number = self.next.intent;
         let intent = Intent::new(room, action);
         work.put(row(INTENTS, number.to_be_bytes()), intent.to_row()?);
-        self.next_intent = self.next_intent.saturating_add(1);
+        self.next.intent = self.next.intent.saturating_add(1);
         self.room(room)?.queue.push_back(number);
         self.intents.insert(number, intent);
         Ok(number)

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use hushwood_client::transport::{BlockingHttp, ServerTrust};
 use hushwood_client::{Client, EventKind, Identity, Outcome, Provider, Room, RoomId, Settings, Trust};
@@ -97,6 +98,7 @@ impl Play<'_> {
         self.stage.act("Members come, go, and change their keys, while edith is offline");
         self.member("edith")?.online = false;
         done(&self.room_of("dan")?.invite("finn")?)?;
+        self.arrive(&["finn"])?;
         self.stage.tell("  dan invites finn");
         self.everybody_reads()?;
         self.say("finn", "Is there any cake left?")?;
@@ -112,6 +114,7 @@ impl Play<'_> {
             _ => return Err(Failure::refused("cleo was removed and does not know it")),
         }
         done(&self.room_of("ada")?.invite("gwen")?)?;
+        self.arrive(&["gwen"])?;
         self.everybody_reads()?;
         self.say("gwen", "I was let in.")
     }
@@ -194,6 +197,21 @@ impl Play<'_> {
         ));
         let facts = json!({ "bytes": bytes.len(), "said": self.said.len(), "found": 0, "names": names });
         self.stage.fact("server", facts);
+        Ok(())
+    }
+
+    /// Waits until these are in the room: what they need for that the server carries to their inboxes in its own time.
+    fn arrive(&mut self, names: &[&str]) -> Result<(), Failure> {
+        let begun = Instant::now();
+        for name in names {
+            while self.room_of(name).is_err() {
+                if begun.elapsed() > Duration::from_secs(20) {
+                    return Err(Failure::refused(format!("{name} was invited and does not come")));
+                }
+                drop(self.client(name)?.sync()?);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         Ok(())
     }
 
