@@ -164,7 +164,9 @@ impl Core {
                 Ok(())
             }
             // Perhaps we were removed, and have not read it yet: that is then what to say.
-            (RefusalCode::FORBIDDEN, Purpose::Intent { number, .. }) if self.intent(*number)?.attempts == 0 => {
+            (RefusalCode::FORBIDDEN, Purpose::Intent { number, .. })
+                if self.intent(*number)?.attempts == 0 =>
+            {
                 self.intent_mut(*number)?.attempts = 1;
                 let room = self.room(id)?;
                 room.read_wanted = room.read_wanted.max(room.read_done.saturating_add(1));
@@ -266,8 +268,14 @@ impl Core {
         let own = room.queue.iter().filter_map(|number| self.intents.get(number)?.published());
         let own: Vec<_> = own.map(|published| published.hash).collect();
         let mut work = Work::new();
-        let mut page =
-            Page { env: &mut self.env, work: &mut work, now, heard: BTreeMap::new(), own, names: BTreeSet::new() };
+        let mut page = Page {
+            env: &mut self.env,
+            work: &mut work,
+            now,
+            heard: BTreeMap::new(),
+            own,
+            names: BTreeSet::new(),
+        };
         let (mut ended, mut paused) = (Vec::new(), None);
         for entry in entries {
             if entry.sequence <= room.record.cursor {
