@@ -126,7 +126,7 @@ impl Url {
         }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut this, mut others) = (Self::default(), Vec::new());
-        let count = |value: &str| match value.parse() {
+        let count = |value: &str| match value.parse::<usize>() {
             Ok(count @ 1..=1000) => Ok(Some(count)),
             Ok(_) | Err(_) => Err(wrong("lanes and connections are numbers from 1 to 1000")),
         };
@@ -143,7 +143,7 @@ impl Url {
                 ("lanes", value) => this.lanes = count(value)?,
                 ("connections", value) => this.connections = count(value)?,
                 ("mix_groups", value) => {
-                    let value = value.parse();
+                    let value = value.parse::<bool>();
                     this.mix_groups = Some(value.or(Err(wrong("mix_groups is true or false")))?);
                 }
                 _ => others.push(parameter),
