@@ -29,6 +29,8 @@ impl Core {
             && self.account.invitations.is_empty()
             && self.account.acknowledged.is_empty()
             && rooms.all(|room| match room.record.standing {
+                // What the service refuses now is not to be waited for.
+                _ if matches!(room.backoff.trouble, Some(Error::Refused(_))) => true,
                 Standing::Active => {
                     room.paused.is_some() || (room.read_done >= sync && room.known <= room.record.cursor)
                 }
@@ -40,9 +42,9 @@ impl Core {
     /// Why nothing goes on, in a room or with the account, if something does not.
     #[must_use]
     pub fn trouble(&self, room: Option<&RoomId>) -> Option<&Error> {
-        let room = room.and_then(|room| self.rooms.get(room));
-        let of_room = room.and_then(|room| room.paused.as_ref().or(room.backoff.trouble.as_ref()));
-        self.account.stopped.as_ref().or(of_room).or(self.account.backoff.trouble.as_ref())
+        let mut rooms = self.rooms.values().filter(|other| room.is_none_or(|room| *room == other.id));
+        let of_room = rooms.find_map(|room| room.paused.as_ref().or(room.backoff.trouble.as_ref()));
+        self.account.stopped.as_ref().or(self.account.backoff.trouble.as_ref()).or(of_room)
     }
 
     /// Whether answers are to come.
