@@ -173,7 +173,7 @@ impl Core {
                 self.wait_in(id, refused.into(), 0, now);
                 Ok(())
             }
-            (_, Purpose::Intent { number, .. }) => self.refused(*number, refused),
+            (_, Purpose::Intent { number, .. }) => self.refused(*number, refused, now),
             // We can't read: removed for so long that nobody knows us, or the log is gone.
             (_, Purpose::Read { wanted, .. }) => {
                 let room = self.room(id)?;
@@ -433,7 +433,7 @@ impl Core {
     }
 
     /// The service refuses what was made, for good.
-    fn refused(&mut self, number: u64, refused: Refused) -> Result<(), Error> {
+    fn refused(&mut self, number: u64, refused: Refused, now: Millis) -> Result<(), Error> {
         let Some(intent) = self.intents.get(&number) else { return Ok(()) };
         let (id, hash) = (intent.room.clone(), intent.published().map(|published| published.hash));
         let room = self.rooms.get_mut(&id).ok_or(Error::NoRoom)?;
@@ -447,6 +447,8 @@ impl Core {
             work.step(group.discard(&staged)?);
         }
         room.group = Some(group);
+        // What we want of ourselves is not asked for again and again.
+        self.wait_in(&id, refused.clone().into(), 0, now);
         self.end(number, Err(refused.into()), &mut work);
         self.persist(work)
     }
