@@ -28,13 +28,13 @@ enum Kind {
 
 impl Trust {
     /// The key that a device shows first is its key; another one is refused until it is trusted by
-    /// [`trust`](crate::Client::trust). First uses are told, and numbers can be compared.
+    /// [`trust`](crate::Core::trust). First uses are told, and numbers can be compared.
     #[must_use]
     pub fn on_first_use() -> Self {
         Self(Kind::Pins(FirstUse::Trust))
     }
 
-    /// Only keys that were trusted before, by [`trust`](crate::Client::trust).
+    /// Only keys that were trusted before, by [`trust`](crate::Core::trust).
     #[must_use]
     pub fn known_only() -> Self {
         Self(Kind::Pins(FirstUse::Refuse))
