@@ -158,7 +158,8 @@ impl<'a> Run<'a> {
             rounds += 1;
             for stage in &mut *stages {
                 stage.round(self.budget());
-                if rounds == 1 {
+                // What was not run has taken no time, which says nothing of the next size.
+                if rounds == 1 && !stage.spent.is_zero() {
                     let key = (stage.library.name().to_owned(), kind);
                     self.past.entry(key).or_default().push((setting.members, stage.spent.as_secs_f64()));
                 }
