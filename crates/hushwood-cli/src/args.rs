@@ -9,8 +9,8 @@ use crate::commands::Command;
 /// End-to-end encrypted group conversations over any transport (RFC 9420)
 ///
 /// State lives in a home folder, sealed under a passphrase or a key file. Messages are files or pipes:
-/// carry them by mail, a shared folder, a bulletin board. Nothing here opens a network connection but `hushwood serve`,
-/// which runs a delivery service.
+/// carry them by mail, a shared folder, a bulletin board. These commands open no network connection; `hushwood
+/// serve` runs a delivery service, `hushwood bot` is a client of one, `hushwood demo --server` shows both.
 #[derive(Debug, Parser)]
 #[command(name = "hushwood", version, max_term_width = 100, after_help = EXAMPLE)]
 pub(crate) struct Cli {

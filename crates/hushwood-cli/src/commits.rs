@@ -46,8 +46,9 @@ pub(crate) fn make(
         if alone {
             files.push(name.file(epoch, "welcome"));
         }
+        let place = folder.place(&name.file(epoch, "commit"));
+        check_waiting(&room, &place)?;
         folder.check(&files)?;
-        check_waiting(&room, &folder.place(&name.file(epoch, "commit")))?;
         let Plan { mut commit, checks } = plan(&room)?;
         commit.leaf = session.identity.leaf_update(&room.group)?;
         let answers = answers_for(home, &room, &commit)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError, Violation};
+use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError, Unsupported, Violation};
 use hushwood::transition::{CommitError, PersistError};
 use serde_json::{Value, json};
 
@@ -302,11 +302,17 @@ fn advice_on(error: &Error) -> Option<&'static str> {
             "ask for a key package of the group's suite: `hushwood group show` names it, \
              `hushwood key-package --suite SUITE` makes it"
         }
+        Error::WouldViolate(Violation::CommitterRemovesSelf) => {
+            "use `hushwood leave`, and let another member commit it"
+        }
         Error::WouldViolate(Violation::LeafLifetime) => "ask for a fresh key package: `hushwood key-package`",
         Error::WouldViolate(_) => {
             "see who is in the group with `hushwood group members`, and ask for something else"
         }
         Error::StoreRead(StoreReadError::Corrupt | StoreReadError::Missing) => RESTORE,
+        Error::Unsupported(Unsupported::ProtocolVersion) => {
+            "see that it is a message of a conversation (`hushwood inspect FILE`); if it is, use a later version of this program"
+        }
         Error::Unsupported(_) => "ask for what this version has, or use a later version of this program",
         _ => match error.disposition() {
             Disposition::Report => {
@@ -320,17 +326,14 @@ fn advice_on(error: &Error) -> Option<&'static str> {
 
 fn misuse_advice(misuse: ApiMisuse) -> Option<&'static str> {
     Some(match misuse {
-        ApiMisuse::RemoveSelf => "use `hushwood leave`, and let another member commit it",
         ApiMisuse::GenerationOverflow | ApiMisuse::TooMuchEncrypted => {
             "begin a new epoch with `hushwood update`"
         }
         ApiMisuse::KeyPackageExpired => "ask for a fresh key package",
-        ApiMisuse::UnknownPsk => "add the key with `hushwood psk add`",
         ApiMisuse::BranchFromOther => "invite strangers when the branch is there: `hushwood invite`",
         ApiMisuse::NotReinitialised => "first propose and commit it: `hushwood propose reinit`",
         ApiMisuse::TooLong => "send it in parts; 16 MiB is the most for one message",
         ApiMisuse::ExportTooLong => "ask for less: at most 255 times the length of the suite's hash",
-        ApiMisuse::CommitEmpty => "propose something first, or use `hushwood update`",
         ApiMisuse::SuiteNotBest => "choose the suite that all members prefer",
         _ => return None,
     })
