@@ -6,6 +6,7 @@ mod fuzz;
 mod interop;
 mod layers;
 mod lint;
+mod mutants;
 mod peers;
 mod postgres;
 mod report;
@@ -50,6 +51,8 @@ enum Xtask {
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
     Sim(sim::Args),
+    /// Change the protocol in one place, and see that its tests notice (cargo-mutants)
+    Mutants(mutants::Args),
     /// Find PostgreSQL for the tests of the delivery service, or put Debian's into target/tools
     Postgres,
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Xtask::Crash(args) => crash::crash(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
+        Xtask::Mutants(args) => mutants::mutants(&args),
         Xtask::Postgres => postgres::postgres(),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
