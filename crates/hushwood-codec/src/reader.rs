@@ -381,6 +381,43 @@ mod tests {
     }
 
     #[test]
+    fn integers_are_big_endian() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        assert_eq!(u8::from_bytes(&bytes[..1]), Ok(0x01));
+        assert_eq!(u16::from_bytes(&bytes[..2]), Ok(0x0102));
+        assert_eq!(u32::from_bytes(&bytes[..4]), Ok(0x0102_0304));
+        assert_eq!(u64::from_bytes(&bytes), Ok(0x0102_0304_0506_0708));
+    }
+
+    #[test]
+    fn a_reader_knows_where_it_is_and_what_it_has_passed() {
+        let bytes = [9, 3, 1, 2, 3, 7, 8];
+        let mut reader = Reader::new(&bytes, DecodeLimits::default()).unwrap();
+        assert_eq!((reader.position(), reader.remaining()), (0, 7));
+        assert_eq!(reader.take(1), Ok(&[9][..]));
+        let start = reader.position();
+        assert_eq!(reader.opaque(), Ok(&[1, 2, 3][..]));
+        assert_eq!((start, reader.position()), (1, 5));
+        assert_eq!(reader.consumed_since(start), [3, 1, 2, 3]);
+        assert_eq!(reader.take_rest(), Ok(&[7, 8][..]));
+        assert_eq!((reader.position(), reader.remaining()), (7, 0));
+        assert_eq!(reader.take_rest(), Ok(&[][..]));
+    }
+
+    #[test]
+    fn the_default_limits_are_those_that_are_documented() {
+        let DecodeLimits { max_bytes, max_elements, max_depth } = DecodeLimits::default();
+        assert_eq!((max_bytes, max_elements, max_depth), (268_435_456, 8_388_608, 16));
+    }
+
+    #[test]
+    fn a_list_takes_the_memory_of_its_elements_and_no_more() {
+        let elements: Vec<u16> = (0..100).collect();
+        let decoded = Vec::<u16>::from_bytes(&elements.to_bytes().unwrap()).unwrap();
+        assert_eq!((decoded.capacity(), decoded), (100, elements));
+    }
+
+    #[test]
     fn truncated_integers_and_lengths_are_refused() {
         for bytes in [&[][..], &[0x40], &[0x80], &[0x80, 1, 0]] {
             assert_eq!(length(bytes), Err(DecodeErrorKind::EndOfInput));
