@@ -5,12 +5,13 @@ mod map;
 mod places;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use self::evidence::Evidence;
-use self::map::{KINDS, Row, Section};
+use self::map::{Document, Row, Section};
 use self::places::Places;
 use crate::report::Outcome;
 use crate::run;
@@ -24,6 +25,8 @@ pub(crate) struct Args {
 }
 
 const FOLDER: &str = "spec";
+/// What applications and operators have to do, for them.
+const DUTIES: &str = "docs/application-duties.md";
 
 /// `cargo xtask requirements`.
 pub(crate) fn requirements(args: &Args) -> Result<bool> {
@@ -85,14 +88,16 @@ fn check(sections: &[Section], evidence: Option<&Evidence>) -> Result<bool> {
         if !ids.insert(row.id.as_str()) {
             faults.push(format!("{place} is there twice"));
         }
-        faults.extend(faults_of(row, &places, evidence).into_iter().map(|fault| format!("{place}: {fault}")));
+        let of_row = faults_of((section.document, row), &places, evidence);
+        faults.extend(of_row.into_iter().map(|fault| format!("{place}: {fault}")));
     }
     for (id, file) in &places.cited {
-        // Rows of RFC 9750 (A...) are not in the map yet.
-        if id.starts_with('C') && !ids.contains(id.as_str()) {
+        if !ids.contains(id.as_str()) {
             faults.push(format!("{file} cites {id}, which is no row"));
         }
     }
+    let told = places::rows(&fs::read_to_string(run::root().join(DUTIES)).context(DUTIES)?);
+    faults.extend(untold(sections, &told));
     print(sections);
     for fault in &faults {
         println!("{fault}");
@@ -105,11 +110,22 @@ fn check(sections: &[Section], evidence: Option<&Evidence>) -> Result<bool> {
     Ok(faults.is_empty())
 }
 
-fn faults_of(row: &Row, places: &Places, evidence: Option<&Evidence>) -> Vec<String> {
-    let mut faults = row.faults();
+/// What is left to others is told to them, and nothing else.
+fn untold(sections: &[Section], told: &BTreeSet<String>) -> Vec<String> {
+    let left = rows(sections).filter(|(_, row)| row.is_left()).map(|(_, row)| row.id.clone());
+    let left: BTreeSet<String> = left.collect();
+    let untold = left.difference(told).map(|id| format!("{DUTIES} does not say what {id} leaves to others"));
+    let needless =
+        told.difference(&left).map(|id| format!("{DUTIES} has {id}, which leaves nothing to others"));
+    untold.chain(needless).collect()
+}
+
+fn faults_of((document, row): (Document, &Row), places: &Places, evidence: Option<&Evidence>) -> Vec<String> {
+    let mut faults = row.faults(document);
     faults.extend(row.code.iter().filter_map(|place| places.fault_of_code(place)));
     // A check cites its row (CONTRIBUTING.md).
-    let is_check = row.kind.contains('N') && !row.code.is_empty();
+    let refuses = row.kind.contains('N') || row.kind.is_empty() && !row.refuses.is_empty();
+    let is_check = refuses && !row.code.is_empty();
     if is_check && !row.code.iter().any(|place| places.cites(place, &row.id)) {
         faults.push("its code does not cite it".into());
     }
@@ -134,33 +150,55 @@ fn faults_of(row: &Row, places: &Places, evidence: Option<&Evidence>) -> Vec<Str
     faults
 }
 
-/// A line for each section, and the totals.
+/// What is counted.
+type Column = (&'static str, fn(&Row) -> bool);
+
+const OF_PROTOCOL: &[Column] = &[
+    ("rows", |_| true),
+    ("N", |row| row.kind.contains('N')),
+    ("A", |row| row.kind.contains('A')),
+    ("P", |row| row.kind.contains('P')),
+    ("B", |row| row.kind.contains('B')),
+    ("appl.", |row| row.application.is_some() || row.operator.is_some()),
+    ("n/a", |row| row.reason.is_some()),
+    ("open", |row| row.open.is_some()),
+];
+
+/// A row may be in several: a part of it is ours, and a part somebody else's.
+const OF_ARCHITECTURE: &[Column] = &[
+    ("rows", |_| true),
+    ("ours", Row::is_carried),
+    ("appl.", |row| row.application.is_some()),
+    ("oper.", |row| row.operator.is_some()),
+    ("n/a", |row| row.reason.is_some()),
+    ("missing", |row| row.missing.is_some()),
+    ("open", |row| row.open.is_some()),
+];
+
+/// For each document a line for each section, and the totals; then what is missing.
 fn print(sections: &[Section]) {
-    println!(
-        "{:<4}{:<52}{:>5}{:>5}{:>5}{:>5}{:>5}{:>7}{:>7}{:>6}",
-        "", "", "rows", "N", "A", "P", "B", "appl.", "n/a", "open"
-    );
-    let mut totals = [0; 8];
-    for section in sections {
-        let counts = counts(&section.list);
-        totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        let number = section.file.split('-').next().unwrap_or_default();
-        line(number, &section.title, counts);
+    for (name, document, columns) in
+        [("RFC 9420", Document::Protocol, OF_PROTOCOL), ("RFC 9750", Document::Architecture, OF_ARCHITECTURE)]
+    {
+        let sections = || sections.iter().filter(move |section| section.document == document);
+        let counts = |list: &[&Row]| -> String {
+            let counts = columns.iter().map(|(_, is)| list.iter().filter(|row| is(row)).count());
+            counts.map(|count| format!("{count:>8}")).collect()
+        };
+        let heads: String = columns.iter().map(|(head, _)| format!("{head:>8}")).collect();
+        println!("{name:<56}{heads}");
+        for section in sections() {
+            let number = section.file.split('-').next().unwrap_or_default();
+            println!("{number:<4}{:<52}{}", section.title, counts(&section.list.iter().collect::<Vec<_>>()));
+        }
+        let all: Vec<&Row> = sections().flat_map(|section| &section.list).collect();
+        println!("{:<4}{:<52}{}\n", "", "total", counts(&all));
     }
-    line("", "total", totals);
-}
-
-fn line(number: &str, title: &str, [rows, n, a, p, b, application, reason, open]: [usize; 8]) {
-    println!("{number:<4}{title:<52}{rows:>5}{n:>5}{a:>5}{p:>5}{b:>5}{application:>7}{reason:>7}{open:>6}");
-}
-
-fn counts(rows: &[Row]) -> [usize; 8] {
-    let count = |is: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| is(row)).count();
-    let [n, a, p, b] = KINDS.map(|(kind, _)| count(&|row| row.kind.contains(kind)));
-    let elsewhere: [&dyn Fn(&Row) -> bool; 3] =
-        [&|row| row.application.is_some(), &|row| row.reason.is_some(), &|row| row.open.is_some()];
-    let [application, reason, open] = elsewhere.map(count);
-    [rows.len(), n, a, p, b, application, reason, open]
+    for (_, row) in rows(sections) {
+        if let Some(missing) = &row.missing {
+            println!("{} is missing: {missing}", row.id);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -168,7 +206,9 @@ mod tests {
     use super::*;
 
     fn faults(text: &str) -> Vec<String> {
-        toml::from_str::<Row>(text).unwrap().faults()
+        let row: Row = toml::from_str(text).unwrap();
+        let document = if row.id.starts_with('A') { Document::Architecture } else { Document::Protocol };
+        row.faults(document)
     }
 
     #[test]
@@ -183,6 +223,45 @@ mod tests {
         assert_eq!(with("reason = 'there is no such thing'"), [""; 0]);
         assert_eq!(with("application = 'does it'"), [""; 0]);
         assert_eq!(with("open = 'nobody has looked'"), ["open: nobody has looked"]);
+        assert_eq!(with(&format!("{whole}tests = ['a e']")).len(), 1);
+    }
+
+    #[test]
+    fn a_row_in_prose_is_ours_or_somebody_elses_or_both_and_missing_is_said() {
+        let row = "id = 'A001'\nsection = '4'\ntext = 'a duty'\n";
+        let with = |more: &str| faults(&format!("{row}{more}"));
+        let whole = "code = ['a.rs: b']\ntests = ['a b']\n";
+        assert_eq!(with(whole), [""; 0]);
+        assert_eq!(with(""), ["nobody does it, and there is no reason why"]);
+        assert_eq!(with("tests = ['a b']\nmissing = 'half'"), ["no code carries it"]);
+        assert_eq!(with("code = ['a.rs: b']\noperator = 'does it'"), ["no test shows it"]);
+        assert_eq!(with(&format!("{whole}application = 'does the rest'")), [""; 0]);
+        assert_eq!(with("missing = 'all of it'"), [""; 0]);
+        assert_eq!(with("reason = 'there is no such thing'"), [""; 0]);
+        assert_eq!(
+            with(&format!("{whole}reason = 'there is no such thing'")),
+            ["it applies, or it does not"]
+        );
+        assert_eq!(with(&format!("kind = 'B'\n{whole}")).len(), 1);
+        let elsewhere: Row = toml::from_str(&format!("{row}{whole}")).unwrap();
+        assert_eq!(elsewhere.faults(Document::Protocol)[0], "its id is not C and three digits");
+    }
+
+    #[test]
+    fn what_is_left_to_others_is_told_to_them_and_nothing_else() {
+        let section = "title = 'one'\ndocument = 'RFC 9750'\nrows = 2\n\
+            [[row]]\nid = 'A001'\nsection = '4'\ntext = 'a'\napplication = 'does it'\n\
+            [[row]]\nid = 'A002'\nsection = '4'\ntext = 'b'\nreason = 'none'\n";
+        let sections = [toml::from_str::<Section>(section).unwrap()];
+        let untold = |page: &str| untold(&sections, &places::rows(page));
+        assert_eq!(untold("A001: do it."), [""; 0]);
+        assert_eq!(
+            untold("A002: no."),
+            [
+                format!("{DUTIES} does not say what A001 leaves to others"),
+                format!("{DUTIES} has A002, which leaves nothing to others"),
+            ]
+        );
     }
 
     #[test]
@@ -203,7 +282,7 @@ mod tests {
                 tests: passed.iter().map(|passed| (test.to_owned(), *passed)).collect(),
                 rows: [(test.to_owned(), rows.iter().map(|row| (*row).to_owned()).collect())].into(),
             };
-            faults_of(&row, &places, Some(&evidence))
+            faults_of((Document::Protocol, &row), &places, Some(&evidence))
         };
         let code = "crates/hushwood-codec/src/reader.rs defines no nobody".to_owned();
         let silent = format!("no error names it in {test}");
@@ -213,7 +292,9 @@ mod tests {
         assert_eq!(faults(&[], &[]), [code, format!("did not run: {test}"), silent]);
         let elsewhere = Row { refuses: vec!["hushwood-codec writer::tests::nothing".into()], ..row };
         assert!(
-            faults_of(&elsewhere, &places, None).iter().any(|fault| fault.starts_with("there is no test"))
+            faults_of((Document::Protocol, &elsewhere), &places, None)
+                .iter()
+                .any(|fault| fault.starts_with("there is no test"))
         );
     }
 

@@ -73,7 +73,7 @@ pub(crate) struct DeviceRecord {
     pub(crate) leaf_key: Secret,
     /// 1 once the service knows the device.
     pub(crate) registered: u8,
-    /// When the KeyPackage of last resort was made, in seconds; 0 for none.
+    /// When the KeyPackage of last resort was made that the service has, in seconds; 0 for none.
     pub(crate) last_resort_at: u64,
 }
 

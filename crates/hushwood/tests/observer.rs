@@ -17,6 +17,7 @@ use hushwood::public_group::{Observed, PublicGroup};
 use hushwood::unverified::Unverified;
 use hushwood::version::ProtocolVersion;
 use test_support::actor::{Actor, NOW, assert_agree};
+use test_support::assert_breaks;
 use test_support::random::SeededRandom;
 
 fn actor(name: &str, suite: CipherSuiteId) -> Actor {
@@ -271,8 +272,9 @@ fn what_comes_with_a_commit_is_of_its_epoch() {
     };
     observed.check_group_info(&group_info, &alice.policy).unwrap();
     let before = alice.group_info(false);
-    let other = observed.check_group_info(&before, &alice.policy);
-    assert_eq!(other, Err(Violation::GroupInfoOther.into()), "of the epoch before");
+    // Of the epoch before.
+    let other = observed.check_group_info(&before, &alice.policy).unwrap_err();
+    assert_breaks!(other, Violation::GroupInfoOther, "A061");
     let mut forged = group_info.clone();
     *forged.last_mut().unwrap() ^= 1;
     let forged = observed.check_group_info(&forged, &alice.policy);

@@ -29,7 +29,7 @@ struct File {
 /// What stands before the name of an item.
 const KEYWORDS: [&str; 10] =
     ["fn", "struct", "enum", "trait", "const", "static", "type", "mod", "union", "macro_rules"];
-const FOLDERS: [&str; 2] = ["crates", "test-support"];
+const FOLDERS: [&str; 4] = ["crates", "crash", "sim", "test-support"];
 
 impl Places {
     pub(crate) fn read() -> Result<Self> {
@@ -115,24 +115,31 @@ fn defined(tokens: TokenStream, names: &mut BTreeSet<String>) {
     }
 }
 
+/// The tests in a file. Where a macro makes tests of functions, those are all functions of its file: which of them it is given
+/// only a run tells.
 fn test_names(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut is_test = false;
+    let (mut tests, mut functions) = (Vec::new(), Vec::new());
+    let (mut is_test, mut by_macro) = (false, false);
     for line in text.lines().map(str::trim) {
-        match line.strip_prefix("fn ") {
-            Some(rest) if is_test => {
-                names.extend(rest.split('(').next().map(str::to_owned));
-                is_test = false;
+        let line = line.strip_prefix("$( #[test] ").inspect(|_| is_test = true).unwrap_or(line);
+        let function = line.strip_prefix("pub(crate) ").unwrap_or(line);
+        match function.strip_prefix("async ").unwrap_or(function).strip_prefix("fn ") {
+            Some(rest) => {
+                let name = rest.split(['(', '<']).next().unwrap_or_default().to_owned();
+                by_macro |= is_test && name.starts_with('$');
+                if std::mem::take(&mut is_test) {
+                    tests.push(name.clone());
+                }
+                functions.push(name);
             }
-            Some(_) => (),
-            None => is_test |= line == "#[test]",
+            None => is_test |= line == "#[test]" || line.starts_with("#[tokio::test"),
         }
     }
-    names
+    if by_macro { functions } else { tests }
 }
 
 /// Every `C001` and `A001` in a text.
-fn rows(text: &str) -> BTreeSet<String> {
+pub(super) fn rows(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let is_row = |word: &&str| {
         let digits = word.strip_prefix(['A', 'C']).unwrap_or_default();
@@ -155,5 +162,11 @@ mod tests {
         assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), want);
         assert_eq!(test_names(text), ["three"]);
         assert_eq!(rows(text).into_iter().collect::<Vec<_>>(), ["C001", "C002", "C003"]);
+        let text = "#[tokio::test(flavor = \"multi_thread\")]\nasync fn one() {}\nfn two() {}";
+        assert_eq!(test_names(text), ["one"]);
+        let text = "#[tokio::test]\nasync fn $name() {}\npub(crate) async fn three(all: &All) {}";
+        assert_eq!(test_names(text), ["$name", "three"]);
+        let text = "$( #[test] fn $test() {} )*\nfn four<F: Fixture>(mut fixture: F) {}";
+        assert_eq!(test_names(text), ["$test", "four"]);
     }
 }

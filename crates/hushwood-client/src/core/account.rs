@@ -52,6 +52,8 @@ pub(super) struct Account {
     /// Invitations that are stored, to be taken out of the inbox.
     pub(super) acknowledged: Vec<[u8; 32]>,
     pub(super) to_publish: Vec<PublishedKeyPackage>,
+    /// When the one of last resort among them was made, in seconds.
+    pub(super) last_resort_made: Option<u64>,
     pub(super) stock_at: Option<Millis>,
 }
 
@@ -233,7 +235,7 @@ impl Core {
             (Purpose::Stock, Answer::Stock(stock)) => self.restock(&stock.entries, now),
             (Purpose::Publish(count), Answer::Publish(_)) => {
                 self.account.to_publish.drain(..count.min(self.account.to_publish.len()));
-                Ok(())
+                self.published()
             }
             (Purpose::Claim { number }, Answer::Claim(claim)) => self.claimed(number, claim.packages),
             (Purpose::Inbox { wanted }, Answer::Inbox(inbox)) => {
@@ -317,7 +319,10 @@ impl Core {
             (_, Purpose::Claim { number }) => self.give_up(*number, refused.into())?,
             (_, Purpose::Invitation { id }) => return self.no_invitation(*id, Some(&refused)),
             // More than it takes, or not as it likes them: the stock is looked at again later.
-            (_, Purpose::Publish(_)) => self.account.to_publish.clear(),
+            (_, Purpose::Publish(_)) => {
+                self.account.to_publish.clear();
+                self.account.last_resort_made = None;
+            }
             (_, _) => self.account_waits(refused.into(), 0, now),
         }
         Ok(())

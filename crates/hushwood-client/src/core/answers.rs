@@ -249,6 +249,7 @@ impl Core {
             Err(Error::KeyChanged { person }) => {
                 let room = self.room(id)?;
                 room.read_done = room.read_done.max(wanted);
+                room.told = Some(person.clone());
                 room.paused = Some(Error::KeyChanged { person });
                 Ok(())
             }

@@ -9,6 +9,7 @@ use hushwood_delivery::wire::{Call, GroupKey, Refused, TreeAnswer, TreeRequest, 
 use crate::content::Head;
 use crate::core::answers::Purpose;
 use crate::core::env::{DELIVERY, GroupDelivery};
+use crate::core::intent::Action;
 use crate::core::room::Room;
 use crate::core::work::Work;
 use crate::core::{Core, nowhere};
@@ -100,6 +101,7 @@ impl Core {
             return Err(Error::BadAnswer("the tree of another epoch"));
         }
         let tree = Some(there.ratchet_tree.as_slice());
+        let last_resort = opened.is_last_resort();
         let staged = opened.stage(&Answers::none(), tree, None, now.seconds(), &mut *env.random)?;
         let judgement = env.judge.judge(staged.checks(), env.device.suite);
         env.doubt(&judgement);
@@ -133,6 +135,11 @@ impl Core {
         room.read_wanted = self.syncs;
         room.group = Some(group);
         self.rooms.insert(room_id.clone(), room);
+        if last_resort {
+            // RFC 9750 §5.1, A036: others may have been given the same keys. Another one takes its place as soon as can be.
+            self.put_intent(&room_id, Action::Renew, &mut work)?;
+            self.account.stock_at = None;
+        }
         self.account.invitations.pop_front();
         self.account.acknowledged.push(id);
         self.persist(work)?;

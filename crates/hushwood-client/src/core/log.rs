@@ -308,7 +308,7 @@ impl Room {
     fn believe(&self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
         page.env.doubt(judgement);
         if let Some(member) = &judgement.refused {
-            if self.paused.is_none() {
+            if self.told.as_ref() != Some(&member.person) {
                 let attention = Attention::KeyChanged(member.clone());
                 page.work.event(&self.id, EventKind::NeedsAttention(attention));
             }

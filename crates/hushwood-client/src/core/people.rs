@@ -110,6 +110,7 @@ impl Core {
         self.account.told.clear();
         for room in self.rooms.values_mut() {
             room.paused = None;
+            room.told = None;
         }
         Ok(())
     }

@@ -42,6 +42,8 @@ pub(crate) struct Room {
     pub(crate) read_done: u64,
     /// Why nothing is read until somebody decides.
     pub(crate) paused: Option<Error>,
+    /// Whom the application was told of, who is not believed.
+    pub(crate) told: Option<String>,
     /// When it is our turn to commit what waits, once that is known: of this epoch.
     pub(crate) turn: Option<(u64, Millis)>,
 }
@@ -75,6 +77,7 @@ impl Room {
             read_wanted: 0,
             read_done: 0,
             paused: None,
+            told: None,
             turn: None,
         }
     }
@@ -95,6 +98,7 @@ impl Room {
         self.read_wanted = old.read_wanted;
         self.read_done = old.read_done;
         self.paused = old.paused;
+        self.told = old.told;
     }
 
     /// Writes the row.

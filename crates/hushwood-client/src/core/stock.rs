@@ -7,7 +7,6 @@ use hushwood_delivery::wire::{PublishedKeyPackage, StockEntry};
 use crate::core::Core;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::records::{DEVICE, row};
 use crate::settings::Millis;
 
 impl Core {
@@ -30,14 +29,22 @@ impl Core {
         for _ in 0..missing {
             packages.push(self.key_package(false, now, &mut work)?);
         }
+        // RFC 9750 §5.1, A035: one of last resort goes when it was used, or is old.
+        self.account.last_resort_made = None;
         if !has_last_resort || is_old {
             packages.push(self.key_package(true, now, &mut work)?);
-            self.env.device.record.last_resort_at = now.seconds().0;
-            work.put(row(DEVICE, ""), self.env.device.record.to_row()?);
+            self.account.last_resort_made = Some(now.seconds().0);
         }
-        for (reference, private) in key_packages(&*self.env.store)? {
-            // An invitation may have been on its way for a while.
-            if private.not_after().saturating_add(EXPIRED_FOR) < now.seconds().0 {
+        let kept = key_packages(&*self.env.store)?;
+        // The one of last resort that the service has: others that are older were replaced by it (A037).
+        let current = made.saturating_add(self.env.policy.lifetime);
+        let is_there =
+            kept.iter().any(|(_, private)| private.is_last_resort() && private.not_after() == current);
+        // An invitation may have been on its way for a while.
+        let is_past = |at: u64| at.saturating_add(LATE_FOR) < now.seconds().0;
+        for (reference, private) in kept {
+            let is_replaced = is_there && private.is_last_resort() && private.not_after() < current;
+            if is_past(private.not_after()) || is_replaced && is_past(made) {
                 work.step(forget_key_package(&reference));
             }
         }
@@ -45,6 +52,18 @@ impl Core {
         self.account.to_publish = packages;
         self.account.stock_at = Some(now.after(self.env.settings.stock_interval));
         Ok(())
+    }
+
+    /// KeyPackages are with the service. From now on those are counted as replaced that were there before.
+    pub(super) fn published(&mut self) -> Result<(), Error> {
+        match self.account.last_resort_made {
+            Some(made) if self.account.to_publish.is_empty() => {
+                self.account.last_resort_made = None;
+                self.env.device.record.last_resort_at = made;
+                self.put_device()
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn key_package(
@@ -62,5 +81,5 @@ impl Core {
     }
 }
 
-/// How long the keys of a KeyPackage are kept that has expired, in seconds.
-const EXPIRED_FOR: u64 = 7 * 24 * 60 * 60;
+/// How long the keys of a KeyPackage are kept that has expired or was replaced, in seconds.
+const LATE_FOR: u64 = 7 * 24 * 60 * 60;

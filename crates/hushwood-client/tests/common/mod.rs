@@ -10,12 +10,13 @@
     clippy::indexing_slicing
 )]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hushwood::error::StoreReadError;
 use hushwood::transition::{
-    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, WriteSet,
+    InstanceId, Persist, PersistError, Reader, RecordKey, RecordKind, Records, Write, WriteSet,
 };
 use hushwood_client::core::{Next, Request};
 use hushwood_client::transport::InProcess;
@@ -101,6 +102,29 @@ pub struct DiskState {
     pub writes: u64,
     /// At this write the machine stops: before it, or after it.
     pub crash: Option<(u64, bool)>,
+    /// What lies there, if somebody looks.
+    pub rows: Option<BTreeMap<RecordKey, Vec<u8>>>,
+}
+
+impl DiskState {
+    fn look(&mut self, writes: &WriteSet) {
+        let Some(rows) = &mut self.rows else { return };
+        for instance in writes.erased_instances() {
+            rows.retain(|key, _| key.instance != instance);
+        }
+        for (key, write) in writes.writes() {
+            match write {
+                Write::Put(value) => drop(rows.insert(key.clone(), value.expose().to_vec())),
+                Write::Erase => drop(rows.remove(key)),
+            }
+        }
+    }
+
+    /// Whether this lies there somewhere.
+    pub fn has(&self, what: &[u8]) -> bool {
+        let rows = self.rows.as_ref().expect("somebody looks");
+        rows.values().any(|value| value.windows(what.len()).any(|window| window == what))
+    }
 }
 
 impl Disk {
@@ -113,6 +137,7 @@ impl Persist for Disk {
     fn persist(&mut self, writes: &WriteSet) -> Result<(), PersistError> {
         let mut state = self.state();
         state.writes += 1;
+        state.look(writes);
         match state.crash {
             Some((at, after)) if at == state.writes => {
                 state.crash = None;
@@ -193,12 +218,21 @@ impl Person {
 
     /// Asks and answers until there is nothing more to do, with time passing where something waits.
     pub fn settle(&mut self, world: &mut World) {
+        self.settle_by(world, |transport, call, token| transport.call(call, token));
+    }
+
+    /// The same, by somebody who asks for others, or changes what is answered.
+    pub fn settle_by(
+        &mut self,
+        world: &mut World,
+        mut ask: impl FnMut(&Carried, Call, Option<&[u8]>) -> Result<Answer, TransportError>,
+    ) {
         let transport = world.transport();
         for _ in 0..10_000 {
             match self.does(|core| core.poll(world.now)) {
                 Next::Request(request) => {
                     let Request { id, call, token } = *request;
-                    let answer = transport.call(call, token.as_deref());
+                    let answer = ask(&transport, call, token.as_deref());
                     self.answer(id, answer, world.now);
                 }
                 Next::Wait(Some(until)) if until <= world.now.after(60_000) => {

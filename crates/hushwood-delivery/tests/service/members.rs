@@ -3,7 +3,9 @@
 use hushwood::extension::ExtensionType;
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
 use hushwood_delivery::service::ProposalLimits;
-use hushwood_delivery::wire::{EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer};
+use hushwood_delivery::wire::{
+    CommitAnswer, EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer,
+};
 
 use crate::world::{
     Client, SERVICE, invited, key, settings, two, with_extensions, without, world, world_with,
@@ -213,6 +215,49 @@ async fn a_member_that_has_lost_its_state_comes_back_in_its_place() {
     let message = bob.actor.send(b"back").unwrap();
     service.send(bob.send_request(message)).await.unwrap();
     assert_eq!(alice.sync(service).await, [b"back"]);
+}
+
+/// RFC 9750 §5.3, A059: the service can't check a commit's tags. One that no member takes ends an epoch here and nowhere else;
+/// the members come back, each in its place, and the group goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_no_member_takes_is_not_the_end_of_the_group() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, mut bob) = two(&world).await;
+    let (mut carol, _) = Client::registered("carol", service).await;
+    let device = alice.log_in(service).await;
+    let commit = alice.invite(service, device, &["carol"]).await;
+    alice.send_commit(service, commit).await;
+    carol.join(service).await;
+    bob.sync(service).await;
+    // The last byte is of the membership tag.
+    let (_, mut bad) = bob.commit(CommitPlan::default(), Vec::new());
+    *bad.commit.last_mut().unwrap() ^= 1;
+    assert_eq!(service.commit(bob.signed_commit(bad)).await, Ok(CommitAnswer::Accepted(3)));
+    for member in [&mut alice, &mut carol] {
+        member.sync(service).await;
+        assert_eq!(member.actor.group().epoch(), 2, "{} does not take it", member.actor.name);
+        let (_, commit) = member.commit(CommitPlan::default(), Vec::new());
+        assert_eq!(service.commit(commit).await, Ok(CommitAnswer::Stale { epoch: 3, winner: 3 }));
+    }
+    for member in [&mut alice, &mut carol] {
+        let (group_id, leaf, proof) = (member.group_id(), member.actor.leaf(), member.member());
+        let info = member.group_info(service, &group_id, proof.clone()).await.unwrap();
+        let info = (info.group_info.as_slice(), info.ratchet_tree.as_slice());
+        let comes_back = member.external_commit(info, Some(leaf), proof);
+        service.commit(comes_back).await.unwrap();
+    }
+    alice.read = 4;
+    alice.sync(service).await;
+    assert_eq!((alice.actor.group().epoch(), carol.actor.group().epoch()), (5, 5));
+    let message = carol.actor.send(b"without him").unwrap();
+    service.send(carol.send_request(message)).await.unwrap();
+    assert_eq!(alice.sync(service).await, [b"without him"]);
+    // Who has done it is known by the signature of the commit, and goes.
+    alice.remove(service, bob.actor.leaf()).await;
+    carol.read = 5;
+    carol.sync(service).await;
+    assert_eq!(carol.actor.group().member_count(), 2);
 }
 
 /// Who joins needs what stands in a GroupInfo: one that nobody could use does not take the place of a good one (A061, A064).

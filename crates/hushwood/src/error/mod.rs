@@ -371,4 +371,19 @@ mod tests {
             assert!(named.iter().any(|named| named.0 == row), "{row}");
         }
     }
+
+    /// What only a member can have made, and no honest one has, is worth a report (RFC 9750 §7, A067).
+    #[test]
+    fn the_advice_follows_from_whose_fault_it_is() {
+        let advice = |error: Error| error.disposition();
+        assert_eq!(advice(Violation::PathMissing.into()), Disposition::Report);
+        assert_eq!(advice(Unsupported::CipherSuite.into()), Disposition::Ignore);
+        assert_eq!(advice(ApiMisuse::NoSuchRecord.into()), Disposition::Retry);
+        assert_eq!(
+            advice(Error::WouldViolate(Violation::PathMissing)),
+            Disposition::Retry,
+            "it was not sent"
+        );
+        assert_eq!(advice(NotNow::EpochFuture.into()), Disposition::Buffer);
+    }
 }

@@ -88,6 +88,13 @@ impl OpenedWelcome {
         self.secrets.parent()
     }
 
+    /// True if it is for a KeyPackage of last resort, which others may have been given as well: new keys are due in the group,
+    /// and another KeyPackage (RFC 9750 §5.1, A035, A036).
+    #[must_use]
+    pub fn is_last_resort(&self) -> bool {
+        self.secrets.key_package().is_last_resort()
+    }
+
     /// What the Welcome says of the group, decrypted and not verified: where the tree is not in it, this tells which is needed
     /// (`tree_hash`, `epoch`), and what stands in the group's context about where to get it. `parent` as for
     /// [`stage`](Self::stage).
@@ -118,7 +125,7 @@ impl OpenedWelcome {
         now: Timestamp,
         random: &mut dyn Random,
     ) -> Result<StagedJoin, Error> {
-        let last_resort = self.secrets.key_package().is_last_resort();
+        let last_resort = self.is_last_resort();
         let find =
             |psk: &Psk| answers.psk(psk).or(parent.and_then(|(group, _)| group.own_resumption_psk(psk)));
         let joined = self.secrets.join(find, ratchet_tree, (&self.policy, now), random)?;

@@ -140,6 +140,7 @@ impl ObservedCommit {
         let group_info = group_info.into_unchecked();
         let same = group_info.group_context == self.public.context
             && group_info.confirmation_tag == self.public.confirmation_tag;
+        // RFC 9750 §5.3, A061: what those need who come back is of the epoch that they come back to.
         if !same {
             return Err(Violation::GroupInfoOther.into());
         }
