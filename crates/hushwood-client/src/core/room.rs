@@ -44,6 +44,8 @@ pub(crate) struct Room {
     pub(crate) paused: Option<Error>,
     /// When it is our turn to commit what waits, once that is known: of this epoch.
     pub(crate) turn: Option<(u64, Millis)>,
+    /// The epoch in which what waits could not be committed.
+    pub(crate) commit_failed: Option<u64>,
 }
 
 wire_struct! {
@@ -76,6 +78,7 @@ impl Room {
             read_done: 0,
             paused: None,
             turn: None,
+            commit_failed: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl Room {
         self.read_wanted = old.read_wanted;
         self.read_done = old.read_done;
         self.paused = old.paused;
+        self.commit_failed = old.commit_failed;
     }
 
     /// Writes the row.

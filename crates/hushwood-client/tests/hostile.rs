@@ -1,0 +1,77 @@
+//! Members and services that mean harm: the others go on, or are told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::mallory::Mallory;
+use common::{Person, World};
+use hushwood::group::NewProposal;
+use hushwood::schedule::Psk;
+use hushwood_client::core::Next;
+use hushwood_client::{RoomId, Settings, Trust};
+
+fn person(name: &str, seed: u64) -> Person {
+    Person::with(name, seed, Settings::default(), Trust::on_first_use)
+}
+
+/// Alice has invited the others, and all have read everything.
+fn room_of(world: &mut World, others: &[&str]) -> (Vec<Person>, RoomId) {
+    let mut people = vec![person("alice", 1)];
+    for (name, seed) in others.iter().zip(2..) {
+        people.push(person(name, seed));
+        people.last_mut().unwrap().sync(world);
+    }
+    let now = world.now;
+    let room = people[0].does(|core| core.create_room("tea", now));
+    for name in others {
+        people[0].done(world, |core| core.invite(&room, name));
+    }
+    for person in &mut people {
+        person.sync(world);
+        person.events();
+    }
+    (people, room)
+}
+
+/// A member in the place of the last of them, whose client is not ours.
+fn mallory(world: &World, people: &mut Vec<Person>, room: &RoomId) -> Mallory {
+    let last = people.pop().unwrap();
+    let commits = u64::try_from(people.len()).unwrap();
+    Mallory::instead_of(&last, room, world, commits)
+}
+
+/// How often somebody has something to ask, at most so often.
+fn requests(person: &mut Person, world: &mut World, most: usize) -> usize {
+    person.core.want_sync();
+    let transport = world.transport();
+    for count in 0..most {
+        match person.does(|core| core.poll(world.now)) {
+            Next::Request(request) => {
+                let answer = hushwood_client::Transport::call(&transport, request.call, request.token.as_deref());
+                person.answer(request.id, answer, world.now);
+            }
+            Next::Wait(_) => return count,
+        }
+    }
+    most
+}
+
+#[test]
+fn a_proposal_that_nobody_can_commit_keeps_nobody_from_speaking() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    mallory.propose(&world, NewProposal::Psk(Psk::External { psk_id: b"nobody has it".to_vec() }));
+    for person in &mut people {
+        assert!(requests(person, &mut world, 50) < 50, "{} asks for ever", person.name);
+    }
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    alice.say(&mut world, &room, "hello");
+    alice.done(&mut world, |core| core.renew(&room));
+    bob.sync(&mut world);
+    assert_eq!(bob.texts(), [("alice".to_owned(), "hello".to_owned())]);
+    alice.done(&mut world, |core| core.remove(&room, "mallory"));
+    bob.sync(&mut world);
+    assert_eq!(bob.people(&room), ["alice", "bob"]);
+}
