@@ -104,6 +104,9 @@ impl Settings {
             padding: self.padding,
             encrypt_handshakes: false,
             ratchet_tree_extension: false,
+            // The service has looked, by its clock and at the time. Whoever reads a log days later, or with another clock, must
+            // come to the same (RFC 9420 §7.2, C122: receivers "SHOULD" look where they see it live).
+            check_lifetime_on_add: false,
             ..Policy::default()
         }
     }

@@ -9,7 +9,7 @@ use common::{Person, World};
 use hushwood::group::NewProposal;
 use hushwood::schedule::Psk;
 use hushwood_client::core::Next;
-use hushwood_client::{RoomId, Settings, Trust};
+use hushwood_client::{EventKind, RoomId, Settings, Trust};
 
 fn person(name: &str, seed: u64) -> Person {
     Person::with(name, seed, Settings::default(), Trust::on_first_use)
@@ -74,4 +74,21 @@ fn a_proposal_that_nobody_can_commit_keeps_nobody_from_speaking() {
     alice.done(&mut world, |core| core.remove(&room, "mallory"));
     bob.sync(&mut world);
     assert_eq!(bob.people(&room), ["alice", "bob"]);
+}
+
+#[test]
+fn who_reads_an_addition_after_its_key_package_has_expired_goes_on() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob"]);
+    let mut carol = person("carol", 9);
+    carol.sync(&mut world);
+    let day = 24 * 60 * 60 * 1000;
+    world.pass(83 * day);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    alice.done(&mut world, |core| core.invite(&room, "carol"));
+    world.pass(5 * day);
+    bob.sync(&mut world);
+    let events = bob.events();
+    assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Fork { .. })), "{events:?}");
+    assert_eq!(bob.people(&room), ["alice", "bob", "carol"]);
 }
