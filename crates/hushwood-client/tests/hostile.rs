@@ -92,3 +92,15 @@ fn who_reads_an_addition_after_its_key_package_has_expired_goes_on() {
     assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Fork { .. })), "{events:?}");
     assert_eq!(bob.people(&room), ["alice", "bob", "carol"]);
 }
+
+#[test]
+fn a_request_is_printed_without_its_token() {
+    let mut world = World::new();
+    let mut alice = person("alice", 1);
+    alice.sync(&mut world);
+    alice.core.want_sync();
+    let request = alice.request(world.now).expect("the inbox is asked for");
+    assert!(request.token.is_some());
+    let printed = format!("{request:?}");
+    assert!(printed.contains("token: Some(\"..\")"), "{printed}");
+}
