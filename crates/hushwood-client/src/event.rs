@@ -84,6 +84,14 @@ pub enum EventKind {
         /// The number in the log.
         sequence: u64,
     },
+    /// One member says that they see another history of the room. The service may have shown them one, or they are wrong: the room
+    /// goes on, and is a [`Fork`](Self::Fork) when another person says so too, or at once if there is no other.
+    OtherHistory {
+        /// Who says so.
+        with: Member,
+        /// The number in the log.
+        sequence: u64,
+    },
     /// Something waits for a decision of the user.
     NeedsAttention(Attention),
     /// Something that was wanted will not be done: why, for people.
@@ -172,6 +180,7 @@ impl Encode for EventKind {
             Self::NeedsAttention(Attention::KeyChanged(member)) => writer.value(&11_u8).value(member),
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
+            Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
         };
     }
 }
@@ -196,6 +205,7 @@ impl Decode for EventKind {
             11 => Self::NeedsAttention(Attention::KeyChanged(Member::decode(reader)?)),
             12 => Self::NeedsAttention(Attention::Invitation(text(reader)?)),
             13 => Self::NotDone { intent: u64::decode(reader)?, why: text(reader)? },
+            14 => Self::OtherHistory { with: Member::decode(reader)?, sequence: u64::decode(reader)? },
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

@@ -104,3 +104,40 @@ fn a_request_is_printed_without_its_token() {
     let printed = format!("{request:?}");
     assert!(printed.contains("token: Some(\"..\")"), "{printed}");
 }
+
+#[test]
+fn the_word_of_one_member_stops_no_room_and_that_of_two_does() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "carol", "mallory"]);
+    let carol = Mallory::instead_of(&people[2], &room, &world, 3);
+    let mut mallory = mallory(&world, &mut people, &room);
+    for text in ["one", "two"] {
+        mallory.say(&world, |content| content.head = 1_000_000, text);
+    }
+    people.truncate(2);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    for person in [&mut *alice, &mut *bob] {
+        person.sync(&mut world);
+        let events = person.events();
+        let told = events.iter().filter(|event| {
+            matches!(&event.kind, EventKind::OtherHistory { with, .. } if with.person == "mallory")
+        });
+        assert_eq!(told.count(), 1, "once in an epoch: {events:?}");
+        assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Fork { .. })), "{events:?}");
+        person.restart();
+    }
+    alice.say(&mut world, &room, "we go on");
+    bob.sync(&mut world);
+    assert_eq!(bob.texts(), [("alice".to_owned(), "we go on".to_owned())]);
+
+    // Somebody else agrees.
+    let mut carol = carol;
+    carol.say(&world, |content| content.authenticator = [7; 8], "me too");
+    for person in [alice, bob] {
+        person.sync(&mut world);
+        let forked = person.events().into_iter().any(|event| {
+            matches!(event.kind, EventKind::Fork { with: Some(with), .. } if with.person == "carol")
+        });
+        assert!(forked);
+    }
+}

@@ -100,10 +100,11 @@ impl Room {
             }
         };
         let same_log = self.chain_at(page.env, content.head)?.is_none_or(|value| value == content.chain);
+        // It opens with our keys, so the epoch is ours, whatever it says: this too is a word of its sender.
         let same_epoch = message.epoch != group.epoch()
             || truncate::<8>(group.epoch_authenticator()?) == content.authenticator;
         if content.head >= entry.sequence || !same_log || !same_epoch {
-            self.fork(Some(from.clone()), entry.sequence, page);
+            self.says_otherwise(group, &from, entry.sequence, page)?;
         }
         if !self.is_first(content.id, entry.sequence, page)? {
             return Ok(());
@@ -297,7 +298,7 @@ impl Room {
         Ok(())
     }
 
-    fn fork(&mut self, with: Option<Member>, sequence: u64, page: &mut Page<'_>) {
+    pub(crate) fn fork(&mut self, with: Option<Member>, sequence: u64, page: &mut Page<'_>) {
         if self.record.standing != Standing::Forked {
             self.record.standing = Standing::Forked;
             page.work.event(&self.id, EventKind::Fork { with, sequence });

@@ -21,6 +21,7 @@ pub(crate) mod room;
 mod rooms;
 mod stock;
 mod sync;
+mod witness;
 pub(crate) mod work;
 
 use std::collections::BTreeMap;

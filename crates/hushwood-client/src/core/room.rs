@@ -14,6 +14,7 @@ use hushwood_delivery::wire::{
 use crate::content::{Head, truncate};
 use crate::core::backoff::Backoff;
 use crate::core::env::Env;
+use crate::core::witness::Witnesses;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{Member, member};
@@ -46,6 +47,8 @@ pub(crate) struct Room {
     pub(crate) turn: Option<(u64, Millis)>,
     /// The epoch in which what waits could not be committed.
     pub(crate) commit_failed: Option<u64>,
+    /// Who says that they see another history, once that was read from the store.
+    pub(crate) witnesses: Option<Witnesses>,
 }
 
 wire_struct! {
@@ -79,6 +82,7 @@ impl Room {
             paused: None,
             turn: None,
             commit_failed: None,
+            witnesses: None,
         }
     }
 

@@ -41,10 +41,12 @@ pub struct Mallory {
     transport: Carried,
     /// How far the log was read.
     cursor: u64,
+    /// The number of the commit that began the epoch.
+    begun: u64,
 }
 
 impl Mallory {
-    /// Goes on from a copy of what a person has, who has read all of the log up to this number.
+    /// Goes on from a copy of what a person has, who has read all of the log up to this number, the last commit.
     pub fn instead_of(person: &Person, room: &RoomId, world: &World, cursor: u64) -> Self {
         let store = person.disk.state().store.snapshot();
         let instance = Group::instance_of(&store, &room.0).unwrap().unwrap();
@@ -63,7 +65,7 @@ impl Mallory {
         let signer = SoftwareSigner::new(suite, key).unwrap();
         let key = group_key(&group);
         let random = SeededRandom::new(4711);
-        Self { group, store, signer, random, key, transport: world.transport(), cursor }
+        Self { group, store, signer, random, key, transport: world.transport(), cursor, begun: cursor }
     }
 
     /// Reads what is new, and believes all of it.
@@ -95,6 +97,7 @@ impl Mallory {
                         let staged = self.group.stage_commit(&commit, &answers, now, &mut self.random).unwrap();
                         let verdicts = super::all(staged.checks());
                         done(self.group.accept_commit(staged, &verdicts, now).unwrap());
+                        self.begun = entry.sequence;
                     }
                     Received::Proposal(proposal) => {
                         let verdicts = super::all(proposal.checks());
@@ -116,16 +119,19 @@ impl Mallory {
 
     /// Says something, with this around it.
     pub fn say(&mut self, world: &World, change: impl FnOnce(&mut Content), text: &str) -> SendAnswer {
-        let authenticator = self.group.epoch_authenticator().unwrap()[..8].try_into().unwrap();
+        let authenticator = self.group.epoch_authenticator().unwrap().to_vec();
+        let id = self.group.group_id();
+        let numbers = [self.group.epoch(), self.begun, u64::try_from(id.len()).unwrap()].map(u64::to_be_bytes);
+        let parts = [b"hushwood epoch of a log 1", numbers.as_flattened(), id, &authenticator];
+        let chain = self.group.suite().hash().hash(&parts).as_bytes()[..16].try_into().unwrap();
         let mut content = Content {
             version: 1,
             kind: 1,
             id: self.random.bytes(16).try_into().unwrap(),
             sent_at: world.now.0,
-            // Further back than anybody remembers is not compared.
-            head: 0,
-            chain: [0; 16],
-            authenticator,
+            head: self.begun,
+            chain,
+            authenticator: authenticator[..8].try_into().unwrap(),
             body: text.as_bytes().to_vec(),
         };
         change(&mut content);
@@ -164,7 +170,7 @@ impl Mallory {
         match self.transport.call(Call::Commit(commit), None) {
             Ok(Answer::Commit(answer)) => {
                 if let CommitAnswer::Accepted(sequence) = answer {
-                    self.cursor = sequence;
+                    (self.cursor, self.begun) = (sequence, sequence);
                     done(self.group.apply(&staged.id, now).unwrap());
                 }
                 Ok(answer)

@@ -48,6 +48,9 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
         EventKind::Fork { with, sequence } => {
             ("fork", json!({ "with": with.as_ref().map(member), "sequence": sequence }))
         }
+        EventKind::OtherHistory { with, sequence } => {
+            ("other_history", json!({ "with": member(with), "sequence": sequence }))
+        }
         EventKind::NeedsAttention(Attention::KeyChanged(who)) => {
             ("key_changed", json!({ "member": member(who) }))
         }
