@@ -84,6 +84,14 @@ pub enum EventKind {
         /// The number in the log.
         sequence: u64,
     },
+    /// Somebody has changed what the group asks of its members, or who may propose changes from outside.
+    GroupChanged {
+        /// Who did it.
+        by: Member,
+        /// How many there are now who are no members and get to know who is in the room, and may propose to add or remove
+        /// somebody. Nothing that they propose is done by this client.
+        external_senders: u32,
+    },
     /// One member says that they see another history of the room. The service may have shown them one, or they are wrong: the room
     /// goes on, and is a [`Fork`](Self::Fork) when another person says so too, or at once if there is no other.
     OtherHistory {
@@ -181,6 +189,9 @@ impl Encode for EventKind {
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
+            Self::GroupChanged { by, external_senders } => {
+                writer.value(&15_u8).value(by).value(external_senders)
+            }
         };
     }
 }
@@ -206,6 +217,7 @@ impl Decode for EventKind {
             12 => Self::NeedsAttention(Attention::Invitation(text(reader)?)),
             13 => Self::NotDone { intent: u64::decode(reader)?, why: text(reader)? },
             14 => Self::OtherHistory { with: Member::decode(reader)?, sequence: u64::decode(reader)? },
+            15 => Self::GroupChanged { by: Member::decode(reader)?, external_senders: u32::decode(reader)? },
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

@@ -135,7 +135,12 @@ impl Judge {
         let refused_claim = refused.map(|(check, _)| check.new.clone());
         let refused = refused_claim.as_ref().map(|claim| member_of(claim, suite));
         let new = match refused {
-            None => self.pins.first_uses(checks).cloned().collect(),
+            // Who only proposes from outside is told of, and no member whose key were to be kept.
+            None => {
+                let of_members =
+                    checks.iter().filter(|check| !matches!(check.subject, Subject::ExternalSender(_)));
+                self.pins.first_uses(of_members).cloned().collect()
+            }
             Some(_) => Vec::new(),
         };
         Judgement { verdicts, refused, refused_claim, new }

@@ -6,10 +6,15 @@ mod common;
 
 use common::mallory::Mallory;
 use common::{Person, World};
-use hushwood::group::NewProposal;
+use hushwood::credential::Credential;
+use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
+use hushwood::group::{CommitPlan, NewProposal};
 use hushwood::schedule::Psk;
+use hushwood::tree::LeafIndex;
 use hushwood_client::core::Next;
 use hushwood_client::{EventKind, RoomId, Settings, Trust};
+use hushwood_codec::Encode;
+use hushwood_crypto::Signer;
 
 fn person(name: &str, seed: u64) -> Person {
     Person::with(name, seed, Settings::default(), Trust::on_first_use)
@@ -140,4 +145,64 @@ fn the_word_of_one_member_stops_no_room_and_that_of_two_does() {
         });
         assert!(forked);
     }
+}
+
+/// Extensions of a group with somebody outside who may propose, or with another key of the group with the service.
+fn extensions(mallory: &Mallory, change: impl FnOnce(&mut Extensions)) -> NewProposal<'static> {
+    let mut extensions = mallory.group.context().extensions.clone();
+    change(&mut extensions);
+    NewProposal::GroupContextExtensions(extensions)
+}
+
+#[test]
+fn a_change_of_the_group_is_told_and_proposals_from_outside_are_left_alone() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let signature_key = mallory.signer.public_key().clone();
+    let sender = ExternalSender { signature_key, credential: Credential::basic("moderator") };
+    let changed = extensions(&mallory, |extensions| {
+        extensions.set(ExtensionType::EXTERNAL_SENDERS, vec![sender].to_bytes().unwrap());
+    });
+    let plan = CommitPlan { proposals: vec![changed], ..CommitPlan::default() };
+    mallory.commit(&world, plan, Vec::new()).unwrap();
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    for person in [&mut *alice, &mut *bob] {
+        person.sync(&mut world);
+        let told = person.events().into_iter().any(|event| {
+            matches!(event.kind, EventKind::GroupChanged { by, external_senders: 1 } if by.person == "mallory")
+        });
+        assert!(told);
+    }
+    alice.done(&mut world, |core| core.remove(&room, "mallory"));
+    mallory.read(&world);
+    assert_eq!(mallory.propose_from_outside(&world, 0, LeafIndex::new(1)), Ok(()));
+    for _ in 0..2 {
+        alice.sync(&mut world);
+        bob.sync(&mut world);
+    }
+    assert_eq!(alice.people(&room), ["alice", "bob"], "nobody has committed it");
+    alice.say(&mut world, &room, "nobody waits for it");
+    bob.sync(&mut world);
+    assert_eq!(bob.texts(), [("alice".to_owned(), "nobody waits for it".to_owned())]);
+}
+
+#[test]
+fn another_place_of_delivery_is_not_followed() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let changed = extensions(&mallory, |extensions| {
+        let delivery = ExtensionType(0xF0D1);
+        let mut place = extensions.get(delivery).unwrap().extension_data.clone();
+        *place.last_mut().unwrap() ^= 1;
+        extensions.set(delivery, place);
+    });
+    let plan = CommitPlan { proposals: vec![changed], ..CommitPlan::default() };
+    let taken = mallory.commit(&world, plan, Vec::new());
+    let bob = &mut people[1];
+    bob.sync(&mut world);
+    let forked = bob.events().into_iter().any(|event| matches!(event.kind, EventKind::Fork { .. }));
+    // A service that looks does not take it in the first place.
+    assert_eq!(forked, taken.is_ok());
 }

@@ -11,7 +11,7 @@ use hushwood_crypto::Secret;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
 
 use crate::content::{Content, Head, TEXT, TITLE, truncate};
-use crate::core::env::Env;
+use crate::core::env::{DELIVERY, Env};
 use crate::core::room::{Room, numbered};
 use crate::core::work::Work;
 use crate::error::Error;
@@ -187,6 +187,11 @@ impl Room {
             Ok(staged) => staged,
             Err(error) => return self.unreadable(error, (entry, false), page),
         };
+        // Where the group is delivered does not change: all who come later would ask elsewhere.
+        if staged.extensions().get(DELIVERY) != group.context().extensions.get(DELIVERY) {
+            self.fork(None, entry.sequence, page);
+            return Ok(());
+        }
         let judgement = page.env.judge.judge(staged.checks(), group.suite());
         self.believe(&judgement, page)?;
         let change = page.work.step(group.accept_commit(staged, &judgement.verdicts, now)?);
@@ -228,8 +233,12 @@ impl Room {
         }
         if from_outside {
             let kind = match removed.contains(&by) {
-                true => EventKind::MemberChanged { member: by },
-                false => EventKind::MemberAdded { member: by.clone(), first_seen: is_new(&by), by },
+                true => EventKind::MemberChanged { member: by.clone() },
+                false => EventKind::MemberAdded {
+                    member: by.clone(),
+                    by: by.clone(),
+                    first_seen: is_new(&by),
+                },
             };
             page.work.event(&self.id, kind);
         } else if let Some((_, judgement)) = other {
@@ -243,6 +252,11 @@ impl Room {
             for member in changed.filter(|member| !is_told(member)) {
                 page.work.event(&self.id, EventKind::MemberChanged { member });
             }
+        }
+        if change.extensions_changed {
+            let senders = group.context().extensions.external_senders()?.len();
+            let external_senders = u32::try_from(senders).unwrap_or(u32::MAX);
+            page.work.event(&self.id, EventKind::GroupChanged { by, external_senders });
         }
         let seen = (group.epoch(), page.now.seconds().0);
         for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {

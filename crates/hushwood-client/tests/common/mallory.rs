@@ -2,13 +2,17 @@
 
 use hushwood::commit::Answers;
 use hushwood::framing::Sender;
-use hushwood::group::{CommitPlan, Group, GroupInfoOptions, NewProposal, Received};
+use hushwood::group::{CommitPlan, Group, GroupInfoOptions, GroupView, NewProposal, Received};
+use hushwood::policy::Policy;
+use hushwood::proposal::{Proposal, Remove};
+use hushwood::tree::LeafIndex;
 use hushwood::transition::{Durable, InstanceId, RecordKey, RecordKind, Records, Step};
 use hushwood_client::{RoomId, Transport};
 use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, wire_struct};
 use hushwood_crypto::{CipherSuiteId, SignaturePrivateKey, Signer, SoftwareSigner, sign_with_label};
 use hushwood_delivery::wire::{
-    Admission, Answer, Call, CommitAnswer, CommitRequest, EntryKind, GroupKey, MemberProof, REQUEST_LABEL,
+    Admission, Answer, Call, CommitAnswer, CommitRequest, EntryKind, ExternalSenderProof, GroupInfoRequest,
+    GroupKey, MemberProof, REQUEST_LABEL,
     ReadAnswer, ReadRequest, Recipient, SendAnswer, SendRequest,
 };
 use hushwood_rustcrypto::PROVIDER;
@@ -122,7 +126,7 @@ impl Mallory {
         let authenticator = self.group.epoch_authenticator().unwrap().to_vec();
         let id = self.group.group_id();
         let numbers = [self.group.epoch(), self.begun, u64::try_from(id.len()).unwrap()].map(u64::to_be_bytes);
-        let parts = [b"hushwood epoch of a log 1", numbers.as_flattened(), id, &authenticator];
+        let parts: [&[u8]; 4] = [b"hushwood epoch of a log 1", numbers.as_flattened(), id, &authenticator];
         let chain = self.group.suite().hash().hash(&parts).as_bytes()[..16].try_into().unwrap();
         let mut content = Content {
             version: 1,
@@ -177,6 +181,50 @@ impl Mallory {
             }
             other => Err(format!("{other:?}")),
         }
+    }
+
+    /// Proposes to remove a member, as the external sender at this position, with what was known of the group at last.
+    pub fn propose_from_outside(
+        &mut self,
+        world: &World,
+        sender_index: u32,
+        removed: LeafIndex,
+    ) -> Result<(), String> {
+        let mut info = GroupInfoRequest {
+            group_id: self.group.group_id().to_vec(),
+            key: self.key.clone(),
+            admission: Admission::ExternalSender(ExternalSenderProof {
+                sender_index,
+                at: world.now.seconds().0,
+                signature: Vec::new(),
+            }),
+        };
+        let signature = self.sign(&info.signed(SERVICE));
+        info.admission.set_signature(signature);
+        let there = match self.transport.call(Call::GroupInfo(info), None) {
+            Ok(Answer::GroupInfo(there)) => there,
+            other => return Err(format!("{other:?}")),
+        };
+        let (policy, now) = (Policy::default(), world.now.seconds());
+        let tree = Some(there.ratchet_tree.as_slice());
+        let view =
+            GroupView::verify(&there.group_info, tree, &PROVIDER, (&policy, now), &mut self.random).unwrap();
+        let remove = Proposal::Remove(Remove { removed });
+        let message = view.external_proposal(sender_index, remove, &self.signer, now).unwrap();
+        let mut send = SendRequest {
+            request: self.random.bytes(32).try_into().unwrap(),
+            group_id: self.group.group_id().to_vec(),
+            key: self.key.clone(),
+            message,
+            admission: Admission::ExternalSender(ExternalSenderProof {
+                sender_index,
+                at: now.0,
+                signature: Vec::new(),
+            }),
+        };
+        let signature = self.sign(&send.signed(SERVICE));
+        send.admission.set_signature(signature);
+        self.transport.call(Call::Send(send), None).map(drop).map_err(|error| error.to_string())
     }
 
     fn send(&mut self, world: &World, message: Vec<u8>) -> SendAnswer {

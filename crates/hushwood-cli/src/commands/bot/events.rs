@@ -48,6 +48,9 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
         EventKind::Fork { with, sequence } => {
             ("fork", json!({ "with": with.as_ref().map(member), "sequence": sequence }))
         }
+        EventKind::GroupChanged { by, external_senders } => {
+            ("group_changed", json!({ "by": member(by), "external_senders": external_senders }))
+        }
         EventKind::OtherHistory { with, sequence } => {
             ("other_history", json!({ "with": member(with), "sequence": sequence }))
         }
