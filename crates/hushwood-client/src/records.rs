@@ -24,6 +24,9 @@ pub(crate) const EVENTS: InstanceId = InstanceId::new(*b"hushwood/events ");
 /// Which keys were seen with which identity.
 pub(crate) const PINS: InstanceId = InstanceId::new(*b"hushwood/pins   ");
 
+/// Devices of ours that the service is still to be told to take out, by id.
+pub(crate) const REVOKED: InstanceId = InstanceId::new(*b"hushwood/revoked");
+
 pub(crate) const VERSION: u8 = 1;
 
 /// A row's name.

@@ -245,10 +245,7 @@ impl Core {
                 self.account.acknowledged.retain(|id| !ids.contains(id));
                 Ok(())
             }
-            (Purpose::Revoke { device }, Answer::Revoke(_)) => {
-                self.account.revoked.retain(|other| *other != device);
-                Ok(())
-            }
+            (Purpose::Revoke { device }, Answer::Revoke(_)) => self.revoked(device),
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
@@ -307,7 +304,7 @@ impl Core {
                 self.account_waits(refused.into(), 0, now);
             }
             (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
-                self.account.revoked.retain(|other| other != device);
+                self.revoked(*device)?;
             }
             (RefusalCode::TAKEN, Purpose::Register) => self.account.taken = Some(refused),
             (_, Purpose::Register) => self.account.stopped = Some(refused.into()),

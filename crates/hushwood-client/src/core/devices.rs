@@ -1,7 +1,7 @@
 //! Several devices of one person: linked by one that is there, and taken out again.
 
 use hushwood_codec::{Decode, Encode, wire_struct};
-use hushwood_crypto::Signer;
+use hushwood_crypto::{Secret, Signer};
 use hushwood_delivery::wire::{Authorization, Registration};
 
 use crate::core::Core;
@@ -9,7 +9,7 @@ use crate::core::intent::Action;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::DeviceId;
-use crate::records::{DEVICE, Standing, VERSION, row};
+use crate::records::{DEVICE, REVOKED, Standing, VERSION, row};
 use crate::room::RoomId;
 
 wire_struct! {
@@ -133,7 +133,7 @@ impl Core {
 
     /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now.
     ///
-    /// The service is asked as long as this process runs; rooms until it is done.
+    /// The service and the rooms are asked until it is done, across restarts.
     ///
     /// # Errors
     /// [`Error::Void`] for this device; [`Error::Store`].
@@ -142,16 +142,29 @@ impl Core {
         if device == self.env.device.member.device {
             return Err(Error::Void("no device revokes itself: do it from another"));
         }
-        self.account.revoked.push(device.0);
         let person = self.env.device.record.person.clone();
         let active = self.rooms.values().filter(|room| room.record.standing == Standing::Active);
         let active: Vec<RoomId> = active.map(|room| room.id.clone()).collect();
         let mut work = Work::new();
+        work.put(row(REVOKED, device.0), Secret::new(Vec::new()));
         for room in active {
             let action = Action::Remove { person: person.clone(), device: Some(device.0) };
             self.put_intent(&room, action, &mut work)?;
         }
-        self.persist(work)
+        self.persist(work)?;
+        if !self.account.revoked.contains(&device.0) {
+            self.account.revoked.push(device.0);
+        }
+        Ok(())
+    }
+
+    /// The service has taken a device out, or does not know it.
+    pub(super) fn revoked(&mut self, device: [u8; 16]) -> Result<(), Error> {
+        let mut work = Work::new();
+        work.erase(row(REVOKED, device));
+        self.persist(work)?;
+        self.account.revoked.retain(|other| *other != device);
+        Ok(())
     }
 
     pub(super) fn put_device(&mut self) -> Result<(), Error> {

@@ -41,7 +41,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::identity::Member;
 use crate::records::{
-    COUNTERS, Counters, DEVICE, EVENTS, INTENTS, ROOMS, corrupt, from_row, get, row, rows, to_row,
+    COUNTERS, Counters, DEVICE, EVENTS, INTENTS, REVOKED, ROOMS, corrupt, from_row, get, row, rows, to_row,
 };
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
@@ -318,6 +318,8 @@ impl Core {
         self.next.intent = self.next.intent.max(self.counted.intent);
         self.env.judge.reload(store)?;
         self.env.reload_device()?;
+        let revoked = rows(&*self.env.store, REVOKED)?.into_iter();
+        self.account.revoked = revoked.filter_map(|(device, _)| device.try_into().ok()).collect();
         for room in rooms_read.values_mut() {
             if let Some(old) = self.rooms.remove(&room.id) {
                 room.go_on_from(old);
