@@ -11,10 +11,11 @@ use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
 use hushwood::group::{CommitPlan, NewProposal};
 use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
-use hushwood_client::core::Next;
-use hushwood_client::{EventKind, RoomId, Settings, Trust};
+use hushwood_client::core::{Next, Request};
+use hushwood_client::{Done, Error, EventKind, RoomId, Settings, Standing, Transport, Trust};
 use hushwood_codec::Encode;
 use hushwood_crypto::Signer;
+use hushwood_delivery::wire::{Answer, Call, ReadAnswer};
 
 fn person(name: &str, seed: u64) -> Person {
     Person::with(name, seed, Settings::default(), Trust::on_first_use)
@@ -53,7 +54,7 @@ fn requests(person: &mut Person, world: &mut World, most: usize) -> usize {
     for count in 0..most {
         match person.does(|core| core.poll(world.now)) {
             Next::Request(request) => {
-                let answer = hushwood_client::Transport::call(&transport, request.call, request.token.as_deref());
+                let answer = transport.call(request.call, request.token.as_deref());
                 person.answer(request.id, answer, world.now);
             }
             Next::Wait(_) => return count,
@@ -205,4 +206,48 @@ fn another_place_of_delivery_is_not_followed() {
     let forked = bob.events().into_iter().any(|event| matches!(event.kind, EventKind::Fork { .. }));
     // A service that looks does not take it in the first place.
     assert_eq!(forked, taken.is_ok());
+}
+
+#[test]
+fn who_comes_back_does_not_take_a_state_from_before_somebody_was_removed() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let old = mallory.group_info(&world);
+    people[0].done(&mut world, |core| core.remove(&room, "mallory"));
+    let bob = &mut people[1];
+    bob.sync(&mut world);
+    let transport = world.transport();
+    let lie = |request: Request, bob: &mut Person, now| {
+        let Request { id, call, token } = request;
+        assert!(!matches!(call, Call::Commit(_)), "nothing is made of it");
+        let answer = transport.call(call, token.as_deref()).map(|answer| match answer {
+            // As if he had read more than he knows.
+            Answer::Read(ReadAnswer::Page(mut page)) => {
+                page.cursor += 1_000;
+                Answer::Read(ReadAnswer::Page(page))
+            }
+            Answer::GroupInfo(_) => Answer::GroupInfo(old.clone()),
+            answer => answer,
+        });
+        bob.answer(id, answer, now);
+    };
+    bob.core.want_sync();
+    while let Some(request) = bob.request(world.now) {
+        lie(request, bob, world.now);
+    }
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
+    let number = bob.does(|core| core.rejoin(&room));
+    for _ in 0..5 {
+        while let Some(request) = bob.request(world.now) {
+            lie(request, bob, world.now);
+        }
+        world.pass(20_000);
+    }
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
+    assert!(matches!(bob.core.trouble(Some(&room)), Some(Error::BadAnswer(_))));
+    // Once the service says the truth he is back.
+    bob.settle(&mut world);
+    assert!(matches!(bob.core.result(number), Some(Ok(Done::Accepted(_)))));
+    assert_eq!(bob.people(&room), ["alice", "bob"]);
 }

@@ -16,7 +16,7 @@ use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
 use crate::event::EventKind;
-use crate::records::Standing;
+use crate::records::{Standing, from_row, get, row, to_row};
 use crate::room::RoomId;
 use crate::settings::Millis;
 
@@ -70,10 +70,16 @@ impl Core {
         now: Millis,
     ) -> Result<(), Error> {
         let request = self.env.random()?;
+        let known = self.known_epoch(id)?;
         let env = &mut self.env;
         let (info, tree) = (&there.group_info, Some(there.ratchet_tree.as_slice()));
         let view =
             GroupView::verify(info, tree, &env.crypto, (&env.policy, now.seconds()), &mut *env.random)?;
+        // An epoch that is over has members who were removed since, and read what we say there.
+        let context = view.context();
+        if context.group_id != id.0 || context.epoch != there.epoch || context.epoch < known {
+            return Err(Error::BadAnswer("an earlier state of the group, or another group"));
+        }
         // Who is not in the tree was removed, and comes back only by being invited.
         let own = view.tree().signature_key_at(env.device.signer.public_key())?.ok_or(Error::Removed)?;
         let (supported, policy) = (env.supported(), env.policy.clone());
@@ -90,9 +96,6 @@ impl Core {
             now.seconds(),
             &mut *env.random,
         )?;
-        if staged.context().group_id != id.0 {
-            return Err(Error::BadAnswer("another group"));
-        }
         let epoch = there.epoch;
         let judgement = env.judge.judge(staged.checks(), env.device.suite);
         env.doubt(&judgement);
@@ -122,12 +125,23 @@ impl Core {
         room.record.standing = Standing::Rejoining;
         room.early = None;
         room.put(&mut work)?;
+        // From here on the group is in an epoch that may never be.
+        work.put(row(room.rows(), KNOWN), to_row(&known, 0)?);
         room.group = Some(group);
         let intent = self.intent_mut(number)?;
         intent.stage =
             Stage::Published(Published { hash, epoch, request: Outgoing::Commit(Box::new(commit)) });
         self.put_again(number, &mut work)?;
         self.persist(work)
+    }
+
+    /// The epoch that we know the group to have reached: ours, or the one before we were on the way back.
+    fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
+        let rows = self.room(id)?.rows();
+        match get(&*self.env.store, &row(rows, KNOWN))? {
+            Some(known) => from_row(&known),
+            None => Ok(self.group(id)?.epoch()),
+        }
     }
 
     /// The external commit has won: we are back.
@@ -151,6 +165,7 @@ impl Core {
         room.record.renewed = now.seconds().0;
         room.advance(head, &mut work);
         room.put(&mut work)?;
+        work.erase(row(room.rows(), KNOWN));
         room.known = 0;
         room.paused = None;
         room.read_wanted = room.read_wanted.max(self.syncs);
@@ -217,3 +232,6 @@ impl Core {
         self.persist(work)
     }
 }
+
+/// The row with the epoch that was known before a room was left to come back.
+const KNOWN: &str = "known epoch";

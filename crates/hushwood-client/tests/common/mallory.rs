@@ -11,8 +11,8 @@ use hushwood_client::{RoomId, Transport};
 use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, wire_struct};
 use hushwood_crypto::{CipherSuiteId, SignaturePrivateKey, Signer, SoftwareSigner, sign_with_label};
 use hushwood_delivery::wire::{
-    Admission, Answer, Call, CommitAnswer, CommitRequest, EntryKind, ExternalSenderProof, GroupInfoRequest,
-    GroupKey, MemberProof, REQUEST_LABEL,
+    Admission, Answer, Call, CommitAnswer, CommitRequest, EntryKind, ExternalSenderProof, GroupInfoAnswer,
+    GroupInfoRequest, GroupKey, MemberProof, REQUEST_LABEL,
     ReadAnswer, ReadRequest, Recipient, SendAnswer, SendRequest,
 };
 use hushwood_rustcrypto::PROVIDER;
@@ -180,6 +180,21 @@ impl Mallory {
                 Ok(answer)
             }
             other => Err(format!("{other:?}")),
+        }
+    }
+
+    /// What the service gives to members who come back.
+    pub fn group_info(&mut self, world: &World) -> GroupInfoAnswer {
+        let mut info = GroupInfoRequest {
+            group_id: self.group.group_id().to_vec(),
+            key: self.key.clone(),
+            admission: Admission::Member(self.proof(world)),
+        };
+        let signature = self.sign(&info.signed(SERVICE));
+        info.admission.set_signature(signature);
+        match self.transport.call(Call::GroupInfo(info), None) {
+            Ok(Answer::GroupInfo(there)) => there,
+            other => panic!("{other:?}"),
         }
     }
 
