@@ -5,7 +5,7 @@
 mod common;
 
 use common::mallory::Mallory;
-use common::{Person, World};
+use common::{Disk, Person, World};
 use hushwood::credential::Credential;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
 use hushwood::group::{CommitPlan, NewProposal};
@@ -246,6 +246,21 @@ fn who_comes_back_does_not_take_a_state_from_before_somebody_was_removed() {
     }
     assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
     assert!(matches!(bob.core.trouble(Some(&room)), Some(Error::BadAnswer(_))));
+    // Where the operator says that it is so, it is taken.
+    let mut other = Person { disk: Disk::default(), ..person("bob", 77) };
+    other.disk.state().store = bob.disk.state().store.snapshot();
+    other.restart();
+    other.does(|core| core.take_earlier(&room));
+    let mut made = false;
+    while let Some(Request { id, call, token }) = other.request(world.now).filter(|_| !made) {
+        made = matches!(call, Call::Commit(_));
+        let answer = transport.call(call, token.as_deref()).map(|answer| match answer {
+            Answer::GroupInfo(_) => Answer::GroupInfo(old.clone()),
+            answer => answer,
+        });
+        other.answer(id, answer, world.now);
+    }
+    assert!(made);
     // Once the service says the truth he is back.
     bob.settle(&mut world);
     assert!(matches!(bob.core.result(number), Some(Ok(Done::Accepted(_)))));

@@ -106,7 +106,8 @@ impl Core {
     }
 
     /// Comes back into a room that can't be followed, by an external commit (RFC 9420 §12.4.3.2). What was said meanwhile
-    /// and not read is lost.
+    /// and not read is lost. A state of the group that is older than ours is not taken, whatever the service says
+    /// ([`take_earlier`](Self::take_earlier)).
     ///
     /// # Errors
     /// As [`invite`](Self::invite).

@@ -135,6 +135,18 @@ impl Core {
         self.persist(work)
     }
 
+    /// The next [`rejoin`](Self::rejoin) of a room takes an epoch from before the one that we know: the operator of the service has
+    /// said over another channel that it was put back to an earlier state. Whoever was removed since then is a member again.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::Store`].
+    pub fn take_earlier(&mut self, room: &RoomId) -> Result<(), Error> {
+        self.refresh()?;
+        let mut work = Work::new();
+        work.put(row(self.room(room)?.rows(), KNOWN), to_row(&0_u64, 0)?);
+        self.persist(work)
+    }
+
     /// The epoch that we know the group to have reached: ours, or the one before we were on the way back.
     fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
         let rows = self.room(id)?.rows();

@@ -44,6 +44,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(wrong(name, "is neither true nor false")),
+        }
+    }
+
     pub(super) fn required_number(&self, name: &str) -> Result<u64, Failure> {
         self.number(name)?.ok_or_else(|| wrong(name, "is missing"))
     }

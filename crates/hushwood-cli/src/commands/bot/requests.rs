@@ -50,7 +50,12 @@ impl Session {
             },
             "renew" => room.renew()?,
             "leave" => room.leave()?,
-            "rejoin" => room.rejoin()?,
+            "rejoin" => {
+                if fields.flag("earlier")? {
+                    self.client.with_core(|core| core.take_earlier(room.id()))?;
+                }
+                room.rejoin()?
+            }
             _ => room.set_title(fields.text("title")?)?,
         };
         Ok(outcome_json(&outcome))
