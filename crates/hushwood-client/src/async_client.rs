@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hushwood::credential::Claim;
 use tokio::sync::Notify;
 
 use crate::client::Outcome;
@@ -271,6 +272,15 @@ impl<T: AsyncTransport> AsyncRoom<T> {
     /// As [`invite`](Self::invite).
     pub async fn remove_device(&self, person: &str, device: DeviceId) -> Result<Outcome, Error> {
         let number = self.client.core().remove_device(&self.id, person, device)?;
+        self.client.wait_for(&self.id, number).await
+    }
+
+    /// Removes the member with this key, who is not who they say.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub async fn remove_key(&self, claim: &Claim) -> Result<Outcome, Error> {
+        let number = self.client.core().remove_key(&self.id, claim)?;
         self.client.wait_for(&self.id, number).await
     }
 

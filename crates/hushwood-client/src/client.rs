@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+
+use hushwood::credential::Claim;
+
 use crate::core::{Core, Done, Identity, Next, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
@@ -294,6 +297,15 @@ impl<T: Transport> Room<T> {
     /// As [`invite`](Self::invite).
     pub fn remove_device(&self, person: &str, device: DeviceId) -> Result<Outcome, Error> {
         let number = self.client.core().remove_device(&self.id, person, device)?;
+        self.client.wait_for(&self.id, number)
+    }
+
+    /// Removes the member with this key, who is not who they say.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub fn remove_key(&self, claim: &Claim) -> Result<Outcome, Error> {
+        let number = self.client.core().remove_key(&self.id, claim)?;
         self.client.wait_for(&self.id, number)
     }
 

@@ -25,6 +25,9 @@ pub struct Event {
 pub enum EventKind {
     /// Somebody else said something.
     Message(Message),
+    /// Somebody said something of whom the user has said that they are not who they say ([`distrust`](crate::Core::distrust)). It is
+    /// not in the room's history.
+    Doubted(Message),
     /// A message of ours has its place.
     Sent {
         /// Its name, as it was given when it was sent.
@@ -115,7 +118,8 @@ pub enum EventKind {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Attention {
-    /// A key is not the one that was known. Nothing of the room is read on until the key is trusted.
+    /// A key is not the one that was known. Nothing of the room is read on until somebody has decided: by
+    /// [`trust`](crate::Core::trust), [`accept_key`](crate::Core::accept_key) or [`distrust`](crate::Core::distrust).
     KeyChanged(Member),
     /// An invitation can't be followed: why, for people.
     Invitation(String),
@@ -151,7 +155,7 @@ wire_struct! {
 impl Event {
     pub(crate) fn to_row(room: &RoomId, kind: &EventKind) -> Result<Secret, Error> {
         let content = match kind {
-            EventKind::Message(message) => message.body.len(),
+            EventKind::Message(message) | EventKind::Doubted(message) => message.body.len(),
             _ => 0,
         };
         let record = EventRecord { version: VERSION, room: room.0.clone(), kind: kind.clone() };
@@ -189,6 +193,7 @@ impl Encode for EventKind {
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
+            Self::Doubted(message) => writer.value(&16_u8).value(message),
             Self::GroupChanged { by, external_senders } => {
                 writer.value(&15_u8).value(by).value(external_senders)
             }
@@ -218,6 +223,7 @@ impl Decode for EventKind {
             13 => Self::NotDone { intent: u64::decode(reader)?, why: text(reader)? },
             14 => Self::OtherHistory { with: Member::decode(reader)?, sequence: u64::decode(reader)? },
             15 => Self::GroupChanged { by: Member::decode(reader)?, external_senders: u32::decode(reader)? },
+            16 => Self::Doubted(Message::decode(reader)?),
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

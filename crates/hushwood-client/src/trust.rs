@@ -1,12 +1,11 @@
 //! Whom we believe to be who they say (RFC 9420 §5.3.1, RFC 9750 §4).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use hushwood::credential::basic::{BasicPins, FirstUse};
+use hushwood::credential::basic::{BasicPins, FirstUse, Pinned};
 use hushwood::credential::{
     Claim, Credential, CredentialCheck, CredentialValidator, InsecureAcceptAll, Subject, Verdict, Verdicts,
-    judge,
 };
 use hushwood::policy::Timestamp;
 use hushwood::transition::Records;
@@ -69,10 +68,17 @@ wire_struct! {
 wire_struct! {
     struct PinnedKey {
         key: Vec<u8>,
-        /// 1 if a person has compared numbers.
-        verified: u8,
+        /// [`SEEN`], [`VERIFIED`] or [`DOUBTED`].
+        known: u8,
     }
 }
+
+/// It was shown, and nothing spoke against it.
+const SEEN: u8 = 0;
+/// A person has compared numbers.
+const VERIFIED: u8 = 1;
+/// A person has said that it is somebody else's.
+const DOUBTED: u8 = 2;
 
 /// What is believed, and why.
 pub(crate) struct Judge {
@@ -80,6 +86,8 @@ pub(crate) struct Judge {
     first_use: FirstUse,
     pins: BasicPins,
     verified: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
+    /// Keys that are somebody else's: members with them are there, and are not believed to be who they say.
+    doubted: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
 }
 
 /// What came of a list of checks.
@@ -91,6 +99,19 @@ pub(crate) struct Judgement {
     pub(crate) refused_claim: Option<Claim>,
     /// Keys that were not known.
     pub(crate) new: Vec<Claim>,
+    /// Other keys of members that are doubted.
+    pub(crate) doubted: Vec<Claim>,
+}
+
+/// What a person has decided about a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Decision {
+    /// They have compared numbers.
+    Verified,
+    /// They take it, and have compared nothing.
+    Accepted,
+    /// It is somebody else's.
+    Doubted,
 }
 
 impl Judge {
@@ -100,14 +121,15 @@ impl Judge {
             Kind::Pins(first_use) => *first_use,
             Kind::Validator(_) => FirstUse::Trust,
         };
-        let mut judge = Self { trust, first_use, pins: BasicPins::new(first_use), verified: BTreeSet::new() };
+        let mut judge = Self { trust, first_use, pins: BasicPins::new(first_use), verified: BTreeSet::new(), doubted: BTreeSet::new() };
         judge.reload(store)?;
         Ok(judge)
     }
 
     /// Begins anew with what the store knows.
     pub(crate) fn reload(&mut self, store: &dyn Records) -> Result<(), Error> {
-        let (mut pins, mut verified) = (BasicPins::new(self.first_use), BTreeSet::new());
+        let (mut verified, mut doubted) = (BTreeSet::new(), BTreeSet::new());
+        let mut pins = BasicPins::new(self.first_use);
         for (identity, value) in rows(store, PINS)? {
             let record: PinRecord = from_row(&value)?;
             if record.version != VERSION {
@@ -116,40 +138,59 @@ impl Judge {
             for pinned in record.keys {
                 let key = SignaturePublicKey(pinned.key);
                 let credential = Credential::basic(identity.clone());
-                pins.pin(&Claim { credential, signature_key: key.clone() });
-                if pinned.verified != 0 {
-                    verified.insert((identity.clone(), key));
+                let (claim, entry) = (Claim { credential, signature_key: key.clone() }, (identity.clone(), key));
+                match pinned.known {
+                    DOUBTED => {
+                        doubted.insert(entry);
+                        continue;
+                    }
+                    VERIFIED => drop(verified.insert(entry)),
+                    SEEN => {}
+                    _ => return Err(corrupt()),
                 }
+                pins.pin(&claim);
             }
         }
-        (self.pins, self.verified) = (pins, verified);
+        (self.pins, self.verified, self.doubted) = (pins, verified, doubted);
         Ok(())
     }
 
     pub(crate) fn judge(&self, checks: &[CredentialCheck], suite: &dyn CipherSuite) -> Judgement {
-        let verdicts = match &self.trust.0 {
-            Kind::Pins(_) => judge(checks, &self.pins),
-            Kind::Validator(validator) => judge(checks, &**validator),
+        let validator: &dyn CredentialValidator = match &self.trust.0 {
+            Kind::Pins(_) => &self.pins,
+            Kind::Validator(validator) => &**validator,
         };
+        // Who is doubted may be there. They are not believed, and nobody need be asked again.
+        let mut first_uses = BTreeMap::new();
+        let judged = checks.iter().map(|check| match self.is_of_a_doubted(check) {
+            true => Verdict::Accept,
+            // One device has one key, also where two are shown at once.
+            false if self.is_second_use(&check.new, &mut first_uses) => Verdict::Refuse,
+            false => validator.judge(check),
+        });
+        let verdicts = Verdicts(judged.collect());
         let refused = checks.iter().zip(&verdicts.0).find(|(_, verdict)| **verdict == Verdict::Refuse);
         let refused_claim = refused.map(|(check, _)| check.new.clone());
         let refused = refused_claim.as_ref().map(|claim| member_of(claim, suite));
-        let new = match refused {
+        let (mut new, mut doubted) = (Vec::new(), Vec::new());
+        if refused.is_none() {
             // Who only proposes from outside is told of, and no member whose key were to be kept.
-            None => {
-                let of_members =
-                    checks.iter().filter(|check| !matches!(check.subject, Subject::ExternalSender(_)));
-                self.pins.first_uses(of_members).cloned().collect()
-            }
-            Some(_) => Vec::new(),
-        };
-        Judgement { verdicts, refused, refused_claim, new }
+            let is_outside = |check: &&CredentialCheck| matches!(check.subject, Subject::ExternalSender(_));
+            let (of_doubted, others): (Vec<_>, Vec<_>) = checks
+                .iter()
+                .filter(|check| !is_outside(check))
+                .partition(|check| self.is_of_a_doubted(check));
+            new.extend(self.pins.first_uses(others).cloned());
+            let of_doubted = of_doubted.into_iter().map(|check| &check.new);
+            doubted.extend(of_doubted.filter(|claim| !self.is_doubted(claim)).cloned());
+        }
+        Judgement { verdicts, refused, refused_claim, new, doubted }
     }
 
     /// Whether a claim alone is believed.
     pub(crate) fn believes(&self, claim: &Claim, now: Timestamp, suite: &dyn CipherSuite) -> bool {
         let check = CredentialCheck { subject: Subject::KeyPackage, old: None, new: claim.clone(), now };
-        self.judge(&[check], suite).refused.is_none()
+        !self.is_doubted(claim) && self.judge(&[check], suite).refused.is_none()
     }
 
     /// Whether this is the key that was known.
@@ -164,8 +205,45 @@ impl Judge {
             if self.verified.contains(&(identity.clone(), claim.signature_key.clone())))
     }
 
+    /// Whether somebody has said that this key is not of whom it claims.
+    pub(crate) fn is_doubted(&self, claim: &Claim) -> bool {
+        matches!(&claim.credential, Credential::Basic { identity }
+            if self.doubted.contains(&(identity.clone(), claim.signature_key.clone())))
+    }
+
+    /// Whether any key that claims to be of this identity is doubted.
+    pub(crate) fn has_doubted(&self, credential: &Credential) -> bool {
+        matches!(credential, Credential::Basic { identity }
+            if self.doubted.iter().any(|(other, _)| other == identity))
+    }
+
+    /// Whether a key is shown for an identity that nothing is known of but another key, which was shown just before.
+    fn is_second_use<'a>(
+        &self,
+        claim: &'a Claim,
+        first_uses: &mut BTreeMap<&'a [u8], &'a SignaturePublicKey>,
+    ) -> bool {
+        let (Kind::Pins(_), Credential::Basic { identity }) = (&self.trust.0, &claim.credential) else {
+            return false;
+        };
+        self.pins.compare(claim) == Pinned::FirstUse
+            && *first_uses.entry(identity).or_insert(&claim.signature_key) != &claim.signature_key
+    }
+
+    /// Whether it is about somebody doubted: by the key that they show now, or that they showed before.
+    fn is_of_a_doubted(&self, check: &CredentialCheck) -> bool {
+        let before = check.old.as_ref().is_some_and(|old| self.is_doubted(old));
+        self.is_doubted(&check.new) || (before && !self.knows(&check.new))
+    }
+
     /// Keeps keys that were accepted with what is written.
-    pub(crate) fn keep(&mut self, new: &[Claim], work: &mut Work) -> Result<(), Error> {
+    pub(crate) fn keep(&mut self, judgement: &Judgement, work: &mut Work) -> Result<(), Error> {
+        self.keep_new(&judgement.new, work)?;
+        judgement.doubted.iter().try_for_each(|claim| self.decide(claim, Decision::Doubted, work))
+    }
+
+    /// Keeps keys that are believed with what is written.
+    pub(crate) fn keep_new(&mut self, new: &[Claim], work: &mut Work) -> Result<(), Error> {
         for claim in new {
             if self.pins.pin(claim) {
                 self.put(claim, work)?;
@@ -174,21 +252,43 @@ impl Judge {
         Ok(())
     }
 
-    /// A person says that this key is whose it says it is.
-    pub(crate) fn verify(&mut self, claim: &Claim, work: &mut Work) -> Result<(), Error> {
-        if let Credential::Basic { identity } = &claim.credential {
-            self.pins.pin(claim);
-            self.verified.insert((identity.clone(), claim.signature_key.clone()));
-            self.put(claim, work)?;
+    /// A person says whose key this is.
+    pub(crate) fn decide(
+        &mut self,
+        claim: &Claim,
+        decision: Decision,
+        work: &mut Work,
+    ) -> Result<(), Error> {
+        let Credential::Basic { identity } = &claim.credential else { return Ok(()) };
+        let entry = (identity.clone(), claim.signature_key.clone());
+        self.doubted.remove(&entry);
+        match decision {
+            Decision::Verified => {
+                self.pins.pin(claim);
+                self.verified.insert(entry);
+            }
+            Decision::Accepted => {
+                self.pins.pin(claim);
+            }
+            Decision::Doubted => {
+                self.pins.unpin(identity, &claim.signature_key);
+                self.verified.remove(&entry);
+                self.doubted.insert(entry);
+            }
         }
-        Ok(())
+        self.put(claim, work)
     }
 
     fn put(&self, claim: &Claim, work: &mut Work) -> Result<(), Error> {
         let Credential::Basic { identity } = &claim.credential else { return Ok(()) };
-        let verified = |key: &SignaturePublicKey| self.verified.contains(&(identity.clone(), key.clone()));
-        let keys = self.pins.keys(identity);
-        let keys = keys.map(|key| PinnedKey { key: key.0.clone(), verified: verified(key).into() }).collect();
+        let known = |key: &SignaturePublicKey| match self.verified.contains(&(identity.clone(), key.clone())) {
+            true => VERIFIED,
+            false => SEEN,
+        };
+        let pinned = self.pins.keys(identity).map(|key| (key, known(key)));
+        let doubted = self.doubted.iter().filter(|(other, _)| other == identity);
+        let keys = pinned.chain(doubted.map(|(_, key)| (key, DOUBTED)));
+        let keys = keys.map(|(key, known)| PinnedKey { key: key.0.clone(), known }).collect();
         work.put(row(PINS, identity.clone()), to_row(&PinRecord { version: VERSION, keys }, 0)?);
         Ok(())
     }

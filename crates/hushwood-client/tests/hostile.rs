@@ -12,10 +12,10 @@ use hushwood::group::{CommitPlan, NewProposal};
 use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
 use hushwood_client::core::{Next, Request};
-use hushwood_client::{Done, Error, EventKind, RoomId, Settings, Standing, Transport, Trust};
+use hushwood_client::{Attention, Done, Error, EventKind, Known, RoomId, Settings, Standing, Transport, Trust};
 use hushwood_codec::Encode;
 use hushwood_crypto::Signer;
-use hushwood_delivery::wire::{Answer, Call, ReadAnswer};
+use hushwood_delivery::wire::{Answer, Call, ReadAnswer, Recipient};
 
 fn person(name: &str, seed: u64) -> Person {
     Person::with(name, seed, Settings::default(), Trust::on_first_use)
@@ -265,4 +265,71 @@ fn who_comes_back_does_not_take_a_state_from_before_somebody_was_removed() {
     bob.settle(&mut world);
     assert!(matches!(bob.core.result(number), Some(Ok(Done::Accepted(_)))));
     assert_eq!(bob.people(&room), ["alice", "bob"]);
+}
+
+/// An inbox that is nobody's.
+const NOWHERE: Recipient = Recipient { account: [0; 16], device: [0; 16] };
+
+fn asked_about(person: &mut Person) -> Option<hushwood_client::Member> {
+    person.events().into_iter().find_map(|event| match event.kind {
+        EventKind::NeedsAttention(Attention::KeyChanged(member)) => Some(member),
+        _ => None,
+    })
+}
+
+#[test]
+fn somebody_under_a_known_name_is_doubted_and_taken_out_and_the_room_goes_on() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    let of_bob = bob.core.member().clone();
+    let mut forged = mallory.bring(&world, ("bob", of_bob.device), NOWHERE);
+    forged.say(&world, |_| {}, "I am Bob");
+
+    alice.sync(&mut world);
+    let asked = asked_about(alice).expect("the key is another one");
+    assert_eq!(asked, of_bob);
+    let claim = alice.core.doubted(&asked).cloned().unwrap();
+    alice.does(|core| core.distrust(&claim));
+    alice.restart();
+    alice.sync(&mut world);
+    let events = alice.events();
+    assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Message(_))), "{events:?}");
+    let doubted = |event: &hushwood_client::Event| matches!(event.kind, EventKind::Doubted(_));
+    assert!(events.iter().any(doubted), "{events:?}");
+    let known = |person: &mut Person| {
+        let contacts = person.does(|core| core.contacts(&room)).into_iter();
+        contacts.filter(|one| one.member == of_bob).map(|one| one.trust).collect::<Vec<_>>()
+    };
+    assert_eq!(known(alice), [Known::Seen, Known::Doubted]);
+
+    // Whatever keys they show from now on, nobody is asked again.
+    forged.renew_key(&world);
+    alice.sync(&mut world);
+    assert_eq!(asked_about(alice), None);
+    assert_eq!(known(alice), [Known::Seen, Known::Doubted]);
+
+    let contacts = alice.does(|core| core.contacts(&room));
+    let there = contacts.into_iter().find(|one| one.trust == Known::Doubted).unwrap();
+    alice.done(&mut world, |core| core.remove_key(&room, &there.claim));
+    assert_eq!(known(alice), [Known::Seen]);
+    assert_eq!(alice.people(&room), ["alice", "bob", "mallory"]);
+}
+
+#[test]
+fn a_key_can_be_taken_without_saying_that_it_was_compared() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    mallory.bring(&world, ("bob", bob.core.member().device), NOWHERE);
+    alice.sync(&mut world);
+    let asked = asked_about(alice).expect("the key is another one");
+    let claim = alice.core.doubted(&asked).cloned().unwrap();
+    alice.does(|core| core.accept_key(&claim));
+    alice.sync(&mut world);
+    assert_eq!(alice.people(&room), ["alice", "bob", "bob", "mallory"]);
+    let contacts = alice.does(|core| core.contacts(&room));
+    assert!(contacts.iter().all(|one| matches!(one.trust, Known::Own | Known::Seen)), "{contacts:?}");
 }

@@ -2,8 +2,9 @@
 
 use hushwood::commit::Answers;
 use hushwood::error::{Error as ProtocolError, NotNow};
-use hushwood::group::{CommitPlan, NewProposal};
+use hushwood::group::{CommitPlan, MemberView, NewProposal};
 use hushwood_codec::Encode;
+use hushwood_crypto::CipherSuite;
 use hushwood_delivery::wire::{Admission, Call, ClaimedKeyPackage, CommitRequest, Recipient};
 
 use crate::content::{Content, truncate};
@@ -60,7 +61,16 @@ impl Core {
             }
             Action::Remove { person, device } => {
                 let (person, device) = (person.clone(), *device);
-                self.derive_remove(number, &room, (&person, device), now)
+                let is_it = |view: &MemberView, suite: &dyn CipherSuite| {
+                    let Member { person: name, device: its } = member(&view.leaf.credential, suite);
+                    name.as_bytes() == person && device.is_none_or(|device| device == its.0)
+                };
+                self.derive_remove(number, &room, is_it, now)
+            }
+            Action::RemoveKey { key } => {
+                let key = key.clone();
+                let is_it = |view: &MemberView, _: &dyn CipherSuite| view.leaf.signature_key.0 == key;
+                self.derive_remove(number, &room, is_it, now)
             }
             Action::Send { .. } => self.derive_message(number, &room),
             Action::Renew => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
@@ -132,7 +142,7 @@ impl Core {
         room.group = Some(group);
         let Joiners { proposals, recipients, claims } = new?;
         let mut work = Work::new();
-        self.env.judge.keep(&claims, &mut work)?;
+        self.env.judge.keep_new(&claims, &mut work)?;
         self.persist(work)?;
         match proposals.is_empty() {
             true => self.already(number),
@@ -144,15 +154,14 @@ impl Core {
         &mut self,
         number: u64,
         id: &RoomId,
-        (person, device): (&[u8], Option<[u8; 16]>),
+        is_it: impl Fn(&MemberView, &dyn CipherSuite) -> bool,
         now: Millis,
     ) -> Result<Derived, Error> {
         let group = self.group(id)?;
         let (own, mut leaves) = (group.own_leaf(), Vec::new());
         for view in group.members() {
             let view = view?;
-            let Member { person: name, device: its } = member(&view.leaf.credential, group.suite());
-            if name.as_bytes() == person && device.is_none_or(|device| device == its.0) {
+            if is_it(&view, group.suite()) {
                 leaves.push(view.index);
             }
         }

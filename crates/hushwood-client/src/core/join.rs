@@ -115,7 +115,7 @@ impl Core {
             return Err(Error::KeyChanged { person });
         }
         let mut work = Work::new();
-        env.judge.keep(&judgement.new, &mut work)?;
+        env.judge.keep(&judgement, &mut work)?;
         let inviter = staged.signer();
         let group = work.step(staged.accept(&judgement.verdicts, &*env.store, &mut *env.random)?);
         let inviter = Room::member_at(&group, inviter)?.unwrap_or_else(|| env.device.member.clone());

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hushwood::commit::Answers;
+use hushwood::credential::Claim;
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
-use hushwood::group::{EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status};
+use hushwood::group::{ApplicationMessage, EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status};
 use hushwood_codec::Decode;
 use hushwood_crypto::Secret;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
@@ -19,7 +20,7 @@ use crate::event::{Attention, EventKind, Message, MessageId};
 use crate::identity::{Member, member};
 use crate::records::{Standing, get, row, rows, to_row};
 use crate::settings::Millis;
-use crate::trust::Judgement;
+use crate::trust::{Judge, Judgement};
 
 /// What a page of the log is taken with.
 pub(crate) struct Page<'a> {
@@ -109,7 +110,20 @@ impl Room {
         if !self.is_first(content.id, entry.sequence, page)? {
             return Ok(());
         }
+        let is_doubted = Self::is_doubted(group, &message, &page.env.judge)?;
         match content.kind {
+            TEXT if is_doubted => {
+                let message = Message {
+                    from,
+                    id: MessageId(content.id),
+                    sent_at: content.sent_at,
+                    sequence: entry.sequence,
+                    body: content.body,
+                };
+                page.work.event(&self.id, EventKind::Doubted(message));
+            }
+            // Nobody in particular has named it.
+            TITLE if is_doubted => {}
             TEXT => {
                 let message = Message {
                     from,
@@ -132,6 +146,19 @@ impl Room {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a message is of somebody of whom the user has said that they are not who they say.
+    fn is_doubted(group: &Group, message: &ApplicationMessage, judge: &Judge) -> Result<bool, Error> {
+        if !judge.has_doubted(&message.credential) {
+            return Ok(false);
+        }
+        let view = group.member(message.sender)?.filter(|view| view.leaf.credential == message.credential);
+        // Who is not there any more may have been either: better not to believe it.
+        Ok(view.is_none_or(|view| {
+            let (credential, signature_key) = (view.leaf.credential, view.leaf.signature_key);
+            judge.is_doubted(&Claim { credential, signature_key })
+        }))
     }
 
     /// Whether a message of this name comes for the first time. Any member could encrypt what another has signed once more
@@ -329,7 +356,7 @@ impl Room {
             }
             return Err(Error::KeyChanged { person: member.person.clone() });
         }
-        page.env.judge.keep(&judgement.new, page.work)
+        page.env.judge.keep(judgement, page.work)
     }
 
     /// Keeps a message of an epoch to come, within limits.

@@ -103,7 +103,7 @@ impl Core {
             return Err(Error::KeyChanged { person: member.person });
         }
         let mut work = Work::new();
-        env.judge.keep(&judgement.new, &mut work)?;
+        env.judge.keep(&judgement, &mut work)?;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
         let (mut group, outgoing) =
             work.step(staged.accept(&judgement.verdicts, &*env.store, &mut *env.random)?);

@@ -1,13 +1,20 @@
 //! A member whose client does what ours does not: from the state of one who does.
 
 use hushwood::commit::Answers;
+use hushwood::credential::Credential;
+use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::Sender;
-use hushwood::group::{CommitPlan, Group, GroupInfoOptions, GroupView, NewProposal, Received};
+use hushwood::group::client::keep_key_package;
+use hushwood::group::{
+    CommitPlan, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received,
+};
+use hushwood::key_package::{KeyPackageBuilder, validate};
 use hushwood::policy::Policy;
 use hushwood::proposal::{Proposal, Remove};
-use hushwood::tree::LeafIndex;
 use hushwood::transition::{Durable, InstanceId, RecordKey, RecordKind, Records, Step};
-use hushwood_client::{RoomId, Transport};
+use hushwood::tree::{LeafContent, LeafIndex, Supported};
+use hushwood::unverified::Unverified;
+use hushwood_client::{DeviceId, RoomId, Transport};
 use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, wire_struct};
 use hushwood_crypto::{CipherSuiteId, SignaturePrivateKey, Signer, SoftwareSigner, sign_with_label};
 use hushwood_delivery::wire::{
@@ -47,6 +54,8 @@ pub struct Mallory {
     cursor: u64,
     /// The number of the commit that began the epoch.
     begun: u64,
+    /// What the last commit was sent with.
+    welcome: Option<Vec<u8>>,
 }
 
 impl Mallory {
@@ -69,7 +78,7 @@ impl Mallory {
         let signer = SoftwareSigner::new(suite, key).unwrap();
         let key = group_key(&group);
         let random = SeededRandom::new(4711);
-        Self { group, store, signer, random, key, transport: world.transport(), cursor, begun: cursor }
+        Self { group, store, signer, random, key, transport: world.transport(), cursor, begun: cursor, welcome: None }
     }
 
     /// Reads what is new, and believes all of it.
@@ -153,11 +162,13 @@ impl Mallory {
     ) -> Result<CommitAnswer, String> {
         let now = world.now.seconds();
         let epoch = self.group.epoch();
+        let after = plan.leaf.signer;
         let step = self.group.commit(plan, &Answers::none(), &self.signer, now, &mut self.random).unwrap();
         let staged = done(step);
         let options = GroupInfoOptions { ratchet_tree: false, external_pub: true };
-        let group_info =
-            self.group.group_info_after(&staged.id, options, &self.signer, &mut self.random).unwrap();
+        let signer = after.unwrap_or(&self.signer);
+        let group_info = self.group.group_info_after(&staged.id, options, signer, &mut self.random).unwrap();
+        self.welcome = self.group.welcomes_after(&staged.id).unwrap().pop();
         let mut commit = CommitRequest {
             request: self.random.bytes(32).try_into().unwrap(),
             group_id: self.group.group_id().to_vec(),
@@ -165,7 +176,7 @@ impl Mallory {
             epoch,
             commit: staged.outgoing.message,
             group_info,
-            welcome: self.group.welcomes_after(&staged.id).unwrap().pop(),
+            welcome: self.welcome.clone(),
             recipients,
             admission: Admission::Member(self.proof(world)),
         };
@@ -240,6 +251,53 @@ impl Mallory {
         let signature = self.sign(&send.signed(SERVICE));
         send.admission.set_signature(signature);
         self.transport.call(Call::Send(send), None).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Commits, with another signature key for our own leaf.
+    pub fn renew_key(&mut self, world: &World) {
+        let signer = SoftwareSigner::generate(self.group.suite(), &mut self.random).unwrap();
+        let leaf = LeafUpdate { signer: Some(&signer), ..LeafUpdate::default() };
+        self.commit(world, CommitPlan { leaf, ..CommitPlan::default() }, Vec::new()).unwrap();
+        self.signer = signer;
+    }
+
+    /// Adds somebody who says that they are this device of this person, and is them from then on.
+    pub fn bring(&mut self, world: &World, (person, device): (&str, DeviceId), recipient: Recipient) -> Self {
+        let (suite, now) = (self.group.suite(), world.now.seconds());
+        let signer = SoftwareSigner::generate(suite, &mut self.random).unwrap();
+        let mut supported = Supported::new(&PROVIDER);
+        supported.suites = vec![suite.id()];
+        supported.extensions.push(ExtensionType(0xF0D1));
+        let credential = Credential::basic(format!("{person}/{device}"));
+        let content = LeafContent { credential, supported, extensions: Extensions::new() };
+        let policy = Policy { encrypt_handshakes: false, ratchet_tree_extension: false, ..Policy::default() };
+        let new = KeyPackageBuilder::new(suite, content);
+        let new = new.build(&signer, &policy, now, &mut self.random).unwrap();
+        let key_package = Unverified::new(new.key_package.clone());
+        let valid = validate(key_package, suite, &policy, now).unwrap();
+        let mut store = MemoryStore::new();
+        keep_key_package(new).unwrap().commit(&mut store).unwrap();
+        let plan = CommitPlan { proposals: vec![NewProposal::Add(Box::new(valid))], ..CommitPlan::default() };
+        self.commit(world, plan, vec![recipient]).unwrap();
+        let welcome = self.welcome.take().unwrap();
+        let opened = OpenedWelcome::open(&welcome, &store, &PROVIDER, &policy).unwrap();
+        let tree = self.group.ratchet_tree().unwrap();
+        let staged = opened.stage(&Answers::none(), Some(&tree), None, now, &mut self.random).unwrap();
+        let verdicts = super::all(staged.checks());
+        let group = done(staged.accept(&verdicts, &store, &mut self.random).unwrap());
+        let random = SeededRandom::new(self.random.number());
+        let (key, transport) = (self.key.clone(), self.transport.clone());
+        Self {
+            group,
+            store,
+            signer,
+            random,
+            key,
+            transport,
+            cursor: self.cursor,
+            begun: self.begun,
+            welcome: None,
+        }
     }
 
     fn send(&mut self, world: &World, message: Vec<u8>) -> SendAnswer {

@@ -29,6 +29,7 @@ pub(super) fn name(kind: &EventKind) -> &'static str {
 fn kind(kind: &EventKind) -> (&'static str, Value) {
     match kind {
         EventKind::Message(message) => ("message", self::message(message)),
+        EventKind::Doubted(message) => ("doubted", self::message(message)),
         EventKind::Sent { id, sequence } => {
             ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
         }

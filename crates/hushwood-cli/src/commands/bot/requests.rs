@@ -1,5 +1,6 @@
 //! What can be asked for, one function for a few of them each.
 
+use hushwood::credential::Claim;
 use hushwood_client::{Core, Done, Error, Known, Outcome, RoomId, Standing};
 use serde_json::{Value, json};
 
@@ -28,8 +29,8 @@ impl Session {
             }
             "invite" | "add" | "remove" | "renew" | "leave" | "rejoin" | "title" => self.change(fields)?,
             "send" => self.send(fields)?,
-            "rooms" | "members" | "history" | "verify" | "export" | "who" => self.look(fields)?,
-            "trust" => self.trust(fields)?,
+            "rooms" | "members" | "doubts" | "history" | "verify" | "export" | "who" => self.look(fields)?,
+            "trust" | "accept_key" | "distrust" => self.decide(fields)?,
             "sync" | "wait" | "join" => self.news(fields)?,
             "link" | "linked" | "authorize" | "invite_devices" | "revoke" => self.devices(fields)?,
             _ => {
@@ -45,6 +46,10 @@ impl Session {
         let outcome = match fields.text("do")? {
             "invite" | "add" => room.invite(fields.text("person")?)?,
             "remove" => match fields.device()? {
+                _ if fields.optional_text("number")?.is_some() => {
+                    let claim = self.claim_with_number(fields)?;
+                    room.remove_key(&claim)?
+                }
                 None => room.remove(fields.text("person")?)?,
                 Some(device) => room.remove_device(fields.text("person")?, device)?,
             },
@@ -99,6 +104,7 @@ impl Session {
                 }
                 json!({ "rooms": rooms })
             }
+            "doubts" => self.doubts()?,
             "members" => {
                 let room = fields.room()?;
                 let contacts = self.client.with_core(|core| core.contacts(&room))?;
@@ -135,6 +141,23 @@ impl Session {
         })
     }
 
+    /// Keys that somebody has to decide about.
+    fn doubts(&self) -> Result<Value, Failure> {
+        self.client.with_core(|core| {
+            let mut doubts = Vec::new();
+            for (member, claim) in core.all_doubted() {
+                let number = identity::number(&claim.credential, &claim.signature_key)?;
+                doubts.push(json!({
+                    "person": member.person,
+                    "device": member.device.to_string(),
+                    "number": number.digits(),
+                    "words": number.words(),
+                }));
+            }
+            Ok(json!({ "doubts": doubts }))
+        })
+    }
+
     /// What to compare: the number of the epoch, and of each member.
     fn verify(&mut self, room: &RoomId) -> Result<Value, Failure> {
         self.client.with_core(|core: &mut Core| {
@@ -163,8 +186,19 @@ impl Session {
         })
     }
 
-    /// Trusts a key whose number somebody has compared.
-    fn trust(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+    /// Says whose a key is.
+    fn decide(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        let claim = self.claim_with_number(fields)?;
+        self.client.with_core(|core| match fields.text("do")? {
+            "accept_key" => Ok::<_, Failure>(core.accept_key(&claim)?),
+            "distrust" => Ok(core.distrust(&claim)?),
+            _ => Ok(core.trust(&claim)?),
+        })?;
+        Ok(json!({}))
+    }
+
+    /// The key with this number that a person of this name has shown.
+    fn claim_with_number(&mut self, fields: &Fields<'_>) -> Result<Claim, Failure> {
         let (person, number) = (fields.text("person")?, fields.text("number")?);
         let device = fields.device()?;
         let fits = |member: &hushwood_client::Member| {
@@ -185,8 +219,7 @@ impl Session {
         })?;
         for claim in claims {
             if identity::number(&claim.credential, &claim.signature_key)?.is(number) {
-                self.client.with_core(|core| core.trust(&claim))?;
-                return Ok(json!({}));
+                return Ok(claim);
             }
         }
         Err(Failure::refused("nobody of this name was seen with this number")
@@ -290,6 +323,7 @@ fn trust_name(trust: Known) -> &'static str {
         Known::Verified => "verified",
         Known::Seen => "first seen",
         Known::Unknown => "unknown",
+        Known::Doubted => "doubted",
     }
 }
 
