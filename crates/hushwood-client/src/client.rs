@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-
 use hushwood::credential::Claim;
 
 use crate::core::{Core, Done, Identity, Next, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
 use crate::identity::{DeviceId, Member};
+use crate::invitation::InvitationId;
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
 use crate::transport::Transport;
@@ -156,6 +156,23 @@ impl<T: Transport> Client<T> {
                 None => std::thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    /// Follows an invitation: we are in the room afterwards, or an event says why not.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync); [`Error::Void`] if there is no such invitation any more.
+    pub fn accept(&self, id: InvitationId) -> Result<(), Error> {
+        self.core().accept_invitation(id)?;
+        self.sync_of(None)
+    }
+
+    /// Forgets an invitation.
+    ///
+    /// # Errors
+    /// [`Error::Void`] if there is no such invitation any more; [`Error::Store`].
+    pub fn refuse(&self, id: InvitationId) -> Result<(), Error> {
+        self.core().refuse_invitation(id)
     }
 
     /// The machine behind it, for what this does not show.

@@ -5,6 +5,7 @@ use hushwood_crypto::Secret;
 
 use crate::error::Error;
 use crate::identity::{Member, MemberRecord};
+use crate::invitation::Invitation;
 use crate::records::{VERSION, corrupt, from_row, to_row};
 use crate::room::RoomId;
 
@@ -35,6 +36,9 @@ pub enum EventKind {
         /// Its number in the room's log.
         sequence: u64,
     },
+    /// Somebody invites us to this room, and it is for the application to say whether we go. Until then nobody in it is believed to be
+    /// who they say.
+    Invited(Invitation),
     /// We are in a room: somebody invited us, or we have come back.
     Joined {
         /// Who invited us; ourselves if we have rejoined.
@@ -193,6 +197,7 @@ impl Encode for EventKind {
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
+            Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
             Self::Doubted(message) => writer.value(&16_u8).value(message),
             Self::GroupChanged { by, external_senders } => {
                 writer.value(&15_u8).value(by).value(external_senders)
@@ -224,6 +229,7 @@ impl Decode for EventKind {
             14 => Self::OtherHistory { with: Member::decode(reader)?, sequence: u64::decode(reader)? },
             15 => Self::GroupChanged { by: Member::decode(reader)?, external_senders: u32::decode(reader)? },
             16 => Self::Doubted(Message::decode(reader)?),
+            17 => Self::Invited(Invitation::decode(reader)?),
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

@@ -28,6 +28,7 @@
 //! | wait in tasks instead of threads | [`AsyncClient`] |
 //! | bring a transport, or an event loop, of your own | [`Transport`], [`Core`] |
 //! | compare numbers, trust a key | [`Core::contacts`], [`Core::safety_number`], [`Core::trust`] |
+//! | decide about an invitation | [`EventKind::Invited`], [`Client::accept`], [`Settings::invitations`] |
 //! | link another device of the same person, or take it out | [`Core::link`], [`Core::revoke`] |
 //! | come back where a room can't be followed | [`Room::rejoin`] |
 //! | export keys, look at the group | [`Core::group`] |
@@ -40,6 +41,7 @@ pub mod core;
 mod error;
 mod event;
 mod identity;
+mod invitation;
 mod records;
 mod room;
 mod settings;
@@ -53,6 +55,7 @@ pub use client::{Client, Events, Outcome, Room};
 pub use error::Error;
 pub use event::{Attention, Event, EventKind, Message, MessageId};
 pub use identity::{DeviceId, Member};
+pub use invitation::{Invitation, InvitationId, Invitations, Invitee};
 pub use records::Standing;
 pub use room::RoomId;
 pub use settings::{Millis, Provider, Settings};

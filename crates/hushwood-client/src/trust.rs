@@ -12,6 +12,7 @@ use hushwood::transition::Records;
 use hushwood_codec::wire_struct;
 use hushwood_crypto::{CipherSuite, SignaturePublicKey};
 
+use crate::core::Known;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{Member, member_of};
@@ -121,7 +122,13 @@ impl Judge {
             Kind::Pins(first_use) => *first_use,
             Kind::Validator(_) => FirstUse::Trust,
         };
-        let mut judge = Self { trust, first_use, pins: BasicPins::new(first_use), verified: BTreeSet::new(), doubted: BTreeSet::new() };
+        let mut judge = Self {
+            trust,
+            first_use,
+            pins: BasicPins::new(first_use),
+            verified: BTreeSet::new(),
+            doubted: BTreeSet::new(),
+        };
         judge.reload(store)?;
         Ok(judge)
     }
@@ -138,7 +145,8 @@ impl Judge {
             for pinned in record.keys {
                 let key = SignaturePublicKey(pinned.key);
                 let credential = Credential::basic(identity.clone());
-                let (claim, entry) = (Claim { credential, signature_key: key.clone() }, (identity.clone(), key));
+                let (claim, entry) =
+                    (Claim { credential, signature_key: key.clone() }, (identity.clone(), key));
                 match pinned.known {
                     DOUBTED => {
                         doubted.insert(entry);
@@ -193,14 +201,30 @@ impl Judge {
         !self.is_doubted(claim) && self.judge(&[check], suite).refused.is_none()
     }
 
+    /// How well a key is known.
+    pub(crate) fn known(&self, claim: &Claim, own: &Claim) -> Known {
+        match () {
+            () if claim == own => Known::Own,
+            () if self.is_verified(claim) => Known::Verified,
+            () if self.is_doubted(claim) => Known::Doubted,
+            () if self.knows(claim) => Known::Seen,
+            () => Known::Unknown,
+        }
+    }
+
+    /// Whether the application judges by itself, and pins are kept for nothing but to be shown.
+    pub(crate) fn is_of_the_application(&self) -> bool {
+        matches!(self.trust.0, Kind::Validator(_))
+    }
+
     /// Whether this is the key that was known.
-    pub(crate) fn knows(&self, claim: &Claim) -> bool {
+    fn knows(&self, claim: &Claim) -> bool {
         matches!(&claim.credential, Credential::Basic { identity }
             if self.pins.keys(identity).any(|key| *key == claim.signature_key))
     }
 
     /// Whether a person has compared numbers with whoever has this key.
-    pub(crate) fn is_verified(&self, claim: &Claim) -> bool {
+    fn is_verified(&self, claim: &Claim) -> bool {
         matches!(&claim.credential, Credential::Basic { identity }
             if self.verified.contains(&(identity.clone(), claim.signature_key.clone())))
     }
@@ -253,12 +277,7 @@ impl Judge {
     }
 
     /// A person says whose key this is.
-    pub(crate) fn decide(
-        &mut self,
-        claim: &Claim,
-        decision: Decision,
-        work: &mut Work,
-    ) -> Result<(), Error> {
+    pub(crate) fn decide(&mut self, claim: &Claim, decision: Decision, work: &mut Work) -> Result<(), Error> {
         let Credential::Basic { identity } = &claim.credential else { return Ok(()) };
         let entry = (identity.clone(), claim.signature_key.clone());
         self.doubted.remove(&entry);
@@ -281,7 +300,8 @@ impl Judge {
 
     fn put(&self, claim: &Claim, work: &mut Work) -> Result<(), Error> {
         let Credential::Basic { identity } = &claim.credential else { return Ok(()) };
-        let known = |key: &SignaturePublicKey| match self.verified.contains(&(identity.clone(), key.clone())) {
+        let known = |key: &SignaturePublicKey| match self.verified.contains(&(identity.clone(), key.clone()))
+        {
             true => VERIFIED,
             false => SEEN,
         };

@@ -12,13 +12,17 @@ use hushwood::group::{CommitPlan, NewProposal};
 use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
 use hushwood_client::core::{Next, Request};
-use hushwood_client::{Attention, Done, Error, EventKind, Known, RoomId, Settings, Standing, Transport, Trust};
+use hushwood_client::{
+    Attention, Done, Error, EventKind, Invitations, Known, RoomId, Settings, Standing, Transport, Trust,
+};
 use hushwood_codec::Encode;
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{Answer, Call, ReadAnswer, Recipient};
 
 fn person(name: &str, seed: u64) -> Person {
-    Person::with(name, seed, Settings::default(), Trust::on_first_use)
+    // Whom they do not know yet may invite them.
+    let settings = Settings { invitations: Invitations::All, ..Settings::default() };
+    Person::with(name, seed, settings, Trust::on_first_use)
 }
 
 /// Alice has invited the others, and all have read everything.
@@ -125,9 +129,9 @@ fn the_word_of_one_member_stops_no_room_and_that_of_two_does() {
     for person in [&mut *alice, &mut *bob] {
         person.sync(&mut world);
         let events = person.events();
-        let told = events.iter().filter(|event| {
-            matches!(&event.kind, EventKind::OtherHistory { with, .. } if with.person == "mallory")
-        });
+        let told = events.iter().filter(
+            |event| matches!(&event.kind, EventKind::OtherHistory { with, .. } if with.person == "mallory"),
+        );
         assert_eq!(told.count(), 1, "once in an epoch: {events:?}");
         assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Fork { .. })), "{events:?}");
         person.restart();
@@ -141,9 +145,9 @@ fn the_word_of_one_member_stops_no_room_and_that_of_two_does() {
     carol.say(&world, |content| content.authenticator = [7; 8], "me too");
     for person in [alice, bob] {
         person.sync(&mut world);
-        let forked = person.events().into_iter().any(|event| {
-            matches!(event.kind, EventKind::Fork { with: Some(with), .. } if with.person == "carol")
-        });
+        let forked = person.events().into_iter().any(
+            |event| matches!(event.kind, EventKind::Fork { with: Some(with), .. } if with.person == "carol"),
+        );
         assert!(forked);
     }
 }

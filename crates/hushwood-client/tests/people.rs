@@ -6,11 +6,13 @@ mod common;
 
 use common::{Person, World};
 use hushwood_client::core::{Next, Request};
-use hushwood_client::{Attention, Error, EventKind, Known, RoomId, Settings, Transport, Trust};
+use hushwood_client::{Attention, Error, EventKind, Invitations, Known, RoomId, Settings, Transport, Trust};
 use hushwood_delivery::wire::{Answer, Call, ReadAnswer};
 
 fn person(name: &str, seed: u64) -> Person {
-    Person::with(name, seed, Settings::default(), Trust::on_first_use)
+    // Whom they do not know yet may invite them.
+    let settings = Settings { invitations: Invitations::All, ..Settings::default() };
+    Person::with(name, seed, settings, Trust::on_first_use)
 }
 
 fn pair(world: &mut World) -> (Person, Person, RoomId) {

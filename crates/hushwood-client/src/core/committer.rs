@@ -66,10 +66,9 @@ impl Core {
         let (room, of_the_user) = match intent.action {
             Action::Leave | Action::Rejoin => return Ok(None),
             Action::CommitWaiting | Action::Renew => (intent.room.clone(), false),
-            Action::Add { .. }
-            | Action::Remove { .. }
-            | Action::RemoveKey { .. }
-            | Action::Send { .. } => (intent.room.clone(), true),
+            Action::Add { .. } | Action::Remove { .. } | Action::RemoveKey { .. } | Action::Send { .. } => {
+                (intent.room.clone(), true)
+            }
         };
         let group = self.group(&room)?;
         if !is_to_go(group) {
@@ -129,9 +128,7 @@ fn is_to_go(group: &Group) -> bool {
 /// Whether we have asked to be removed.
 pub(super) fn leaves(group: &Group) -> bool {
     let own = group.own_leaf();
-    covered(group).any(|pending| {
-        pending.sender == Sender::Member(own) && removes(&pending) == Some(own)
-    })
+    covered(group).any(|pending| pending.sender == Sender::Member(own) && removes(&pending) == Some(own))
 }
 
 fn removes(pending: &PendingProposal<'_>) -> Option<LeafIndex> {

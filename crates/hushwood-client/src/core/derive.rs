@@ -74,12 +74,10 @@ impl Core {
             }
             Action::Send { .. } => self.derive_message(number, &room),
             Action::Renew => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
-            Action::CommitWaiting => {
-                match self.commit_waits(&room)? {
-                    true => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
-                    false => self.already(number),
-                }
-            }
+            Action::CommitWaiting => match self.commit_waits(&room)? {
+                true => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
+                false => self.already(number),
+            },
             Action::Leave => self.derive_leave(number, &room, now),
             Action::Rejoin => {
                 // The room is well again, or was never unwell.

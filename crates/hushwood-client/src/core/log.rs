@@ -6,7 +6,9 @@ use hushwood::commit::Answers;
 use hushwood::credential::Claim;
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
-use hushwood::group::{ApplicationMessage, EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status};
+use hushwood::group::{
+    ApplicationMessage, EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status,
+};
 use hushwood_codec::Decode;
 use hushwood_crypto::Secret;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
@@ -261,11 +263,9 @@ impl Room {
         if from_outside {
             let kind = match removed.contains(&by) {
                 true => EventKind::MemberChanged { member: by.clone() },
-                false => EventKind::MemberAdded {
-                    member: by.clone(),
-                    by: by.clone(),
-                    first_seen: is_new(&by),
-                },
+                false => {
+                    EventKind::MemberAdded { member: by.clone(), by: by.clone(), first_seen: is_new(&by) }
+                }
             };
             page.work.event(&self.id, kind);
         } else if let Some((_, judgement)) = other {

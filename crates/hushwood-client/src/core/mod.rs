@@ -11,6 +11,7 @@ mod derive;
 mod devices;
 pub(crate) mod env;
 mod intent;
+mod invitations;
 mod join;
 mod joiners;
 mod log;
@@ -98,7 +99,11 @@ impl fmt::Debug for Request {
     /// Without the token: whoever has it is us.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.token.as_ref().map(|_| "..");
-        f.debug_struct("Request").field("id", &self.id).field("call", &self.call).field("token", &token).finish()
+        f.debug_struct("Request")
+            .field("id", &self.id)
+            .field("call", &self.call)
+            .field("token", &token)
+            .finish()
     }
 }
 
@@ -318,6 +323,7 @@ impl Core {
         self.next.intent = self.next.intent.max(self.counted.intent);
         self.env.judge.reload(store)?;
         self.env.reload_device()?;
+        self.reload_invitations()?;
         let revoked = rows(&*self.env.store, REVOKED)?.into_iter();
         self.account.revoked = revoked.filter_map(|(device, _)| device.try_into().ok()).collect();
         for room in rooms_read.values_mut() {

@@ -58,14 +58,7 @@ impl Core {
         let room = self.rooms.get(room).ok_or(Error::NoRoom)?;
         let mut contacts = Vec::new();
         for (leaf, member, claim) in views {
-            let judge = &self.env.judge;
-            let trust = match () {
-                () if claim == own => Known::Own,
-                () if judge.is_verified(&claim) => Known::Verified,
-                () if judge.is_doubted(&claim) => Known::Doubted,
-                () if judge.knows(&claim) => Known::Seen,
-                () => Known::Unknown,
-            };
+            let trust = self.env.judge.known(&claim, &own);
             let heard_at = room.heard_at(&self.env, leaf)?;
             contacts.push(Contact { member, claim, trust, heard_at });
         }
@@ -134,7 +127,7 @@ impl Core {
         self.env.judge.decide(claim, decision, &mut work)?;
         self.persist(work)?;
         self.env.refused.retain(|_, refused| refused != claim);
-        self.account.told.clear();
+        self.look_again();
         for room in self.rooms.values_mut() {
             room.paused = None;
         }

@@ -19,8 +19,8 @@ use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, wire_struct};
 use hushwood_crypto::{CipherSuiteId, SignaturePrivateKey, Signer, SoftwareSigner, sign_with_label};
 use hushwood_delivery::wire::{
     Admission, Answer, Call, CommitAnswer, CommitRequest, EntryKind, ExternalSenderProof, GroupInfoAnswer,
-    GroupInfoRequest, GroupKey, MemberProof, REQUEST_LABEL,
-    ReadAnswer, ReadRequest, Recipient, SendAnswer, SendRequest,
+    GroupInfoRequest, GroupKey, MemberProof, REQUEST_LABEL, ReadAnswer, ReadRequest, Recipient, SendAnswer,
+    SendRequest,
 };
 use hushwood_rustcrypto::PROVIDER;
 use hushwood_store::MemoryStore;
@@ -78,7 +78,17 @@ impl Mallory {
         let signer = SoftwareSigner::new(suite, key).unwrap();
         let key = group_key(&group);
         let random = SeededRandom::new(4711);
-        Self { group, store, signer, random, key, transport: world.transport(), cursor, begun: cursor, welcome: None }
+        Self {
+            group,
+            store,
+            signer,
+            random,
+            key,
+            transport: world.transport(),
+            cursor,
+            begun: cursor,
+            welcome: None,
+        }
     }
 
     /// Reads what is new, and believes all of it.
@@ -107,7 +117,8 @@ impl Mallory {
                 match self.group.receive(&entry.message, now).unwrap() {
                     Received::Commit(commit) => {
                         let answers = Answers::none();
-                        let staged = self.group.stage_commit(&commit, &answers, now, &mut self.random).unwrap();
+                        let staged =
+                            self.group.stage_commit(&commit, &answers, now, &mut self.random).unwrap();
                         let verdicts = super::all(staged.checks());
                         done(self.group.accept_commit(staged, &verdicts, now).unwrap());
                         self.begun = entry.sequence;
@@ -134,7 +145,8 @@ impl Mallory {
     pub fn say(&mut self, world: &World, change: impl FnOnce(&mut Content), text: &str) -> SendAnswer {
         let authenticator = self.group.epoch_authenticator().unwrap().to_vec();
         let id = self.group.group_id();
-        let numbers = [self.group.epoch(), self.begun, u64::try_from(id.len()).unwrap()].map(u64::to_be_bytes);
+        let numbers =
+            [self.group.epoch(), self.begun, u64::try_from(id.len()).unwrap()].map(u64::to_be_bytes);
         let parts: [&[u8]; 4] = [b"hushwood epoch of a log 1", numbers.as_flattened(), id, &authenticator];
         let chain = self.group.suite().hash().hash(&parts).as_bytes()[..16].try_into().unwrap();
         let mut content = Content {
@@ -149,7 +161,8 @@ impl Mallory {
         };
         change(&mut content);
         let content = content.to_bytes().unwrap();
-        let message = done(self.group.encrypt(&content, b"", &self.signer, &mut self.random).unwrap()).message;
+        let message =
+            done(self.group.encrypt(&content, b"", &self.signer, &mut self.random).unwrap()).message;
         self.send(world, message)
     }
 

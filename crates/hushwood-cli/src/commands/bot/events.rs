@@ -1,6 +1,6 @@
 //! Events and facts as JSON.
 
-use hushwood_client::{Attention, Event, EventKind, Member, Message};
+use hushwood_client::{Attention, Event, EventKind, Invitation, Known, Member, Message};
 use serde_json::{Map, Value, json};
 
 use crate::commands::bot::{VERSION, parse};
@@ -33,6 +33,7 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
         EventKind::Sent { id, sequence } => {
             ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
         }
+        EventKind::Invited(invitation) => ("invited", self::invitation(invitation)),
         EventKind::Joined { by } => ("joined", json!({ "by": member(by) })),
         EventKind::MemberAdded { member: who, by, first_seen } => {
             ("member_added", json!({ "member": member(who), "by": member(by), "first_seen": first_seen }))
@@ -62,6 +63,36 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
         EventKind::NotDone { intent, why } => ("not_done", json!({ "intent": intent, "why": why })),
         // A later version of the library has more.
         _ => ("other", json!({})),
+    }
+}
+
+/// An invitation that waits.
+pub(super) fn invitation(invitation: &Invitation) -> Value {
+    let members = invitation.members.iter().map(|one| {
+        json!({
+            "person": one.member.person,
+            "device": one.member.device.to_string(),
+            "trust": trust_name(one.trust),
+        })
+    });
+    json!({
+        "invitation": invitation.id.to_string(),
+        "by": member(&invitation.by),
+        "by_trust": trust_name(invitation.by_trust),
+        "members": members.collect::<Vec<_>>(),
+        "count": invitation.count,
+        "external_senders": invitation.external_senders,
+    })
+}
+
+/// How well a key is known.
+pub(super) fn trust_name(trust: Known) -> &'static str {
+    match trust {
+        Known::Own => "own",
+        Known::Verified => "verified",
+        Known::Seen => "first seen",
+        Known::Unknown => "unknown",
+        Known::Doubted => "doubted",
     }
 }
 

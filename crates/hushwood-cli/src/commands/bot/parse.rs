@@ -77,6 +77,11 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| wrong("device", "has not 32 hexadecimal digits"))
     }
 
+    pub(super) fn invitation(&self) -> Result<[u8; 32], Failure> {
+        let bytes = hex(self.text("invitation")?).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| wrong("invitation", "has not 64 hexadecimal digits"))
+    }
+
     /// What a message says: `text`, or `base64` for what is none.
     pub(super) fn body(&self) -> Result<Vec<u8>, Failure> {
         match (self.optional_text("text")?, self.optional_text("base64")?) {

@@ -1,7 +1,7 @@
 //! What can be asked for, one function for a few of them each.
 
 use hushwood::credential::Claim;
-use hushwood_client::{Core, Done, Error, Known, Outcome, RoomId, Standing};
+use hushwood_client::{Core, Done, Error, InvitationId, Outcome, RoomId, Standing};
 use serde_json::{Value, json};
 
 use crate::commands::bot::parse::{self, Fields};
@@ -32,6 +32,7 @@ impl Session {
             "rooms" | "members" | "doubts" | "history" | "verify" | "export" | "who" => self.look(fields)?,
             "trust" | "accept_key" | "distrust" => self.decide(fields)?,
             "sync" | "wait" | "join" => self.news(fields)?,
+            "invitations" | "accept" | "refuse" => self.invited(fields)?,
             "link" | "linked" | "authorize" | "invite_devices" | "revoke" => self.devices(fields)?,
             _ => {
                 return Err(Failure::usage("\"do\" names nothing that this program can do")
@@ -112,7 +113,7 @@ impl Session {
                     json!({
                         "person": contact.member.person,
                         "device": contact.member.device.to_string(),
-                        "trust": trust_name(contact.trust),
+                        "trust": events::trust_name(contact.trust),
                         "heard_at": contact.heard_at,
                     })
                 });
@@ -171,7 +172,7 @@ impl Session {
                 members.push(json!({
                     "person": contact.member.person,
                     "device": contact.member.device.to_string(),
-                    "trust": trust_name(contact.trust),
+                    "trust": events::trust_name(contact.trust),
                     "number": of_member.digits(),
                     "words": of_member.words(),
                 }));
@@ -239,7 +240,9 @@ impl Session {
                     None => self.client.rooms().iter().map(|room| room.id().clone()).collect(),
                 };
                 let wanted = fields.optional_text("room")?.map(|_| fields.room()).transpose()?;
+                let person = fields.optional_text("person")?;
                 let room = self.wait(time, |session| {
+                    session.accept_what_comes(wanted.as_ref(), person)?;
                     let rooms = session.client.rooms();
                     let found = rooms.iter().map(|room| room.id().clone()).find(|id| match &wanted {
                         Some(wanted) => id == wanted,
@@ -268,6 +271,38 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Who waits for an invitation has said yes to the next one, into this room and of this person if they are named.
+    fn accept_what_comes(&mut self, room: Option<&RoomId>, person: Option<&str>) -> Result<(), Failure> {
+        let waiting = self.client.with_core(|core| core.invitations());
+        let fits = waiting.into_iter().find(|(to, invitation)| {
+            room.is_none_or(|room| room == to) && person.is_none_or(|person| person == invitation.by.person)
+        });
+        match fits {
+            // What comes of it is looked at next.
+            Some((_, invitation)) => Ok(self.client.accept(invitation.id).or_else(may_wait)?),
+            None => Ok(()),
+        }
+    }
+
+    fn invited(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        match fields.text("do")? {
+            "invitations" => {
+                let waiting = self.client.with_core(|core| core.invitations()).into_iter();
+                let waiting = waiting.map(|(room, invitation)| {
+                    let mut facts = events::invitation(&invitation);
+                    if let Some(object) = facts.as_object_mut() {
+                        object.insert("room".to_owned(), json!(room.to_string()));
+                    }
+                    facts
+                });
+                return Ok(json!({ "invitations": waiting.collect::<Vec<_>>() }));
+            }
+            "accept" => self.client.accept(InvitationId(fields.invitation()?)).or_else(may_wait)?,
+            _ => self.client.refuse(InvitationId(fields.invitation()?))?,
+        }
+        Ok(json!({}))
     }
 
     fn devices(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
@@ -304,6 +339,14 @@ impl Session {
     }
 }
 
+/// What was decided is stored: if the service can't be asked now, it is done later.
+fn may_wait(error: Error) -> Result<(), Error> {
+    match error {
+        Error::Transport(_) | Error::Refused(_) | Error::BadAnswer(_) => Ok(()),
+        other => Err(other),
+    }
+}
+
 fn base64(bytes: &[u8]) -> String {
     use base64ct::{Base64, Encoding};
     Base64::encode_string(bytes)
@@ -314,16 +357,6 @@ fn outcome_json(outcome: &Outcome) -> Value {
         Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
         Outcome::Done(Done::Already) => json!({ "done": true, "sequence": null }),
         Outcome::Kept(why) => json!({ "done": false, "why": why.as_ref().map(ToString::to_string) }),
-    }
-}
-
-fn trust_name(trust: Known) -> &'static str {
-    match trust {
-        Known::Own => "own",
-        Known::Verified => "verified",
-        Known::Seen => "first seen",
-        Known::Unknown => "unknown",
-        Known::Doubted => "doubted",
     }
 }
 
