@@ -5,7 +5,7 @@
 mod common;
 
 use common::mallory::Mallory;
-use common::{Disk, Person, World};
+use common::{Person, World};
 use hushwood::credential::Credential;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
 use hushwood::group::{CommitPlan, NewProposal};
@@ -251,7 +251,7 @@ fn who_comes_back_does_not_take_a_state_from_before_somebody_was_removed() {
     assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
     assert!(matches!(bob.core.trouble(Some(&room)), Some(Error::BadAnswer(_))));
     // Where the operator says that it is so, it is taken.
-    let mut other = Person { disk: Disk::default(), ..person("bob", 77) };
+    let mut other = person("bob", 77);
     other.disk.state().store = bob.disk.state().store.snapshot();
     other.restart();
     other.does(|core| core.take_earlier(&room));
