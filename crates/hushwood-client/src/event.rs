@@ -125,6 +125,9 @@ pub enum Attention {
     /// A key is not the one that was known. Nothing of the room is read on until somebody has decided: by
     /// [`trust`](crate::Core::trust), [`accept_key`](crate::Core::accept_key) or [`distrust`](crate::Core::distrust).
     KeyChanged(Member),
+    /// A device that was never seen says that it is of a person of whom others are known, and none of these says so. As with
+    /// [`KeyChanged`](Self::KeyChanged), nothing of the room is read on until somebody has decided.
+    NewDevice(Member),
     /// An invitation can't be followed: why, for people.
     Invitation(String),
 }
@@ -195,6 +198,7 @@ impl Encode for EventKind {
             Self::Fork { with, sequence } => writer.value(&10_u8).value(with).value(sequence),
             Self::NeedsAttention(Attention::KeyChanged(member)) => writer.value(&11_u8).value(member),
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
+            Self::NeedsAttention(Attention::NewDevice(member)) => writer.value(&18_u8).value(member),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
             Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
@@ -230,6 +234,7 @@ impl Decode for EventKind {
             15 => Self::GroupChanged { by: Member::decode(reader)?, external_senders: u32::decode(reader)? },
             16 => Self::Doubted(Message::decode(reader)?),
             17 => Self::Invited(Invitation::decode(reader)?),
+            18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

@@ -18,7 +18,9 @@
 //! ([`EventKind::Fork`]).
 //!
 //! **Who is who is for you to say** ([`Trust`]). Keys that were seen are remembered; another one under the same name stops a
-//! room until it is [trusted](Core::trust).
+//! room until it is [trusted](Core::trust), [accepted](Core::accept_key) or [said to be somebody else's](Core::distrust), and so does a device
+//! that no known one of the same person vouches for. Who is not known can invite, and waits for your answer
+//! ([`EventKind::Invited`]).
 //!
 //! # Where to go on
 //!
@@ -47,6 +49,7 @@ mod room;
 mod settings;
 pub mod transport;
 mod trust;
+mod voucher;
 
 pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 #[cfg(feature = "async")]

@@ -15,8 +15,10 @@ use hushwood_crypto::{CipherSuite, SignaturePublicKey};
 use crate::core::Known;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::identity::{Member, member_of};
+use crate::event::Attention;
+use crate::identity::{DeviceId, Member, credential, device_of, member_of};
 use crate::records::{PINS, VERSION, corrupt, from_row, row, rows, to_row};
+use crate::voucher::{DeviceWord, Vouchers};
 
 /// How credentials are judged. There is no default: an application has to say.
 pub struct Trust(Kind);
@@ -89,6 +91,10 @@ pub(crate) struct Judge {
     verified: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
     /// Keys that are somebody else's: members with them are there, and are not believed to be who they say.
     doubted: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
+    /// Whose identities have pins: the person, without case, and the identity.
+    people: BTreeSet<(String, Vec<u8>)>,
+    /// The service's name, and what we show ourselves.
+    own: (Vec<u8>, Claim),
 }
 
 /// What came of a list of checks.
@@ -98,10 +104,22 @@ pub(crate) struct Judgement {
     pub(crate) refused: Option<Member>,
     /// That key.
     pub(crate) refused_claim: Option<Claim>,
+    /// Whether it is one of a device that was never seen, of a person of whom others are known.
+    pub(crate) is_new_device: bool,
     /// Keys that were not known.
     pub(crate) new: Vec<Claim>,
     /// Other keys of members that are doubted.
     pub(crate) doubted: Vec<Claim>,
+}
+
+impl Judgement {
+    /// What the user is asked about somebody who was refused.
+    pub(crate) fn attention(&self, member: &Member) -> Attention {
+        match self.is_new_device {
+            true => Attention::NewDevice(member.clone()),
+            false => Attention::KeyChanged(member.clone()),
+        }
+    }
 }
 
 /// What a person has decided about a key.
@@ -117,7 +135,7 @@ pub(crate) enum Decision {
 
 impl Judge {
     /// With what the store knows.
-    pub(crate) fn open(trust: Trust, store: &dyn Records) -> Result<Self, Error> {
+    pub(crate) fn open(trust: Trust, own: (Vec<u8>, Claim), store: &dyn Records) -> Result<Self, Error> {
         let first_use = match &trust.0 {
             Kind::Pins(first_use) => *first_use,
             Kind::Validator(_) => FirstUse::Trust,
@@ -128,6 +146,8 @@ impl Judge {
             pins: BasicPins::new(first_use),
             verified: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            people: BTreeSet::new(),
+            own,
         };
         judge.reload(store)?;
         Ok(judge)
@@ -136,7 +156,7 @@ impl Judge {
     /// Begins anew with what the store knows.
     pub(crate) fn reload(&mut self, store: &dyn Records) -> Result<(), Error> {
         let (mut verified, mut doubted) = (BTreeSet::new(), BTreeSet::new());
-        let mut pins = BasicPins::new(self.first_use);
+        let (mut pins, mut people) = (BasicPins::new(self.first_use), BTreeSet::new());
         for (identity, value) in rows(store, PINS)? {
             let record: PinRecord = from_row(&value)?;
             if record.version != VERSION {
@@ -157,13 +177,20 @@ impl Judge {
                     _ => return Err(corrupt()),
                 }
                 pins.pin(&claim);
+                people.extend(person_of(&claim));
             }
         }
-        (self.pins, self.verified, self.doubted) = (pins, verified, doubted);
+        (self.pins, self.verified, self.doubted, self.people) = (pins, verified, doubted, people);
         Ok(())
     }
 
-    pub(crate) fn judge(&self, checks: &[CredentialCheck], suite: &dyn CipherSuite) -> Judgement {
+    /// Judges. The vouchers are those of the leaves that the checks are about.
+    pub(crate) fn judge(
+        &self,
+        checks: &[CredentialCheck],
+        vouchers: &Vouchers,
+        suite: &dyn CipherSuite,
+    ) -> Judgement {
         let validator: &dyn CredentialValidator = match &self.trust.0 {
             Kind::Pins(_) => &self.pins,
             Kind::Validator(validator) => &**validator,
@@ -174,12 +201,16 @@ impl Judge {
             true => Verdict::Accept,
             // One device has one key, also where two are shown at once.
             false if self.is_second_use(&check.new, &mut first_uses) => Verdict::Refuse,
+            false if self.is_unvouched(&check.new, vouchers, suite) => Verdict::Refuse,
             false => validator.judge(check),
         });
         let verdicts = Verdicts(judged.collect());
         let refused = checks.iter().zip(&verdicts.0).find(|(_, verdict)| **verdict == Verdict::Refuse);
         let refused_claim = refused.map(|(check, _)| check.new.clone());
         let refused = refused_claim.as_ref().map(|claim| member_of(claim, suite));
+        let is_new_device = refused_claim
+            .as_ref()
+            .is_some_and(|claim| self.pins.compare(claim) == Pinned::FirstUse && self.knows_person(claim));
         let (mut new, mut doubted) = (Vec::new(), Vec::new());
         if refused.is_none() {
             // Who only proposes from outside is told of, and no member whose key were to be kept.
@@ -192,13 +223,18 @@ impl Judge {
             let of_doubted = of_doubted.into_iter().map(|check| &check.new);
             doubted.extend(of_doubted.filter(|claim| !self.is_doubted(claim)).cloned());
         }
-        Judgement { verdicts, refused, refused_claim, new, doubted }
+        Judgement { verdicts, refused, refused_claim, is_new_device, new, doubted }
     }
 
     /// Whether a claim alone is believed.
-    pub(crate) fn believes(&self, claim: &Claim, now: Timestamp, suite: &dyn CipherSuite) -> bool {
+    pub(crate) fn believes(
+        &self,
+        claim: &Claim,
+        vouchers: &Vouchers,
+        (now, suite): (Timestamp, &dyn CipherSuite),
+    ) -> bool {
         let check = CredentialCheck { subject: Subject::KeyPackage, old: None, new: claim.clone(), now };
-        !self.is_doubted(claim) && self.judge(&[check], suite).refused.is_none()
+        !self.is_doubted(claim) && self.judge(&[check], vouchers, suite).refused.is_none()
     }
 
     /// How well a key is known.
@@ -254,6 +290,40 @@ impl Judge {
             && *first_uses.entry(identity).or_insert(&claim.signature_key) != &claim.signature_key
     }
 
+    /// Whether it is a device that was never seen, of a person of whom another one is known, and no device that is known says that
+    /// it is theirs.
+    fn is_unvouched(&self, claim: &Claim, vouchers: &Vouchers, suite: &dyn CipherSuite) -> bool {
+        let (service, own) = &self.own;
+        if self.is_of_the_application() || claim == own || self.pins.compare(claim) != Pinned::FirstUse {
+            return false;
+        }
+        if claim.credential == own.credential {
+            // Our own device has one key.
+            return true;
+        }
+        let Some(member) = device_of(claim).filter(|_| self.knows_person(claim)) else { return false };
+        let Some(voucher) = vouchers.get(&claim.signature_key) else { return true };
+        let word = DeviceWord {
+            service: service.clone(),
+            person: member.person.as_bytes().to_vec(),
+            device: member.device.0,
+            key: claim.signature_key.0.clone(),
+        };
+        let by = credential(&member.person, DeviceId(voucher.device));
+        let own_key = Some(&own.signature_key).filter(|_| by == own.credential);
+        let Credential::Basic { identity } = &by else { return true };
+        let mut keys = self.pins.keys(identity).chain(own_key);
+        !keys.any(|key| word.is_signed(suite, key, &voucher.signature))
+    }
+
+    /// Whether a device of this person is known; our own person is.
+    fn knows_person(&self, claim: &Claim) -> bool {
+        let Some((person, _)) = person_of(claim) else { return false };
+        let is_own = person_of(&self.own.1).is_some_and(|(own, _)| own == person);
+        let mut pinned = self.people.range((person.clone(), Vec::new())..);
+        is_own || pinned.next().is_some_and(|(other, _)| *other == person)
+    }
+
     /// Whether it is about somebody doubted: by the key that they show now, or that they showed before.
     fn is_of_a_doubted(&self, check: &CredentialCheck) -> bool {
         let before = check.old.as_ref().is_some_and(|old| self.is_doubted(old));
@@ -270,6 +340,7 @@ impl Judge {
     pub(crate) fn keep_new(&mut self, new: &[Claim], work: &mut Work) -> Result<(), Error> {
         for claim in new {
             if self.pins.pin(claim) {
+                self.people.extend(person_of(claim));
                 self.put(claim, work)?;
             }
         }
@@ -295,6 +366,12 @@ impl Judge {
                 self.doubted.insert(entry);
             }
         }
+        if let Some(person) = person_of(claim) {
+            match self.pins.keys(identity).next() {
+                Some(_) => self.people.insert(person),
+                None => self.people.remove(&person),
+            };
+        }
         self.put(claim, work)
     }
 
@@ -312,4 +389,10 @@ impl Judge {
         work.put(row(PINS, identity.clone()), to_row(&PinRecord { version: VERSION, keys }, 0)?);
         Ok(())
     }
+}
+
+/// Whose identity it is, if it is one of our making: names that differ in case alone are one name.
+fn person_of(claim: &Claim) -> Option<(String, Vec<u8>)> {
+    let Credential::Basic { identity } = &claim.credential else { return None };
+    Some((device_of(claim)?.person.to_lowercase(), identity.clone()))
 }

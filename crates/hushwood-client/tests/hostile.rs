@@ -17,7 +17,7 @@ use hushwood_client::{
 };
 use hushwood_codec::Encode;
 use hushwood_crypto::Signer;
-use hushwood_delivery::wire::{Answer, Call, ReadAnswer, Recipient};
+use hushwood_delivery::wire::{Answer, Call, ClaimedKeyPackage, ReadAnswer, Recipient};
 
 fn person(name: &str, seed: u64) -> Person {
     // Whom they do not know yet may invite them.
@@ -274,6 +274,71 @@ fn who_comes_back_does_not_take_a_state_from_before_somebody_was_removed() {
 /// An inbox that is nobody's.
 const NOWHERE: Recipient = Recipient { account: [0; 16], device: [0; 16] };
 
+/// A device that nobody has.
+const GHOST: DeviceId = DeviceId([9; 16]);
+
+fn asked_about_a_new_device(person: &mut Person) -> Option<hushwood_client::Member> {
+    person.events().into_iter().find_map(|event| match event.kind {
+        EventKind::NeedsAttention(Attention::NewDevice(member)) => Some(member),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_device_under_a_known_name_that_no_known_device_vouches_for_is_asked_about() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    // Names that differ in case alone are one name.
+    let mut ghost = mallory.bring(&world, ("Bob", GHOST), NOWHERE);
+    ghost.say(&world, |_| {}, "from my new telephone");
+    for person in &mut people {
+        person.sync(&mut world);
+        let asked = asked_about_a_new_device(person).expect("nobody vouches for it");
+        assert_eq!((asked.person.as_str(), asked.device), ("Bob", GHOST));
+        assert_eq!(person.texts(), []);
+    }
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    let asked = hushwood_client::Member { person: "Bob".to_owned(), device: GHOST };
+    let claim = alice.core.doubted(&asked).cloned().unwrap();
+    // One takes it for his, the other knows that it is not.
+    alice.does(|core| core.accept_key(&claim));
+    bob.does(|core| core.distrust(&claim));
+    for person in [&mut *alice, &mut *bob] {
+        person.sync(&mut world);
+    }
+    assert_eq!(alice.texts(), [("Bob".to_owned(), "from my new telephone".to_owned())]);
+    assert_eq!(bob.texts(), []);
+    bob.done(&mut world, |core| core.remove_key(&room, &claim));
+    assert_eq!(bob.people(&room), ["alice", "bob", "mallory"]);
+}
+
+#[test]
+fn a_service_can_not_add_a_device_to_those_of_a_known_person() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mallory = mallory(&world, &mut people, &room);
+    let ghost = mallory.key_package(&world, "bob", GHOST);
+    let alice = &mut people[0];
+    let now = world.now;
+    let other = alice.does(|core| core.create_room("coffee", now));
+    let number = alice.does(|core| core.invite(&other, "bob"));
+    let transport = world.transport();
+    while let Some(Request { id, call, token }) = alice.request(world.now) {
+        let answer = transport.call(call, token.as_deref()).map(|answer| match answer {
+            Answer::Claim(mut claim) => {
+                let (account, message) = (claim.packages[0].account, ghost.clone());
+                claim.packages.push(ClaimedKeyPackage { account, device: GHOST.0, message });
+                Answer::Claim(claim)
+            }
+            answer => answer,
+        });
+        alice.answer(id, answer, world.now);
+    }
+    assert_eq!(alice.core.result(number), Some(Err(Error::KeyChanged { person: "bob".to_owned() })));
+    assert_eq!(alice.people(&other), ["alice"]);
+}
+
 fn asked_about(person: &mut Person) -> Option<hushwood_client::Member> {
     person.events().into_iter().find_map(|event| match event.kind {
         EventKind::NeedsAttention(Attention::KeyChanged(member)) => Some(member),
@@ -294,6 +359,8 @@ fn somebody_under_a_known_name_is_doubted_and_taken_out_and_the_room_goes_on() {
     alice.sync(&mut world);
     let asked = asked_about(alice).expect("the key is another one");
     assert_eq!(asked, of_bob);
+    alice.sync(&mut world);
+    assert_eq!(asked_about(alice), None, "once is enough");
     let claim = alice.core.doubted(&asked).cloned().unwrap();
     alice.does(|core| core.distrust(&claim));
     alice.restart();

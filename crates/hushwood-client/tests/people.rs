@@ -39,7 +39,8 @@ fn link(world: &mut World, old: &mut Person, new: &mut Person) {
 fn a_new_device_is_linked_and_brought_into_all_rooms() {
     let mut world = World::new();
     let (mut alice, mut bob, room) = pair(&mut world);
-    let mut phone = person("bob", 3);
+    // It follows invitations of those whom it knows alone: of the device that has linked it.
+    let mut phone = Person::with("bob", 3, Settings::default(), Trust::on_first_use);
     link(&mut world, &mut bob, &mut phone);
     let numbers = bob.does(hushwood_client::Core::invite_own_devices);
     bob.settle(&mut world);
@@ -48,6 +49,8 @@ fn a_new_device_is_linked_and_brought_into_all_rooms() {
     }
     phone.sync(&mut world);
     alice.sync(&mut world);
+    let asked = alice.events().into_iter().any(|event| matches!(event.kind, EventKind::NeedsAttention(_)));
+    assert!(!asked, "she knows the device that vouches for it");
     assert_eq!(alice.people(&room), ["alice", "bob", "bob"]);
     phone.say(&mut world, &room, "from the phone");
     alice.sync(&mut world);

@@ -190,7 +190,7 @@ impl Core {
         if let Some(member) = &judgement.refused
             && self.account.told.insert(id)
         {
-            work.event(&room, EventKind::NeedsAttention(Attention::KeyChanged(member.clone())));
+            work.event(&room, EventKind::NeedsAttention(judgement.attention(member)));
         }
         self.persist(work)?;
         Ok(false)

@@ -18,6 +18,7 @@ use crate::invitation::InvitationId;
 use crate::records::{INVITATIONS, row};
 use crate::room::RoomId;
 use crate::settings::Millis;
+use crate::voucher::vouchers;
 
 impl Core {
     /// The next invitation: what is needed to follow it.
@@ -83,7 +84,10 @@ impl Core {
         }
         let tree = Some(there.ratchet_tree.as_slice());
         let staged = opened.stage(&Answers::none(), tree, None, now.seconds(), &mut *env.random)?;
-        let judgement = env.judge.judge(staged.checks(), env.device.suite);
+        let members = staged.members().collect::<Result<Vec<_>, _>>()?;
+        let vouchers = vouchers(members.iter().map(|view| &view.leaf));
+        drop(members);
+        let judgement = env.judge.judge(staged.checks(), &vouchers, env.device.suite);
         env.doubt(&judgement);
         let room_id = RoomId(staged.context().group_id.clone());
         if !self.is_admitted(id, &staged, &judgement)? {

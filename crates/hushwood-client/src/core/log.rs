@@ -9,6 +9,7 @@ use hushwood::framing::Sender;
 use hushwood::group::{
     ApplicationMessage, EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status,
 };
+use hushwood::proposal::Proposal;
 use hushwood_codec::Decode;
 use hushwood_crypto::Secret;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
@@ -18,11 +19,12 @@ use crate::core::env::{DELIVERY, Env};
 use crate::core::room::{Room, numbered};
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::event::{Attention, EventKind, Message, MessageId};
+use crate::event::{EventKind, Message, MessageId};
 use crate::identity::{Member, member};
 use crate::records::{Standing, get, row, rows, to_row};
 use crate::settings::Millis;
 use crate::trust::{Judge, Judgement};
+use crate::voucher::vouchers;
 
 /// What a page of the log is taken with.
 pub(crate) struct Page<'a> {
@@ -54,7 +56,12 @@ impl Room {
         match group.receive(&entry.message, page.now.seconds()) {
             Ok(Received::Message(received)) => self.message(group, received, entry, page)?,
             Ok(Received::Proposal(received)) => {
-                let judgement = page.env.judge.judge(received.checks(), group.suite());
+                let leaf = match received.proposal() {
+                    Proposal::Add(add) => Some(&add.key_package.leaf_node),
+                    Proposal::Update(update) => Some(&update.leaf_node),
+                    _ => None,
+                };
+                let judgement = page.env.judge.judge(received.checks(), &vouchers(leaf), group.suite());
                 self.believe(&judgement, page)?;
                 page.work.step(group.accept_proposal(received, &judgement.verdicts)?);
             }
@@ -221,7 +228,12 @@ impl Room {
             self.fork(None, entry.sequence, page);
             return Ok(());
         }
-        let judgement = page.env.judge.judge(staged.checks(), group.suite());
+        let change = staged.change();
+        let mut leaves = Vec::new();
+        for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {
+            leaves.extend(staged.member(*leaf)?.map(|view| view.leaf));
+        }
+        let judgement = page.env.judge.judge(staged.checks(), &vouchers(&leaves), group.suite());
         self.believe(&judgement, page)?;
         let change = page.work.step(group.accept_commit(staged, &judgement.verdicts, now)?);
         self.epoch(group, (&change, Some((received.sender(), &judgement))), entry, page)
@@ -350,8 +362,9 @@ impl Room {
     fn believe(&self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
         page.env.doubt(judgement);
         if let Some(member) = &judgement.refused {
-            if self.paused.is_none() {
-                let attention = Attention::KeyChanged(member.clone());
+            if self.asked != judgement.refused_claim {
+                self.asked.clone_from(&judgement.refused_claim);
+                let attention = judgement.attention(member);
                 page.work.event(&self.id, EventKind::NeedsAttention(attention));
             }
             return Err(Error::KeyChanged { person: member.person.clone() });

@@ -130,6 +130,7 @@ impl Core {
         self.look_again();
         for room in self.rooms.values_mut() {
             room.paused = None;
+            room.asked = None;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use crate::event::EventKind;
 use crate::records::{Standing, from_row, get, row, to_row};
 use crate::room::RoomId;
 use crate::settings::Millis;
+use crate::voucher::vouchers;
 
 impl Core {
     /// What a room wants that can't be followed: nothing, or to be rejoined.
@@ -83,9 +84,11 @@ impl Core {
         // Who is not in the tree was removed, and comes back only by being invited.
         let own = view.tree().signature_key_at(env.device.signer.public_key())?.ok_or(Error::Removed)?;
         let (supported, policy) = (env.supported(), env.policy.clone());
+        let leaf_extensions = env.leaf_extensions();
         let settings = ExternalJoin {
             policy,
             resync: Some(own),
+            leaf_extensions,
             ..ExternalJoin::new(env.crypto, env.credential(), supported)
         };
         let staged = StagedExternalJoin::stage(
@@ -97,7 +100,9 @@ impl Core {
             &mut *env.random,
         )?;
         let epoch = there.epoch;
-        let judgement = env.judge.judge(staged.checks(), env.device.suite);
+        let members = staged.members().collect::<Result<Vec<_>, _>>()?;
+        let vouchers = vouchers(members.iter().map(|view| &view.leaf));
+        let judgement = env.judge.judge(staged.checks(), &vouchers, env.device.suite);
         env.doubt(&judgement);
         if let Some(member) = judgement.refused {
             return Err(Error::KeyChanged { person: member.person });

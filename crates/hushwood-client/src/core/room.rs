@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hushwood::credential::Claim;
 use hushwood::group::Group;
 use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
@@ -43,6 +44,8 @@ pub(crate) struct Room {
     pub(crate) read_done: u64,
     /// Why nothing is read until somebody decides.
     pub(crate) paused: Option<Error>,
+    /// About whom the user was asked last: once is enough.
+    pub(crate) asked: Option<Claim>,
     /// When it is our turn to commit what waits, once that is known: of this epoch.
     pub(crate) turn: Option<(u64, Millis)>,
     /// The epoch in which what waits could not be committed.
@@ -80,6 +83,7 @@ impl Room {
             read_wanted: 0,
             read_done: 0,
             paused: None,
+            asked: None,
             turn: None,
             commit_failed: None,
             witnesses: None,
@@ -102,6 +106,7 @@ impl Room {
         self.read_wanted = old.read_wanted;
         self.read_done = old.read_done;
         self.paused = old.paused;
+        self.asked = old.asked;
         self.commit_failed = old.commit_failed;
     }
 

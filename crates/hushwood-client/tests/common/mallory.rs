@@ -3,20 +3,22 @@
 use hushwood::commit::Answers;
 use hushwood::credential::Credential;
 use hushwood::extension::{ExtensionType, Extensions};
-use hushwood::framing::Sender;
+use hushwood::framing::{MlsMessage, Sender};
 use hushwood::group::client::keep_key_package;
 use hushwood::group::{
     CommitPlan, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received,
 };
-use hushwood::key_package::{KeyPackageBuilder, validate};
-use hushwood::policy::Policy;
+use hushwood::key_package::{KeyPackageBuilder, NewKeyPackage, validate};
+use hushwood::policy::{Policy, Timestamp};
 use hushwood::proposal::{Proposal, Remove};
 use hushwood::transition::{Durable, InstanceId, RecordKey, RecordKind, Records, Step};
 use hushwood::tree::{LeafContent, LeafIndex, Supported};
 use hushwood::unverified::Unverified;
 use hushwood_client::{DeviceId, RoomId, Transport};
 use hushwood_codec::{Decode, DecodeLimits, Encode, Reader, wire_struct};
-use hushwood_crypto::{CipherSuiteId, SignaturePrivateKey, Signer, SoftwareSigner, sign_with_label};
+use hushwood_crypto::{
+    CipherSuite, CipherSuiteId, SignaturePrivateKey, Signer, SoftwareSigner, sign_with_label,
+};
 use hushwood_delivery::wire::{
     Admission, Answer, Call, CommitAnswer, CommitRequest, EntryKind, ExternalSenderProof, GroupInfoAnswer,
     GroupInfoRequest, GroupKey, MemberProof, REQUEST_LABEL, ReadAnswer, ReadRequest, Recipient, SendAnswer,
@@ -277,16 +279,9 @@ impl Mallory {
     /// Adds somebody who says that they are this device of this person, and is them from then on.
     pub fn bring(&mut self, world: &World, (person, device): (&str, DeviceId), recipient: Recipient) -> Self {
         let (suite, now) = (self.group.suite(), world.now.seconds());
-        let signer = SoftwareSigner::generate(suite, &mut self.random).unwrap();
-        let mut supported = Supported::new(&PROVIDER);
-        supported.suites = vec![suite.id()];
-        supported.extensions.push(ExtensionType(0xF0D1));
-        let credential = Credential::basic(format!("{person}/{device}"));
-        let content = LeafContent { credential, supported, extensions: Extensions::new() };
-        let policy = Policy { encrypt_handshakes: false, ratchet_tree_extension: false, ..Policy::default() };
-        let new = KeyPackageBuilder::new(suite, content);
-        let new = new.build(&signer, &policy, now, &mut self.random).unwrap();
+        let (signer, new) = made_up(suite, (person, device), now, &mut self.random);
         let key_package = Unverified::new(new.key_package.clone());
+        let policy = policy();
         let valid = validate(key_package, suite, &policy, now).unwrap();
         let mut store = MemoryStore::new();
         keep_key_package(new).unwrap().commit(&mut store).unwrap();
@@ -311,6 +306,13 @@ impl Mallory {
             begun: self.begun,
             welcome: None,
         }
+    }
+
+    /// A KeyPackage of somebody who says that they are this device of this person.
+    pub fn key_package(&self, world: &World, person: &str, device: DeviceId) -> Vec<u8> {
+        let mut random = SeededRandom::new(815);
+        let (_, new) = made_up(self.group.suite(), (person, device), world.now.seconds(), &mut random);
+        MlsMessage::KeyPackage(Box::new(Unverified::new(new.key_package))).to_bytes().unwrap()
     }
 
     fn send(&mut self, world: &World, message: Vec<u8>) -> SendAnswer {
@@ -359,4 +361,25 @@ fn group_key(group: &Group) -> GroupKey {
 fn done<T>(step: Step<'_, T>) -> T {
     let (_, pending) = step.begin();
     pending.confirm(Durable::assert())
+}
+
+fn policy() -> Policy {
+    Policy { encrypt_handshakes: false, ratchet_tree_extension: false, ..Policy::default() }
+}
+
+/// Keys of nobody, under this name.
+fn made_up(
+    suite: &'static dyn CipherSuite,
+    (person, device): (&str, DeviceId),
+    now: Timestamp,
+    random: &mut SeededRandom,
+) -> (SoftwareSigner, NewKeyPackage) {
+    let signer = SoftwareSigner::generate(suite, random).unwrap();
+    let mut supported = Supported::new(&PROVIDER);
+    supported.suites = vec![suite.id()];
+    supported.extensions.push(ExtensionType(0xF0D1));
+    let credential = Credential::basic(format!("{person}/{device}"));
+    let content = LeafContent { credential, supported, extensions: Extensions::new() };
+    let new = KeyPackageBuilder::new(suite, content).build(&signer, &policy(), now, random).unwrap();
+    (signer, new)
 }
