@@ -359,7 +359,7 @@ impl Room {
     }
 
     /// Goes on only if everybody is who they say; keeps keys that are new.
-    fn believe(&self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
+    fn believe(&mut self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
         page.env.doubt(judgement);
         if let Some(member) = &judgement.refused {
             if self.asked != judgement.refused_claim {
