@@ -13,7 +13,8 @@ use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
 use hushwood_client::core::{Next, Request};
 use hushwood_client::{
-    Attention, Done, Error, EventKind, Invitations, Known, RoomId, Settings, Standing, Transport, Trust,
+    Attention, DeviceId, Done, Error, EventKind, Invitations, Known, RoomId, Settings, Standing, Transport,
+    Trust,
 };
 use hushwood_codec::Encode;
 use hushwood_crypto::Signer;

@@ -106,7 +106,6 @@ impl Room {
         self.read_wanted = old.read_wanted;
         self.read_done = old.read_done;
         self.paused = old.paused;
-        self.asked = old.asked;
         self.commit_failed = old.commit_failed;
     }
 
