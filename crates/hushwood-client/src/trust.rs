@@ -199,6 +199,8 @@ impl Judge {
         let mut first_uses = BTreeMap::new();
         let judged = checks.iter().map(|check| match self.is_of_a_doubted(check) {
             true => Verdict::Accept,
+            // Our own key is ours.
+            false if check.new == self.own.1 && !self.is_of_the_application() => Verdict::Accept,
             // One device has one key, also where two are shown at once.
             false if self.is_second_use(&check.new, &mut first_uses) => Verdict::Refuse,
             false if self.is_unvouched(&check.new, vouchers, suite) => Verdict::Refuse,

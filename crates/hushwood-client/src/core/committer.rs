@@ -51,12 +51,10 @@ impl Core {
         Ok(at <= now)
     }
 
-    /// Whether proposals wait that a commit of ours covers. Not if one has failed in this epoch: what can't be committed keeps
-    /// nobody from speaking.
-    pub(super) fn commit_waits(&mut self, id: &RoomId) -> Result<bool, Error> {
-        let failed = self.room(id)?.commit_failed;
-        let group = self.group(id)?;
-        Ok(failed != Some(group.epoch()) && covered(group).next().is_some())
+    /// Whether anything is to be committed before a message is sent (RFC 9420 §12.4, C290): also what a commit of ours leaves
+    /// out, which is void once the epoch has ended.
+    pub(super) fn commit_goes_first(&mut self, id: &RoomId) -> Result<bool, Error> {
+        Ok(self.group(id)?.pending_proposals().next().is_some())
     }
 
     /// What becomes of an intent because we are to be removed: a commit of ours can't cover that, and so would make it void.
@@ -83,7 +81,7 @@ impl Core {
         }
     }
 
-    /// A commit that nobody has asked for could not be made: not again at once, and not for what waits in this epoch.
+    /// A commit that nobody has asked for could not be made: not again at once, and not with what waits in this epoch.
     pub(super) fn failed_of_our_own(
         &mut self,
         id: &RoomId,
@@ -110,8 +108,11 @@ fn is_covered(pending: &PendingProposal<'_>) -> bool {
         && matches!(pending.proposal, Proposal::Update(_) | Proposal::Remove(_))
 }
 
-/// Which of the waiting proposals a commit of ours covers.
-pub(super) fn cover(group: &Group) -> Cover {
+/// Which of the waiting proposals a commit of ours covers: none, if it could not be made with them.
+pub(super) fn cover(group: &Group, failed: Option<u64>) -> Cover {
+    if failed == Some(group.epoch()) {
+        return Cover::None;
+    }
     let others = group.pending_proposals().filter(|pending| !is_covered(pending));
     let others: BTreeSet<HashReference> = others.map(|pending| pending.reference.clone()).collect();
     match others.is_empty() {

@@ -74,7 +74,7 @@ impl Core {
             }
             Action::Send { .. } => self.derive_message(number, &room),
             Action::Renew => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
-            Action::CommitWaiting => match self.commit_waits(&room)? {
+            Action::CommitWaiting => match self.commit_goes_first(&room)? {
                 true => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
                 false => self.already(number),
             },
@@ -177,7 +177,7 @@ impl Core {
 
     fn derive_message(&mut self, number: u64, id: &RoomId) -> Result<Derived, Error> {
         // RFC 9420 §12.4, C290: who has seen a valid proposal commits before sending data.
-        if self.commit_waits(id)? {
+        if self.commit_goes_first(id)? {
             let mut work = Work::new();
             let commit = self.put_intent(id, Action::CommitWaiting, &mut work)?;
             self.persist(work)?;
@@ -261,7 +261,8 @@ impl Core {
         let (env, key) = (&mut self.env, room.record.key.clone());
         let mut group = room.take_group(env)?;
         let mut work = Work::new();
-        let plan = CommitPlan { proposals, cover: cover(&group), ..CommitPlan::default() };
+        let plan =
+            CommitPlan { proposals, cover: cover(&group, room.commit_failed), ..CommitPlan::default() };
         let signer = &env.device.signer;
         let step = group.commit(plan, &Answers::none(), signer, now.seconds(), &mut *env.random)?;
         let staged = work.step(step);
