@@ -405,3 +405,23 @@ fn a_key_can_be_taken_without_saying_that_it_was_compared() {
     let contacts = alice.does(|core| core.contacts(&room));
     assert!(contacts.iter().all(|one| matches!(one.trust, Known::Own | Known::Seen)), "{contacts:?}");
 }
+
+#[test]
+fn who_is_to_be_removed_does_not_make_that_void_by_a_commit() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    mallory.propose(&world, NewProposal::Remove(LeafIndex::new(1)));
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    bob.sync(&mut world);
+    let now = world.now;
+    let renewed = bob.does(|core| core.renew(&room));
+    let said = bob.does(|core| core.send(&room, b"not me", now)).0;
+    bob.settle(&mut world);
+    assert!(bob.core.is_waiting(renewed) && bob.core.is_waiting(said));
+    alice.sync(&mut world);
+    assert_eq!(alice.people(&room), ["alice", "mallory"]);
+    bob.sync(&mut world);
+    assert!(bob.events().into_iter().any(|event| matches!(event.kind, EventKind::Removed { .. })));
+    assert_eq!(bob.core.result(said), Some(Err(Error::Removed)));
+}
