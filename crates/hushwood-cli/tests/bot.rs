@@ -260,3 +260,35 @@ fn a_second_device_is_linked_and_hears_all() {
     ada.done(json!({ "do": "revoke", "device": device }));
     assert_eq!(phone.event("removed")["room"], room);
 }
+
+#[test]
+fn an_invitation_of_a_stranger_waits_for_a_word() {
+    let place = Place::with_key_file("bot-invited");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ben.done(json!({ "do": "sync" }));
+    let create = |bot: &mut Bot| bot.done(json!({ "do": "create" }))["room"].clone();
+    let (room, other) = (create(&mut ada), create(&mut ada));
+    for room in [&room, &other] {
+        ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    }
+    let invited = [ben.event("invited"), ben.event("invited")];
+    let first = invited.iter().find(|event| event["room"] == room).unwrap();
+    assert_eq!((&first["by"]["person"], &first["by_trust"]), (&json!("ada"), &json!("unknown")));
+    assert_eq!(first["members"][0]["trust"], "unknown", "{first}");
+    assert_eq!(ben.done(json!({ "do": "rooms" }))["rooms"], json!([]));
+    assert_eq!(ben.done(json!({ "do": "invitations" }))["invitations"].as_array().unwrap().len(), 2);
+
+    let second = invited.iter().find(|event| event["room"] == other).unwrap();
+    ben.done(json!({ "do": "refuse", "invitation": second["invitation"] }));
+    ben.done(json!({ "do": "accept", "invitation": first["invitation"] }));
+    assert_eq!(ben.event("joined")["room"], room);
+    assert_eq!(ben.done(json!({ "do": "invitations" }))["invitations"], json!([]));
+    assert_eq!(ben.done(json!({ "do": "rooms" }))["rooms"].as_array().unwrap().len(), 1);
+    assert_eq!(ben.done(json!({ "do": "doubts" }))["doubts"], json!([]));
+    let again = ben.ask(json!({ "do": "accept", "invitation": second["invitation"] }));
+    assert_eq!((&again["ok"], &again["error"]["class"]), (&json!(false), &json!("refused")), "{again}");
+    ben.end();
+    ada.end();
+}

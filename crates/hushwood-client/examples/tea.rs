@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hushwood_aws_lc::{OsRandom, PROVIDER};
 use hushwood_client::transport::InProcess;
-use hushwood_client::{Client, EventKind, Identity, Provider, Trust};
+use hushwood_client::{Client, EventKind, Identity, Invitations, Provider, Settings, Trust};
 use hushwood_delivery::backend::{SqliteBackend, SqliteSettings};
 use hushwood_delivery::service::{Service, ServiceSettings};
 use hushwood_store::MemoryStore;
@@ -20,7 +20,10 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let open = |person: &str, store: MemoryStore| {
         let identity = Identity { person: person.to_owned(), service: "tea.example".to_owned() };
         let provider = Provider::new(PROVIDER, OsRandom);
-        Client::open(store, provider, &identity, Trust::on_first_use(), delivery.clone())
+        // Here anybody may invite; by default the application is asked about those it does not know (`EventKind::Invited`).
+        let settings = Settings { invitations: Invitations::All, ..Settings::default() };
+        let trust = Trust::on_first_use();
+        Client::open_with(Box::new(store), provider, &identity, trust, (settings, delivery.clone()))
     };
     let (store, bobs_store) = (MemoryStore::new(), MemoryStore::new());
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hushwood::credential::Claim;
 use tokio::sync::Notify;
 
 use crate::client::Outcome;
@@ -11,6 +12,7 @@ use crate::core::{Core, Identity, Next, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
 use crate::identity::{DeviceId, Member};
+use crate::invitation::InvitationId;
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
 use crate::transport::AsyncTransport;
@@ -119,6 +121,23 @@ impl<T: AsyncTransport> AsyncClient<T> {
     /// [`Error::Store`]: they will come again.
     pub fn acknowledge(&self, numbers: impl IntoIterator<Item = u64>) -> Result<(), Error> {
         self.core().acknowledge(numbers)
+    }
+
+    /// Follows an invitation: we are in the room afterwards, or an event says why not.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync); [`Error::Void`] if there is no such invitation any more.
+    pub async fn accept(&self, id: InvitationId) -> Result<(), Error> {
+        self.core().accept_invitation(id)?;
+        self.sync_of(None).await
+    }
+
+    /// Forgets an invitation.
+    ///
+    /// # Errors
+    /// [`Error::Void`] if there is no such invitation any more; [`Error::Store`].
+    pub fn refuse(&self, id: InvitationId) -> Result<(), Error> {
+        self.core().refuse_invitation(id)
     }
 
     /// The machine behind it, for what this does not show.
@@ -271,6 +290,15 @@ impl<T: AsyncTransport> AsyncRoom<T> {
     /// As [`invite`](Self::invite).
     pub async fn remove_device(&self, person: &str, device: DeviceId) -> Result<Outcome, Error> {
         let number = self.client.core().remove_device(&self.id, person, device)?;
+        self.client.wait_for(&self.id, number).await
+    }
+
+    /// Removes the member with this key, who is not who they say.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub async fn remove_key(&self, claim: &Claim) -> Result<Outcome, Error> {
+        let number = self.client.core().remove_key(&self.id, claim)?;
         self.client.wait_for(&self.id, number).await
     }
 

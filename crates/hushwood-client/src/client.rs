@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hushwood::credential::Claim;
+
 use crate::core::{Core, Done, Identity, Next, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
 use crate::identity::{DeviceId, Member};
+use crate::invitation::InvitationId;
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
 use crate::transport::Transport;
@@ -155,6 +158,23 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Follows an invitation: we are in the room afterwards, or an event says why not.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync); [`Error::Void`] if there is no such invitation any more.
+    pub fn accept(&self, id: InvitationId) -> Result<(), Error> {
+        self.core().accept_invitation(id)?;
+        self.sync_of(None)
+    }
+
+    /// Forgets an invitation.
+    ///
+    /// # Errors
+    /// [`Error::Void`] if there is no such invitation any more; [`Error::Store`].
+    pub fn refuse(&self, id: InvitationId) -> Result<(), Error> {
+        self.core().refuse_invitation(id)
+    }
+
     /// The machine behind it, for what this does not show.
     pub fn with_core<R>(&self, f: impl FnOnce(&mut Core) -> R) -> R {
         f(&mut self.core())
@@ -294,6 +314,15 @@ impl<T: Transport> Room<T> {
     /// As [`invite`](Self::invite).
     pub fn remove_device(&self, person: &str, device: DeviceId) -> Result<Outcome, Error> {
         let number = self.client.core().remove_device(&self.id, person, device)?;
+        self.client.wait_for(&self.id, number)
+    }
+
+    /// Removes the member with this key, who is not who they say.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub fn remove_key(&self, claim: &Claim) -> Result<Outcome, Error> {
+        let number = self.client.core().remove_key(&self.id, claim)?;
         self.client.wait_for(&self.id, number)
     }
 

@@ -27,7 +27,8 @@ pub enum Error {
     NoRoom,
     /// Nobody of this name has an account, or none of their devices can be invited now.
     NoSuchPerson,
-    /// Somebody's key is not the one that was known: compare numbers with them, then trust the new one.
+    /// Somebody's key is not the one that was known, or is of a device that no other of theirs has vouched for: compare numbers
+    /// with them, then trust the new one.
     KeyChanged {
         /// Whose.
         person: String,
@@ -63,7 +64,7 @@ impl fmt::Display for Error {
             ),
             Self::KeyChanged { person } => write!(
                 f,
-                "{person:?} shows another key than before: compare numbers with them over another channel, and trust \
+                "{person:?} shows another key than before, or a device that no other of theirs vouches for: compare numbers with them over another channel, and trust \
                  the new key only if they are equal"
             ),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),

@@ -5,6 +5,7 @@ use hushwood_crypto::Secret;
 
 use crate::error::Error;
 use crate::identity::{Member, MemberRecord};
+use crate::invitation::Invitation;
 use crate::records::{VERSION, corrupt, from_row, to_row};
 use crate::room::RoomId;
 
@@ -25,6 +26,9 @@ pub struct Event {
 pub enum EventKind {
     /// Somebody else said something.
     Message(Message),
+    /// Somebody said something of whom the user has said that they are not who they say ([`distrust`](crate::Core::distrust)). It is
+    /// not in the room's history.
+    Doubted(Message),
     /// A message of ours has its place.
     Sent {
         /// Its name, as it was given when it was sent.
@@ -32,6 +36,9 @@ pub enum EventKind {
         /// Its number in the room's log.
         sequence: u64,
     },
+    /// Somebody invites us to this room, and it is for the application to say whether we go. Until then nobody in it is believed to be
+    /// who they say.
+    Invited(Invitation),
     /// We are in a room: somebody invited us, or we have come back.
     Joined {
         /// Who invited us; ourselves if we have rejoined.
@@ -84,6 +91,22 @@ pub enum EventKind {
         /// The number in the log.
         sequence: u64,
     },
+    /// Somebody has changed what the group asks of its members, or who may propose changes from outside.
+    GroupChanged {
+        /// Who did it.
+        by: Member,
+        /// How many there are now who are no members and get to know who is in the room, and may propose to add or remove
+        /// somebody. Nothing that they propose is done by this client.
+        external_senders: u32,
+    },
+    /// One member says that they see another history of the room. The service may have shown them one, or they are wrong: the room
+    /// goes on, and is a [`Fork`](Self::Fork) when another person says so too, or at once if there is no other.
+    OtherHistory {
+        /// Who says so.
+        with: Member,
+        /// The number in the log.
+        sequence: u64,
+    },
     /// Something waits for a decision of the user.
     NeedsAttention(Attention),
     /// Something that was wanted will not be done: why, for people.
@@ -99,8 +122,12 @@ pub enum EventKind {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Attention {
-    /// A key is not the one that was known. Nothing of the room is read on until the key is trusted.
+    /// A key is not the one that was known. Nothing of the room is read on until somebody has decided: by
+    /// [`trust`](crate::Core::trust), [`accept_key`](crate::Core::accept_key) or [`distrust`](crate::Core::distrust).
     KeyChanged(Member),
+    /// A device that was never seen says that it is of a person of whom others are known, and none of these says so. As with
+    /// [`KeyChanged`](Self::KeyChanged), nothing of the room is read on until somebody has decided.
+    NewDevice(Member),
     /// An invitation can't be followed: why, for people.
     Invitation(String),
 }
@@ -135,7 +162,7 @@ wire_struct! {
 impl Event {
     pub(crate) fn to_row(room: &RoomId, kind: &EventKind) -> Result<Secret, Error> {
         let content = match kind {
-            EventKind::Message(message) => message.body.len(),
+            EventKind::Message(message) | EventKind::Doubted(message) => message.body.len(),
             _ => 0,
         };
         let record = EventRecord { version: VERSION, room: room.0.clone(), kind: kind.clone() };
@@ -171,7 +198,14 @@ impl Encode for EventKind {
             Self::Fork { with, sequence } => writer.value(&10_u8).value(with).value(sequence),
             Self::NeedsAttention(Attention::KeyChanged(member)) => writer.value(&11_u8).value(member),
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
+            Self::NeedsAttention(Attention::NewDevice(member)) => writer.value(&18_u8).value(member),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
+            Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
+            Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
+            Self::Doubted(message) => writer.value(&16_u8).value(message),
+            Self::GroupChanged { by, external_senders } => {
+                writer.value(&15_u8).value(by).value(external_senders)
+            }
         };
     }
 }
@@ -196,6 +230,11 @@ impl Decode for EventKind {
             11 => Self::NeedsAttention(Attention::KeyChanged(Member::decode(reader)?)),
             12 => Self::NeedsAttention(Attention::Invitation(text(reader)?)),
             13 => Self::NotDone { intent: u64::decode(reader)?, why: text(reader)? },
+            14 => Self::OtherHistory { with: Member::decode(reader)?, sequence: u64::decode(reader)? },
+            15 => Self::GroupChanged { by: Member::decode(reader)?, external_senders: u32::decode(reader)? },
+            16 => Self::Doubted(Message::decode(reader)?),
+            17 => Self::Invited(Invitation::decode(reader)?),
+            18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

@@ -82,6 +82,14 @@ pub(crate) fn member(credential: &Credential, suite: &dyn CipherSuite) -> Member
     Member { person, device: DeviceId(device) }
 }
 
+/// The device of a person that makes this claim, if the credential is of our making.
+pub(crate) fn device_of(claim: &Claim) -> Option<Member> {
+    match &claim.credential {
+        Credential::Basic { identity } => parse(identity),
+        Credential::X509 { .. } | Credential::Custom { .. } => None,
+    }
+}
+
 /// Who makes this claim.
 pub(crate) fn member_of(claim: &Claim, suite: &dyn CipherSuite) -> Member {
     member(&claim.credential, suite)

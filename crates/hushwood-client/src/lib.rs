@@ -18,7 +18,9 @@
 //! ([`EventKind::Fork`]).
 //!
 //! **Who is who is for you to say** ([`Trust`]). Keys that were seen are remembered; another one under the same name stops a
-//! room until it is [trusted](Core::trust).
+//! room until it is [trusted](Core::trust), [accepted](Core::accept_key) or [said to be somebody else's](Core::distrust), and so does a device
+//! that no known one of the same person vouches for. Who is not known can invite, and waits for your answer
+//! ([`EventKind::Invited`]).
 //!
 //! # Where to go on
 //!
@@ -28,6 +30,7 @@
 //! | wait in tasks instead of threads | [`AsyncClient`] |
 //! | bring a transport, or an event loop, of your own | [`Transport`], [`Core`] |
 //! | compare numbers, trust a key | [`Core::contacts`], [`Core::safety_number`], [`Core::trust`] |
+//! | decide about an invitation | [`EventKind::Invited`], [`Client::accept`], [`Settings::invitations`] |
 //! | link another device of the same person, or take it out | [`Core::link`], [`Core::revoke`] |
 //! | come back where a room can't be followed | [`Room::rejoin`] |
 //! | export keys, look at the group | [`Core::group`] |
@@ -40,11 +43,13 @@ pub mod core;
 mod error;
 mod event;
 mod identity;
+mod invitation;
 mod records;
 mod room;
 mod settings;
 pub mod transport;
 mod trust;
+mod voucher;
 
 pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 #[cfg(feature = "async")]
@@ -53,6 +58,7 @@ pub use client::{Client, Events, Outcome, Room};
 pub use error::Error;
 pub use event::{Attention, Event, EventKind, Message, MessageId};
 pub use identity::{DeviceId, Member};
+pub use invitation::{Invitation, InvitationId, Invitations, Invitee};
 pub use records::Standing;
 pub use room::RoomId;
 pub use settings::{Millis, Provider, Settings};

@@ -24,6 +24,11 @@ pub(crate) const EVENTS: InstanceId = InstanceId::new(*b"hushwood/events ");
 /// Which keys were seen with which identity.
 pub(crate) const PINS: InstanceId = InstanceId::new(*b"hushwood/pins   ");
 
+/// Invitations that were not followed yet, by name.
+pub(crate) const INVITATIONS: InstanceId = InstanceId::new(*b"hushwood/invites");
+/// Devices of ours that the service is still to be told to take out, by id.
+pub(crate) const REVOKED: InstanceId = InstanceId::new(*b"hushwood/revoked");
+
 pub(crate) const VERSION: u8 = 1;
 
 /// A row's name.

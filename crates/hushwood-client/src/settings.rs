@@ -5,6 +5,8 @@ use std::fmt;
 use hushwood::policy::{Padding, Policy, Timestamp};
 use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random};
 
+use crate::invitation::Invitations;
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Millis(pub u64);
@@ -74,6 +76,8 @@ pub struct Settings {
     pub patience: u64,
     /// The most entries that are read at once.
     pub page: u32,
+    /// Which invitations are followed without asking.
+    pub invitations: Invitations,
     /// So many messages of each room are kept to be read again; 0 for none.
     pub history: u64,
 }
@@ -92,6 +96,7 @@ impl Default for Settings {
             retry: (50, 10_000),
             patience: 10_000,
             page: 200,
+            invitations: Invitations::default(),
             history: 10_000,
         }
     }
@@ -104,6 +109,9 @@ impl Settings {
             padding: self.padding,
             encrypt_handshakes: false,
             ratchet_tree_extension: false,
+            // The service has looked, by its clock and at the time. Whoever reads a log days later, or with another clock, must
+            // come to the same (RFC 9420 §7.2, C122: receivers "SHOULD" look where they see it live).
+            check_lifetime_on_add: false,
             ..Policy::default()
         }
     }

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 
 use common::{Carried, Person, World};
 use hushwood_client::core::{Next, Request};
-use hushwood_client::{EventKind, MessageId, RoomId, Settings, Transport, TransportError, Trust};
+use hushwood_client::{
+    EventKind, Invitations, MessageId, RoomId, Settings, Transport, TransportError, Trust,
+};
 use hushwood_delivery::wire::{Answer, CommitAnswer, Nothing, ReadAnswer};
 use test_support::random::SeededRandom;
 
@@ -107,7 +109,7 @@ struct Story {
 impl Story {
     fn new(count: usize, seed: u64) -> Self {
         let mut world = World::new();
-        let settings = Settings { patience: 0, ..Settings::default() };
+        let settings = Settings { patience: 0, invitations: Invitations::All, ..Settings::default() };
         let mut people: Vec<_> = (0..count)
             .map(|number| {
                 let name = format!("person{number}");

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hushwood_client::transport::{AddressError, BlockingHttp, Http, ServerTrust};
 use hushwood_client::{
-    AsyncClient, Client, Error, EventKind, Identity, Outcome, Provider, Settings, Transport, TransportError,
-    Trust,
+    AsyncClient, Client, Error, EventKind, Identity, Invitations, Outcome, Provider, Settings, Transport,
+    TransportError, Trust,
 };
 use hushwood_delivery::backend::{SqliteBackend, SqliteSettings};
 use hushwood_delivery::server::{Alone, Limits, Protection, Server, ServerSettings};
@@ -94,7 +94,7 @@ impl Served {
 fn client<T: Transport>(person: &str, transport: T, patience: u64) -> Client<T> {
     let provider = Provider::new(hushwood_rustcrypto::PROVIDER, OsRandom);
     let identity = Identity { person: person.to_owned(), service: SERVICE.to_owned() };
-    let settings = Settings { patience, ..Settings::default() };
+    let settings = Settings { patience, invitations: Invitations::All, ..Settings::default() };
     let store = Box::new(MemoryStore::new());
     Client::open_with(store, provider, &identity, Trust::on_first_use(), (settings, transport)).unwrap()
 }
@@ -186,8 +186,9 @@ fn the_same_without_threads_that_wait() {
             let provider = Provider::new(hushwood_rustcrypto::PROVIDER, OsRandom);
             let identity = Identity { person: person.to_owned(), service: SERVICE.to_owned() };
             let transport = Http::new(&address, &trust).unwrap();
-            AsyncClient::open(MemoryStore::new(), provider, &identity, Trust::on_first_use(), transport)
-                .unwrap()
+            let settings = Settings { invitations: Invitations::All, ..Settings::default() };
+            let (store, trust) = (Box::new(MemoryStore::new()), Trust::on_first_use());
+            AsyncClient::open_with(store, provider, &identity, trust, (settings, transport)).unwrap()
         };
         let (alice, bob) = (open("alice"), open("bob"));
         bob.sync().await.unwrap();

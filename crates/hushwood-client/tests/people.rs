@@ -6,11 +6,13 @@ mod common;
 
 use common::{Person, World};
 use hushwood_client::core::{Next, Request};
-use hushwood_client::{Attention, Error, EventKind, Known, RoomId, Settings, Transport, Trust};
-use hushwood_delivery::wire::{Answer, ReadAnswer};
+use hushwood_client::{Attention, Error, EventKind, Invitations, Known, RoomId, Settings, Transport, Trust};
+use hushwood_delivery::wire::{Answer, Call, ReadAnswer};
 
 fn person(name: &str, seed: u64) -> Person {
-    Person::with(name, seed, Settings::default(), Trust::on_first_use)
+    // Whom they do not know yet may invite them.
+    let settings = Settings { invitations: Invitations::All, ..Settings::default() };
+    Person::with(name, seed, settings, Trust::on_first_use)
 }
 
 fn pair(world: &mut World) -> (Person, Person, RoomId) {
@@ -37,7 +39,8 @@ fn link(world: &mut World, old: &mut Person, new: &mut Person) {
 fn a_new_device_is_linked_and_brought_into_all_rooms() {
     let mut world = World::new();
     let (mut alice, mut bob, room) = pair(&mut world);
-    let mut phone = person("bob", 3);
+    // It follows invitations of those whom it knows alone: of the device that has linked it.
+    let mut phone = Person::with("bob", 3, Settings::default(), Trust::on_first_use);
     link(&mut world, &mut bob, &mut phone);
     let numbers = bob.does(hushwood_client::Core::invite_own_devices);
     bob.settle(&mut world);
@@ -46,6 +49,8 @@ fn a_new_device_is_linked_and_brought_into_all_rooms() {
     }
     phone.sync(&mut world);
     alice.sync(&mut world);
+    let asked = alice.events().into_iter().any(|event| matches!(event.kind, EventKind::NeedsAttention(_)));
+    assert!(!asked, "she knows the device that vouches for it");
     assert_eq!(alice.people(&room), ["alice", "bob", "bob"]);
     phone.say(&mut world, &room, "from the phone");
     alice.sync(&mut world);
@@ -142,6 +147,31 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     }
     carol.sync(&mut world);
     assert_eq!(carol.people(&room), ["alice", "bob", "carol"]);
+}
+
+#[test]
+fn a_device_is_revoked_though_the_process_ends_before_the_service_was_asked() {
+    let mut world = World::new();
+    let (_, mut bob, _) = pair(&mut world);
+    let mut phone = person("bob", 3);
+    link(&mut world, &mut bob, &mut phone);
+    let lost = phone.core.member().device;
+    bob.does(|core| core.revoke(lost));
+    bob.restart();
+    bob.sync(&mut world);
+    phone.restart();
+    for _ in 0..2 {
+        phone.sync(&mut world);
+    }
+    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    // And is asked once.
+    bob.restart();
+    bob.core.want_sync();
+    while let Some(Request { id, call, token }) = bob.request(world.now) {
+        assert!(!matches!(call, Call::Revoke(_)));
+        let answer = world.transport().call(call, token.as_deref());
+        bob.answer(id, answer, world.now);
+    }
 }
 
 /// A service that keeps one message from Bob and numbers the rest anew.

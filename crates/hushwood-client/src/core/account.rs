@@ -1,21 +1,23 @@
 //! The account's lane: who we are to the service, KeyPackages, invitations.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
     Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
     Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
-    Token, WelcomeEntry, WelcomeId,
+    Token, WelcomeId,
 };
 
 use crate::core::answers::Purpose;
 use crate::core::backoff::Backoff;
 use crate::core::devices::{LINKING, REGISTERED};
 use crate::core::intent::Action;
+use crate::core::invitations::Waiting;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
+use crate::invitation::InvitationId;
 use crate::settings::Millis;
 use crate::transport::TransportError;
 
@@ -45,10 +47,10 @@ pub(super) struct Account {
     claims: VecDeque<u64>,
     pub(super) inbox_wanted: u64,
     pub(super) inbox_done: u64,
-    /// Invitations to be looked at.
-    pub(super) invitations: VecDeque<WelcomeEntry>,
-    /// Those that can't be followed now, and were told of.
-    pub(super) told: BTreeSet<[u8; 32]>,
+    /// Invitations that are stored and were not followed yet.
+    pub(super) invitations: BTreeMap<InvitationId, Waiting>,
+    /// Those of which was told that somebody's key has changed.
+    pub(super) told: BTreeSet<InvitationId>,
     /// Invitations that are stored, to be taken out of the inbox.
     pub(super) acknowledged: Vec<[u8; 32]>,
     pub(super) to_publish: Vec<PublishedKeyPackage>,
@@ -176,7 +178,7 @@ impl Core {
                 Purpose::Acknowledge { ids },
             )));
         }
-        if let Some(invitation) = self.next_invitation(now)? {
+        if let Some(invitation) = self.next_invitation()? {
             return Ok(Some(invitation));
         }
         if let Some(device) = self.account.revoked.first().copied() {
@@ -238,19 +240,13 @@ impl Core {
                 self.published()
             }
             (Purpose::Claim { number }, Answer::Claim(claim)) => self.claimed(number, claim.packages),
-            (Purpose::Inbox { wanted }, Answer::Inbox(inbox)) => {
-                self.inbox(wanted, inbox.welcomes);
-                Ok(())
-            }
+            (Purpose::Inbox { wanted }, Answer::Inbox(inbox)) => self.inbox(wanted, inbox.welcomes),
             (Purpose::Invitation { id }, Answer::Tree(tree)) => self.join(id, &tree, now),
             (Purpose::Acknowledge { ids }, Answer::Acknowledge(_)) => {
                 self.account.acknowledged.retain(|id| !ids.contains(id));
                 Ok(())
             }
-            (Purpose::Revoke { device }, Answer::Revoke(_)) => {
-                self.account.revoked.retain(|other| *other != device);
-                Ok(())
-            }
+            (Purpose::Revoke { device }, Answer::Revoke(_)) => self.revoked(device),
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
@@ -309,7 +305,7 @@ impl Core {
                 self.account_waits(refused.into(), 0, now);
             }
             (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
-                self.account.revoked.retain(|other| other != device);
+                self.revoked(*device)?;
             }
             (RefusalCode::TAKEN, Purpose::Register) => self.account.taken = Some(refused),
             (_, Purpose::Register) => self.account.stopped = Some(refused.into()),
@@ -317,7 +313,7 @@ impl Core {
                 self.give_up(*number, Error::NoSuchPerson)?
             }
             (_, Purpose::Claim { number }) => self.give_up(*number, refused.into())?,
-            (_, Purpose::Invitation { id }) => return self.no_invitation(*id, Some(&refused)),
+            (_, Purpose::Invitation { id }) => return self.bad_invitation(*id, &refused.to_string()),
             // More than it takes, or not as it likes them: the stock is looked at again later.
             (_, Purpose::Publish(_)) => {
                 self.account.to_publish.clear();

@@ -17,6 +17,7 @@ use crate::core::rooms::NEW;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::{EventKind, Message, MessageId};
+use crate::invitation::InvitationId;
 use crate::records::{Standing, row};
 use crate::room::RoomId;
 use crate::settings::Millis;
@@ -38,7 +39,7 @@ pub(super) enum Purpose {
     },
     /// The tree for an invitation.
     Invitation {
-        id: [u8; 32],
+        id: InvitationId,
     },
     Acknowledge {
         ids: Vec<[u8; 32]>,
@@ -249,7 +250,6 @@ impl Core {
             Err(Error::KeyChanged { person }) => {
                 let room = self.room(id)?;
                 room.read_done = room.read_done.max(wanted);
-                room.told = Some(person.clone());
                 room.paused = Some(Error::KeyChanged { person });
                 Ok(())
             }

@@ -1,18 +1,15 @@
 //! From what is wanted to what is sent: made from the group as it is now.
 
-use std::collections::BTreeSet;
-
 use hushwood::commit::Answers;
 use hushwood::error::{Error as ProtocolError, NotNow};
-use hushwood::framing::Sender;
-use hushwood::group::{CommitPlan, Cover, Group, NewProposal};
-use hushwood::proposal::Proposal;
+use hushwood::group::{CommitPlan, MemberView, NewProposal};
 use hushwood_codec::Encode;
-use hushwood_crypto::HashReference;
+use hushwood_crypto::CipherSuite;
 use hushwood_delivery::wire::{Admission, Call, ClaimedKeyPackage, CommitRequest, Recipient};
 
 use crate::content::{Content, truncate};
 use crate::core::answers::Purpose;
+use crate::core::committer::{cover, leaves};
 use crate::core::intent::{Action, Outgoing, Published, Stage};
 use crate::core::joiners::Joiners;
 use crate::core::outbox::Done;
@@ -47,6 +44,12 @@ impl Core {
             return Ok(Derived::Send);
         }
         let room = intent.room.clone();
+        // Nobody has asked for these, so nobody sees that they fail.
+        let of_our_own = matches!(intent.action, Action::CommitWaiting | Action::Renew);
+        if let Some(derived) = self.goes_first(number)? {
+            return Ok(derived);
+        }
+        let intent = self.intent(number)?;
         let derived = match &intent.action {
             Action::Add { claimed: None, .. } => {
                 self.account.want_claim(number);
@@ -58,17 +61,23 @@ impl Core {
             }
             Action::Remove { person, device } => {
                 let (person, device) = (person.clone(), *device);
-                self.derive_remove(number, &room, (&person, device), now)
+                let is_it = |view: &MemberView, suite: &dyn CipherSuite| {
+                    let Member { person: name, device: its } = member(&view.leaf.credential, suite);
+                    name.as_bytes() == person && device.is_none_or(|device| device == its.0)
+                };
+                self.derive_remove(number, &room, is_it, now)
+            }
+            Action::RemoveKey { key } => {
+                let key = key.clone();
+                let is_it = |view: &MemberView, _: &dyn CipherSuite| view.leaf.signature_key.0 == key;
+                self.derive_remove(number, &room, is_it, now)
             }
             Action::Send { .. } => self.derive_message(number, &room),
             Action::Renew => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
-            Action::CommitWaiting => {
-                let waits = self.group(&room)?.pending_proposals().next().is_some();
-                match waits {
-                    true => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
-                    false => self.already(number),
-                }
-            }
+            Action::CommitWaiting => match self.commit_goes_first(&room)? {
+                true => self.publish_commit(number, &room, (Vec::new(), Vec::new()), now),
+                false => self.already(number),
+            },
             Action::Leave => self.derive_leave(number, &room, now),
             Action::Rejoin => {
                 // The room is well again, or was never unwell.
@@ -78,11 +87,14 @@ impl Core {
         match derived {
             Ok(derived) => Ok(derived),
             Err(Error::Protocol(error)) if is_of_the_intent(&error) => {
-                self.give_up(number, error.into())?;
+                self.give_up(number, error.clone().into())?;
                 // What was made in memory before it failed is read again.
                 self.stale = true;
                 self.refresh()?;
-                Ok(Derived::Again)
+                match of_our_own {
+                    true => self.failed_of_our_own(&room, error, now),
+                    false => Ok(Derived::Again),
+                }
             }
             Err(error @ (Error::Void(_) | Error::KeyChanged { .. } | Error::BadAnswer(_))) => {
                 self.give_up(number, error)?;
@@ -128,7 +140,7 @@ impl Core {
         room.group = Some(group);
         let Joiners { proposals, recipients, claims } = new?;
         let mut work = Work::new();
-        self.env.judge.keep(&claims, &mut work)?;
+        self.env.judge.keep_new(&claims, &mut work)?;
         self.persist(work)?;
         match proposals.is_empty() {
             true => self.already(number),
@@ -140,15 +152,14 @@ impl Core {
         &mut self,
         number: u64,
         id: &RoomId,
-        (person, device): (&[u8], Option<[u8; 16]>),
+        is_it: impl Fn(&MemberView, &dyn CipherSuite) -> bool,
         now: Millis,
     ) -> Result<Derived, Error> {
         let group = self.group(id)?;
         let (own, mut leaves) = (group.own_leaf(), Vec::new());
         for view in group.members() {
             let view = view?;
-            let Member { person: name, device: its } = member(&view.leaf.credential, group.suite());
-            if name.as_bytes() == person && device.is_none_or(|device| device == its.0) {
+            if is_it(&view, group.suite()) {
                 leaves.push(view.index);
             }
         }
@@ -166,10 +177,7 @@ impl Core {
 
     fn derive_message(&mut self, number: u64, id: &RoomId) -> Result<Derived, Error> {
         // RFC 9420 §12.4, C290: who has seen a valid proposal commits before sending data.
-        if self.group(id)?.pending_proposals().next().is_some() {
-            if leaves(self.group(id)?) {
-                return Err(Error::Void("you have asked to leave this room"));
-            }
+        if self.commit_goes_first(id)? {
             let mut work = Work::new();
             let commit = self.put_intent(id, Action::CommitWaiting, &mut work)?;
             self.persist(work)?;
@@ -253,7 +261,8 @@ impl Core {
         let (env, key) = (&mut self.env, room.record.key.clone());
         let mut group = room.take_group(env)?;
         let mut work = Work::new();
-        let plan = CommitPlan { proposals, cover: cover(&group), ..CommitPlan::default() };
+        let plan =
+            CommitPlan { proposals, cover: cover(&group, room.commit_failed), ..CommitPlan::default() };
         let signer = &env.device.signer;
         let step = group.commit(plan, &Answers::none(), signer, now.seconds(), &mut *env.random)?;
         let staged = work.step(step);
@@ -280,24 +289,6 @@ impl Core {
         self.put_again(number, &mut work)?;
         self.persist(work)?;
         Ok(Derived::Send)
-    }
-}
-
-/// Whether we have asked to be removed.
-pub(super) fn leaves(group: &Group) -> bool {
-    group.pending_proposals().any(|pending| {
-        pending.sender == Sender::Member(group.own_leaf())
-            && matches!(pending.proposal, Proposal::Remove(remove) if remove.removed == group.own_leaf())
-    })
-}
-
-/// All that waits, without Adds: the Welcomes could not be delivered, as nobody says to whom.
-fn cover(group: &Group) -> Cover {
-    let adds = group.pending_proposals().filter(|pending| matches!(pending.proposal, Proposal::Add(_)));
-    let adds: BTreeSet<HashReference> = adds.map(|pending| pending.reference.clone()).collect();
-    match adds.is_empty() {
-        true => Cover::All,
-        false => Cover::Except(adds),
     }
 }
 

@@ -1,16 +1,20 @@
 //! Several devices of one person: linked by one that is there, and taken out again.
 
+use hushwood::credential::Claim;
 use hushwood_codec::{Decode, Encode, wire_struct};
-use hushwood_crypto::Signer;
+use hushwood_crypto::{Secret, SignaturePublicKey, Signer};
 use hushwood_delivery::wire::{Authorization, Registration};
 
 use crate::core::Core;
+use crate::core::env::VOUCHER_ROW;
 use crate::core::intent::Action;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::identity::DeviceId;
-use crate::records::{DEVICE, Standing, VERSION, row};
+use crate::identity::{DeviceId, credential};
+use crate::records::{DEVICE, REVOKED, Standing, VERSION, row};
 use crate::room::RoomId;
+use crate::trust::Decision;
+use crate::voucher::{DeviceWord, Voucher};
 
 wire_struct! {
     /// What a new device shows to one that is there, for a few minutes.
@@ -18,6 +22,8 @@ wire_struct! {
         version: u8,
         device: [u8; 16],
         key: Vec<u8>,
+        /// The key for groups.
+        leaf_key: Vec<u8>,
         challenge: Vec<u8>,
     }
 }
@@ -30,6 +36,10 @@ wire_struct! {
         person: Vec<u8>,
         device: [u8; 16],
         signature: Vec<u8>,
+        /// Its key for groups.
+        leaf_key: Vec<u8>,
+        /// Its word, for those who meet the new device in groups.
+        word: Vec<u8>,
     }
 }
 
@@ -59,7 +69,9 @@ impl Core {
         let Some(challenge) = self.account.link_challenge.clone() else { return Ok(None) };
         let device = &self.env.device;
         let key = device.device_signer.public_key().0.clone();
-        let request = LinkRequest { version: VERSION, device: device.record.device, key, challenge };
+        let leaf_key = device.signer.public_key().0.clone();
+        let request =
+            LinkRequest { version: VERSION, device: device.record.device, key, leaf_key, challenge };
         Ok(Some(request.to_bytes().map_err(hushwood::error::Error::from)?))
     }
 
@@ -68,10 +80,23 @@ impl Core {
     /// Whoever has it can read what we can: be sure which device it is that shows it.
     ///
     /// # Errors
-    /// [`Error::Void`] for something that is no request; [`Error::Protocol`].
+    /// [`Error::Void`] for something that is no request; [`Error::Protocol`]; [`Error::Store`].
     pub fn authorize(&mut self, request: &[u8]) -> Result<Vec<u8>, Error> {
         let request = LinkRequest::from_bytes(request).ok().filter(|request| request.version == VERSION);
         let request = request.ok_or(Error::Void("this is not what a new device shows"))?;
+        self.refresh()?;
+        let device = &self.env.device;
+        let word = DeviceWord {
+            service: device.record.service.clone(),
+            person: device.record.person.clone(),
+            device: request.device,
+            key: request.leaf_key.clone(),
+        };
+        let word = word.sign(&device.signer)?;
+        let claim = self.claim_of_ours(request.device, request.leaf_key);
+        let mut work = Work::new();
+        self.env.judge.decide(&claim, Decision::Verified, &mut work)?;
+        self.persist(work)?;
         let device = &self.env.device;
         let registration = Registration {
             account: device.record.account,
@@ -90,6 +115,8 @@ impl Core {
             person: registration.name,
             device: device.record.device,
             signature,
+            leaf_key: device.signer.public_key().0.clone(),
+            word,
         };
         Ok(answer.to_bytes().map_err(hushwood::error::Error::from)?)
     }
@@ -107,10 +134,24 @@ impl Core {
         if answer.person != self.env.device.record.person {
             return Err(Error::OtherIdentity);
         }
+        let voucher = Voucher { version: VERSION, device: answer.device, signature: answer.word };
+        let voucher = voucher.to_bytes().map_err(hushwood::error::Error::from)?;
+        let claim = self.claim_of_ours(answer.device, answer.leaf_key);
+        let mut work = Work::new();
+        work.put(row(DEVICE, VOUCHER_ROW), Secret::new(voucher));
+        self.env.judge.decide(&claim, Decision::Verified, &mut work)?;
+        self.persist(work)?;
+        self.env.reload_device()?;
         self.env.device.record.account = answer.account;
         let signature = answer.signature;
         self.account.authorization = Some((challenge, Authorization { device: answer.device, signature }));
         self.put_device()
+    }
+
+    /// What another device of ours shows in groups.
+    fn claim_of_ours(&self, device: [u8; 16], key: Vec<u8>) -> Claim {
+        let credential = credential(&self.env.device.member.person, DeviceId(device));
+        Claim { credential, signature_key: SignaturePublicKey(key) }
     }
 
     /// Brings all our devices into all our rooms. Gives the numbers under which to ask for the results.
@@ -133,7 +174,7 @@ impl Core {
 
     /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now.
     ///
-    /// The service is asked as long as this process runs; rooms until it is done.
+    /// The service and the rooms are asked until it is done, across restarts.
     ///
     /// # Errors
     /// [`Error::Void`] for this device; [`Error::Store`].
@@ -142,16 +183,29 @@ impl Core {
         if device == self.env.device.member.device {
             return Err(Error::Void("no device revokes itself: do it from another"));
         }
-        self.account.revoked.push(device.0);
         let person = self.env.device.record.person.clone();
         let active = self.rooms.values().filter(|room| room.record.standing == Standing::Active);
         let active: Vec<RoomId> = active.map(|room| room.id.clone()).collect();
         let mut work = Work::new();
+        work.put(row(REVOKED, device.0), Secret::new(Vec::new()));
         for room in active {
             let action = Action::Remove { person: person.clone(), device: Some(device.0) };
             self.put_intent(&room, action, &mut work)?;
         }
-        self.persist(work)
+        self.persist(work)?;
+        if !self.account.revoked.contains(&device.0) {
+            self.account.revoked.push(device.0);
+        }
+        Ok(())
+    }
+
+    /// The service has taken a device out, or does not know it.
+    pub(super) fn revoked(&mut self, device: [u8; 16]) -> Result<(), Error> {
+        let mut work = Work::new();
+        work.erase(row(REVOKED, device));
+        self.persist(work)?;
+        self.account.revoked.retain(|other| *other != device);
+        Ok(())
     }
 
     pub(super) fn put_device(&mut self) -> Result<(), Error> {

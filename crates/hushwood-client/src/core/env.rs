@@ -21,6 +21,7 @@ use crate::identity::{self, DeviceId, Member};
 use crate::records::{DEVICE, DeviceRecord, get, row};
 use crate::settings::{Provider, Settings};
 use crate::trust::{Judge, Judgement, Trust};
+use crate::voucher::VOUCHER;
 
 /// A store of records, whichever it is.
 pub trait Store: Records + Persist + Send {}
@@ -38,6 +39,9 @@ wire_struct! {
 /// The extension of group contexts that holds [`GroupDelivery`], from the range for private use.
 pub(crate) const DELIVERY: ExtensionType = ExtensionType(0xF0D1);
 
+/// The row with the word of the device that has linked us.
+pub(crate) const VOUCHER_ROW: &str = "voucher";
+
 /// What every part of the core needs.
 pub(crate) struct Env {
     pub(crate) store: Box<dyn Store>,
@@ -49,6 +53,8 @@ pub(crate) struct Env {
     pub(crate) policy: Policy,
     pub(crate) judge: Judge,
     pub(crate) device: Device,
+    /// The word of the device that has linked us, as it stands in our leaves.
+    voucher: Option<Vec<u8>>,
     /// Keys that were not believed, by whose they are said to be.
     pub(crate) refused: BTreeMap<Member, Claim>,
     /// The service's clock minus ours, in seconds.
@@ -89,7 +95,11 @@ impl Env {
             return Err(Error::OtherIdentity);
         }
         let device = Device::new(record, &crypto)?;
-        let judge = Judge::open(trust, &*store)?;
+        let own = Claim {
+            credential: identity::credential(&device.member.person, device.member.device),
+            signature_key: device.signer.public_key().clone(),
+        };
+        let judge = Judge::open(trust, (device.record.service.clone(), own), &*store)?;
         let version = store.version(InstanceId::CLIENT).map_err(ProtocolError::from)?;
         let policy = settings.policy();
         let env = Self {
@@ -101,6 +111,7 @@ impl Env {
             policy,
             judge,
             device,
+            voucher: None,
             refused: BTreeMap::new(),
             skew: 0,
         };
@@ -116,14 +127,23 @@ impl Env {
         LeafContent {
             credential: self.credential(),
             supported: self.supported(),
-            extensions: Extensions::new(),
+            extensions: self.leaf_extensions(),
         }
+    }
+
+    /// What the device that has linked us says of us.
+    pub(crate) fn leaf_extensions(&self) -> Extensions {
+        let mut extensions = Extensions::new();
+        if let Some(voucher) = &self.voucher {
+            extensions.set(VOUCHER, voucher.clone());
+        }
+        extensions
     }
 
     pub(crate) fn supported(&self) -> Supported {
         let mut supported = Supported::new(&self.crypto);
         supported.suites = vec![self.suite().id()];
-        supported.extensions.push(DELIVERY);
+        supported.extensions.extend([DELIVERY, VOUCHER]);
         supported
     }
 
@@ -156,6 +176,7 @@ impl Env {
         if let Some(record) = get(&*self.store, &row(DEVICE, ""))? {
             self.device.record = DeviceRecord::from_row(&record)?;
         }
+        self.voucher = get(&*self.store, &row(DEVICE, VOUCHER_ROW))?.map(|row| row.expose().to_vec());
         Ok(())
     }
 

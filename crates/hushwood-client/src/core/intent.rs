@@ -34,6 +34,8 @@ pub(crate) enum Action {
     Add { person: Vec<u8>, claimed: Option<Vec<ClaimedKeyPackage>> },
     /// Remove all devices of a person, or one of them.
     Remove { person: Vec<u8>, device: Option<[u8; 16]> },
+    /// Remove the member with this key.
+    RemoveKey { key: Vec<u8> },
     /// Say something.
     Send { id: [u8; 16], sent_at: u64, kind: u8, body: Vec<u8> },
     /// New keys for our leaf.
@@ -136,6 +138,7 @@ impl Encode for Action {
             Self::CommitWaiting => writer.value(&5_u8),
             Self::Leave => writer.value(&6_u8),
             Self::Rejoin => writer.value(&7_u8),
+            Self::RemoveKey { key } => writer.value(&8_u8).opaque(key),
         };
     }
 }
@@ -155,6 +158,7 @@ impl Decode for Action {
             5 => Self::CommitWaiting,
             6 => Self::Leave,
             7 => Self::Rejoin,
+            8 => Self::RemoveKey { key: Vec::decode(reader)? },
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

@@ -4,53 +4,43 @@ use hushwood::commit::Answers;
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::group::OpenedWelcome;
 use hushwood_codec::Decode;
-use hushwood_delivery::wire::{Call, GroupKey, Refused, TreeAnswer, TreeRequest, WelcomeEntry};
+use hushwood_delivery::wire::{Call, GroupKey, TreeAnswer, TreeRequest};
 
 use crate::content::Head;
+use crate::core::Core;
 use crate::core::answers::Purpose;
 use crate::core::env::{DELIVERY, GroupDelivery};
 use crate::core::intent::Action;
 use crate::core::room::Room;
 use crate::core::work::Work;
-use crate::core::{Core, nowhere};
 use crate::error::Error;
-use crate::event::{Attention, EventKind};
-use crate::records::Standing;
+use crate::event::EventKind;
+use crate::invitation::InvitationId;
+use crate::records::{INVITATIONS, row};
 use crate::room::RoomId;
 use crate::settings::Millis;
+use crate::voucher::vouchers;
 
 impl Core {
-    /// Invitations that were in the inbox.
-    pub(super) fn inbox(&mut self, wanted: u64, welcomes: Vec<WelcomeEntry>) {
-        self.account.inbox_done = self.account.inbox_done.max(wanted);
-        for welcome in welcomes {
-            let is_there = self.account.invitations.iter().any(|other| other.id == welcome.id);
-            if !is_there && !self.account.acknowledged.contains(&welcome.id) {
-                self.account.invitations.push_back(welcome);
-            }
-        }
-    }
-
     /// The next invitation: what is needed to follow it.
-    pub(super) fn next_invitation(&mut self, now: Millis) -> Result<Option<(Call, Purpose)>, Error> {
-        while let Some(welcome) = self.account.invitations.front() {
-            let id = welcome.id;
-            let opened =
-                OpenedWelcome::open(&welcome.message, &*self.env.store, &self.env.crypto, &self.env.policy);
+    pub(super) fn next_invitation(&mut self) -> Result<Option<(Call, Purpose)>, Error> {
+        while let Some(id) = self.invitation_to_look_at() {
+            let Some(waiting) = self.account.invitations.get(&id) else { break };
+            let (welcome, env) = (&waiting.record.message, &self.env);
+            let opened = OpenedWelcome::open(welcome, &*env.store, &env.crypto, &env.policy);
             let place = match opened {
                 Ok(opened) => place(&opened),
                 // It was followed before, or is not for us: there is nothing to do about it.
                 Err(ProtocolError::NotNow(NotNow::NoKeyPackage)) => {
-                    self.no_invitation(id, None)?;
+                    self.forget_invitation(id)?;
                     continue;
                 }
                 Err(error) => Err(error),
             };
             match place {
                 Ok(Place { group_id, key, epoch, tree_hash }) => {
-                    if self.is_still_there(&group_id) {
-                        // We have not read yet that we were removed: that comes first.
-                        self.account.invitations.pop_front();
+                    // We may not have read yet that we were removed: that comes first.
+                    if self.is_still_there(id, &RoomId(group_id.clone()))? {
                         continue;
                     }
                     let request = TreeRequest { group_id, key, epoch, tree_hash };
@@ -62,34 +52,27 @@ impl Core {
                 Err(error) => self.bad_invitation(id, &error.to_string())?,
             }
         }
-        let _ = now;
         Ok(None)
     }
 
-    /// Joins.
-    pub(super) fn join(&mut self, id: [u8; 32], there: &TreeAnswer, now: Millis) -> Result<(), Error> {
-        let front = self.account.invitations.front().filter(|welcome| welcome.id == id);
-        let Some(welcome) = front.map(|welcome| welcome.message.clone()) else { return Ok(()) };
+    /// Joins, if the invitation is one to be followed.
+    pub(super) fn join(&mut self, id: InvitationId, there: &TreeAnswer, now: Millis) -> Result<(), Error> {
+        let waiting = self.account.invitations.get(&id);
+        let Some(welcome) = waiting.map(|waiting| waiting.record.message.clone()) else { return Ok(()) };
         match self.join_by(id, &welcome, there, now) {
-            Ok(()) => Ok(()),
-            Err(Error::KeyChanged { .. }) => {
-                // It stays in the inbox until somebody has decided.
-                self.account.invitations.pop_front();
-                Ok(())
-            }
             Err(Error::Protocol(
                 error @ (ProtocolError::Decode(_)
                 | ProtocolError::Violation(_)
                 | ProtocolError::Unsupported(_)
                 | ProtocolError::NotNow(_)),
             )) => self.bad_invitation(id, &error.to_string()),
-            Err(error) => Err(error),
+            joined => joined,
         }
     }
 
     fn join_by(
         &mut self,
-        id: [u8; 32],
+        id: InvitationId,
         welcome: &[u8],
         there: &TreeAnswer,
         now: Millis,
@@ -103,21 +86,18 @@ impl Core {
         let tree = Some(there.ratchet_tree.as_slice());
         let last_resort = opened.is_last_resort();
         let staged = opened.stage(&Answers::none(), tree, None, now.seconds(), &mut *env.random)?;
-        let judgement = env.judge.judge(staged.checks(), env.device.suite);
+        let members = staged.members().collect::<Result<Vec<_>, _>>()?;
+        let vouchers = vouchers(members.iter().map(|view| &view.leaf));
+        drop(members);
+        let judgement = env.judge.judge(staged.checks(), &vouchers, env.device.suite);
         env.doubt(&judgement);
         let room_id = RoomId(staged.context().group_id.clone());
-        if let Some(member) = judgement.refused {
-            let person = member.person.clone();
-            if self.account.told.insert(id) {
-                let mut work = Work::new();
-                let attention = Attention::KeyChanged(member);
-                work.event(&room_id, EventKind::NeedsAttention(attention));
-                self.persist(work)?;
-            }
-            return Err(Error::KeyChanged { person });
+        if !self.is_admitted(id, &staged, &judgement)? {
+            return Ok(());
         }
+        let env = &mut self.env;
         let mut work = Work::new();
-        env.judge.keep(&judgement.new, &mut work)?;
+        env.judge.keep(&judgement, &mut work)?;
         let inviter = staged.signer();
         let group = work.step(staged.accept(&judgement.verdicts, &*env.store, &mut *env.random)?);
         let inviter = Room::member_at(&group, inviter)?.unwrap_or_else(|| env.device.member.clone());
@@ -140,42 +120,10 @@ impl Core {
             self.put_intent(&room_id, Action::Renew, &mut work)?;
             self.account.stock_at = None;
         }
-        self.account.invitations.pop_front();
-        self.account.acknowledged.push(id);
+        work.erase(row(INVITATIONS, id.0));
         self.persist(work)?;
+        self.account.invitations.remove(&id);
         self.forget_replaced(&room_id)
-    }
-
-    /// Forgets an invitation: there is nothing to follow.
-    pub(super) fn no_invitation(&mut self, id: [u8; 32], refused: Option<&Refused>) -> Result<(), Error> {
-        if let Some(refused) = refused {
-            return self.bad_invitation(id, &refused.to_string());
-        }
-        self.account.invitations.retain(|welcome| welcome.id != id);
-        self.account.acknowledged.push(id);
-        Ok(())
-    }
-
-    /// Tells of an invitation that can't be followed, and forgets it.
-    fn bad_invitation(&mut self, id: [u8; 32], why: &str) -> Result<(), Error> {
-        self.account.invitations.retain(|welcome| welcome.id != id);
-        self.account.acknowledged.push(id);
-        let mut work = Work::new();
-        work.event(&nowhere(), EventKind::NeedsAttention(Attention::Invitation(why.to_owned())));
-        self.persist(work)
-    }
-
-    /// Whether we are, as far as we have read, in a group of this id.
-    fn is_still_there(&mut self, group_id: &[u8]) -> bool {
-        let room = self.rooms.get_mut(&RoomId(group_id.to_vec()));
-        let active = room.filter(|room| room.record.standing == Standing::Active);
-        match active {
-            Some(room) => {
-                room.read_wanted = room.read_wanted.max(room.read_done.saturating_add(1));
-                true
-            }
-            None => false,
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::core::env::Env;
 use crate::error::Error;
 use crate::identity::member;
 use crate::settings::Millis;
+use crate::voucher::vouchers;
 
 /// Devices to be added.
 #[derive(Default)]
@@ -43,7 +44,8 @@ impl Env {
             if group.tree().signature_key_at(&claim.signature_key)?.is_some() {
                 continue;
             }
-            if !self.judge.believes(&claim, now.seconds(), group.suite()) {
+            let vouchers = vouchers([&valid.key_package().leaf_node]);
+            if !self.judge.believes(&claim, &vouchers, (now.seconds(), group.suite())) {
                 self.refused.insert(who.clone(), claim);
                 return Err(Error::KeyChanged { person: who.person });
             }

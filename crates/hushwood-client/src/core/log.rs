@@ -3,23 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hushwood::commit::Answers;
+use hushwood::credential::Claim;
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
-use hushwood::group::{EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status};
+use hushwood::group::{
+    ApplicationMessage, EpochChange, Group, Received, ReceivedCommit, ReceivedMessage, Status,
+};
+use hushwood::proposal::Proposal;
 use hushwood_codec::Decode;
 use hushwood_crypto::Secret;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
 
 use crate::content::{Content, Head, TEXT, TITLE, truncate};
-use crate::core::env::Env;
+use crate::core::env::{DELIVERY, Env};
 use crate::core::room::{Room, numbered};
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::event::{Attention, EventKind, Message, MessageId};
+use crate::event::{EventKind, Message, MessageId};
 use crate::identity::{Member, member};
 use crate::records::{Standing, get, row, rows, to_row};
 use crate::settings::Millis;
-use crate::trust::Judgement;
+use crate::trust::{Judge, Judgement};
+use crate::voucher::vouchers;
 
 /// What a page of the log is taken with.
 pub(crate) struct Page<'a> {
@@ -51,7 +56,12 @@ impl Room {
         match group.receive(&entry.message, page.now.seconds()) {
             Ok(Received::Message(received)) => self.message(group, received, entry, page)?,
             Ok(Received::Proposal(received)) => {
-                let judgement = page.env.judge.judge(received.checks(), group.suite());
+                let leaf = match received.proposal() {
+                    Proposal::Add(add) => Some(&add.key_package.leaf_node),
+                    Proposal::Update(update) => Some(&update.leaf_node),
+                    _ => None,
+                };
+                let judgement = page.env.judge.judge(received.checks(), &vouchers(leaf), group.suite());
                 self.believe(&judgement, page)?;
                 page.work.step(group.accept_proposal(received, &judgement.verdicts)?);
             }
@@ -100,15 +110,29 @@ impl Room {
             }
         };
         let same_log = self.chain_at(page.env, content.head)?.is_none_or(|value| value == content.chain);
+        // It opens with our keys, so the epoch is ours, whatever it says: this too is a word of its sender.
         let same_epoch = message.epoch != group.epoch()
             || truncate::<8>(group.epoch_authenticator()?) == content.authenticator;
         if content.head >= entry.sequence || !same_log || !same_epoch {
-            self.fork(Some(from.clone()), entry.sequence, page);
+            self.says_otherwise(group, &from, entry.sequence, page)?;
         }
         if !self.is_first(content.id, entry.sequence, page)? {
             return Ok(());
         }
+        let is_doubted = Self::is_doubted(group, &message, &page.env.judge)?;
         match content.kind {
+            TEXT if is_doubted => {
+                let message = Message {
+                    from,
+                    id: MessageId(content.id),
+                    sent_at: content.sent_at,
+                    sequence: entry.sequence,
+                    body: content.body,
+                };
+                page.work.event(&self.id, EventKind::Doubted(message));
+            }
+            // Nobody in particular has named it.
+            TITLE if is_doubted => {}
             TEXT => {
                 let message = Message {
                     from,
@@ -131,6 +155,19 @@ impl Room {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a message is of somebody of whom the user has said that they are not who they say.
+    fn is_doubted(group: &Group, message: &ApplicationMessage, judge: &Judge) -> Result<bool, Error> {
+        if !judge.has_doubted(&message.credential) {
+            return Ok(false);
+        }
+        let view = group.member(message.sender)?.filter(|view| view.leaf.credential == message.credential);
+        // Who is not there any more may have been either: better not to believe it.
+        Ok(view.is_none_or(|view| {
+            let (credential, signature_key) = (view.leaf.credential, view.leaf.signature_key);
+            judge.is_doubted(&Claim { credential, signature_key })
+        }))
     }
 
     /// Whether a message of this name comes for the first time. Any member could encrypt what another has signed once more
@@ -186,7 +223,17 @@ impl Room {
             Ok(staged) => staged,
             Err(error) => return self.unreadable(error, (entry, false), page),
         };
-        let judgement = page.env.judge.judge(staged.checks(), group.suite());
+        // Where the group is delivered does not change: all who come later would ask elsewhere.
+        if staged.extensions().get(DELIVERY) != group.context().extensions.get(DELIVERY) {
+            self.fork(None, entry.sequence, page);
+            return Ok(());
+        }
+        let change = staged.change();
+        let mut leaves = Vec::new();
+        for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {
+            leaves.extend(staged.member(*leaf)?.map(|view| view.leaf));
+        }
+        let judgement = page.env.judge.judge(staged.checks(), &vouchers(&leaves), group.suite());
         self.believe(&judgement, page)?;
         let change = page.work.step(group.accept_commit(staged, &judgement.verdicts, now)?);
         self.epoch(group, (&change, Some((received.sender(), &judgement))), entry, page)
@@ -227,8 +274,10 @@ impl Room {
         }
         if from_outside {
             let kind = match removed.contains(&by) {
-                true => EventKind::MemberChanged { member: by },
-                false => EventKind::MemberAdded { member: by.clone(), first_seen: is_new(&by), by },
+                true => EventKind::MemberChanged { member: by.clone() },
+                false => {
+                    EventKind::MemberAdded { member: by.clone(), by: by.clone(), first_seen: is_new(&by) }
+                }
             };
             page.work.event(&self.id, kind);
         } else if let Some((_, judgement)) = other {
@@ -242,6 +291,11 @@ impl Room {
             for member in changed.filter(|member| !is_told(member)) {
                 page.work.event(&self.id, EventKind::MemberChanged { member });
             }
+        }
+        if change.extensions_changed {
+            let senders = group.context().extensions.external_senders()?.len();
+            let external_senders = u32::try_from(senders).unwrap_or(u32::MAX);
+            page.work.event(&self.id, EventKind::GroupChanged { by, external_senders });
         }
         let seen = (group.epoch(), page.now.seconds().0);
         for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {
@@ -297,7 +351,7 @@ impl Room {
         Ok(())
     }
 
-    fn fork(&mut self, with: Option<Member>, sequence: u64, page: &mut Page<'_>) {
+    pub(crate) fn fork(&mut self, with: Option<Member>, sequence: u64, page: &mut Page<'_>) {
         if self.record.standing != Standing::Forked {
             self.record.standing = Standing::Forked;
             page.work.event(&self.id, EventKind::Fork { with, sequence });
@@ -305,16 +359,17 @@ impl Room {
     }
 
     /// Goes on only if everybody is who they say; keeps keys that are new.
-    fn believe(&self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
+    fn believe(&mut self, judgement: &Judgement, page: &mut Page<'_>) -> Result<(), Error> {
         page.env.doubt(judgement);
         if let Some(member) = &judgement.refused {
-            if self.told.as_ref() != Some(&member.person) {
-                let attention = Attention::KeyChanged(member.clone());
+            if self.asked != judgement.refused_claim {
+                self.asked.clone_from(&judgement.refused_claim);
+                let attention = judgement.attention(member);
                 page.work.event(&self.id, EventKind::NeedsAttention(attention));
             }
             return Err(Error::KeyChanged { person: member.person.clone() });
         }
-        page.env.judge.keep(&judgement.new, page.work)
+        page.env.judge.keep(judgement, page.work)
     }
 
     /// Keeps a message of an epoch to come, within limits.

@@ -11,6 +11,7 @@ mod derive;
 mod devices;
 pub(crate) mod env;
 mod intent;
+mod invitations;
 mod join;
 mod joiners;
 mod log;
@@ -21,6 +22,7 @@ pub(crate) mod room;
 mod rooms;
 mod stock;
 mod sync;
+mod witness;
 pub(crate) mod work;
 
 use std::collections::BTreeMap;
@@ -40,7 +42,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::identity::Member;
 use crate::records::{
-    COUNTERS, Counters, DEVICE, EVENTS, INTENTS, ROOMS, corrupt, from_row, get, row, rows, to_row,
+    COUNTERS, Counters, DEVICE, EVENTS, INTENTS, REVOKED, ROOMS, corrupt, from_row, get, row, rows, to_row,
 };
 use crate::room::RoomId;
 use crate::settings::{Millis, Provider, Settings};
@@ -83,7 +85,7 @@ pub struct Identity {
 }
 
 /// A request to be asked.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Eq, PartialEq)]
 pub struct Request {
     /// Its number, for the answer.
     pub id: u64,
@@ -91,6 +93,18 @@ pub struct Request {
     pub call: Call,
     /// What shows which device asks.
     pub token: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Request {
+    /// Without the token: whoever has it is us.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "..");
+        f.debug_struct("Request")
+            .field("id", &self.id)
+            .field("call", &self.call)
+            .field("token", &token)
+            .finish()
+    }
 }
 
 /// What to do next.
@@ -309,6 +323,9 @@ impl Core {
         self.next.intent = self.next.intent.max(self.counted.intent);
         self.env.judge.reload(store)?;
         self.env.reload_device()?;
+        self.reload_invitations()?;
+        let revoked = rows(&*self.env.store, REVOKED)?.into_iter();
+        self.account.revoked = revoked.filter_map(|(device, _)| device.try_into().ok()).collect();
         for room in rooms_read.values_mut() {
             if let Some(old) = self.rooms.remove(&room.id) {
                 room.go_on_from(old);

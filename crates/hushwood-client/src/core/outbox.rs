@@ -1,5 +1,6 @@
 //! What the application asks for, and what became of it.
 
+use hushwood::credential::Claim;
 use hushwood::error::StoreReadError;
 use hushwood::transition::{InstanceId, PersistError, RecordKey};
 
@@ -46,6 +47,14 @@ impl Core {
     /// As [`invite`](Self::invite).
     pub fn remove_device(&mut self, room: &RoomId, person: &str, device: DeviceId) -> Result<u64, Error> {
         self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: Some(device.0) })
+    }
+
+    /// Removes the member with this key from a room: somebody who is not who they say, where another member of that name is.
+    ///
+    /// # Errors
+    /// As [`invite`](Self::invite).
+    pub fn remove_key(&mut self, room: &RoomId, claim: &Claim) -> Result<u64, Error> {
+        self.want(room, Action::RemoveKey { key: claim.signature_key.0.clone() })
     }
 
     /// Says something in a room. Gives the number, and the message's name.
@@ -106,7 +115,8 @@ impl Core {
     }
 
     /// Comes back into a room that can't be followed, by an external commit (RFC 9420 §12.4.3.2). What was said meanwhile
-    /// and not read is lost.
+    /// and not read is lost. A state of the group that is older than ours is not taken, whatever the service says
+    /// ([`take_earlier`](Self::take_earlier)).
     ///
     /// # Errors
     /// As [`invite`](Self::invite).

@@ -9,6 +9,7 @@ use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{Member, member};
 use crate::room::RoomId;
+use crate::trust::Decision;
 
 /// Somebody in a room, and how well their key is known.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +35,8 @@ pub enum Known {
     Seen,
     /// It was not seen before, or is judged otherwise.
     Unknown,
+    /// Somebody has said that it is not theirs.
+    Doubted,
 }
 
 impl Core {
@@ -55,13 +58,7 @@ impl Core {
         let room = self.rooms.get(room).ok_or(Error::NoRoom)?;
         let mut contacts = Vec::new();
         for (leaf, member, claim) in views {
-            let judge = &self.env.judge;
-            let trust = match () {
-                () if claim == own => Known::Own,
-                () if judge.is_verified(&claim) => Known::Verified,
-                () if judge.knows(&claim) => Known::Seen,
-                () => Known::Unknown,
-            };
+            let trust = self.env.judge.known(&claim, &own);
             let heard_at = room.heard_at(&self.env, leaf)?;
             contacts.push(Contact { member, claim, trust, heard_at });
         }
@@ -102,15 +99,38 @@ impl Core {
     /// # Errors
     /// [`Error::Store`].
     pub fn trust(&mut self, claim: &Claim) -> Result<(), Error> {
+        self.decide(claim, Decision::Verified)
+    }
+
+    /// The user takes this key for whose it says it is, and has compared nothing: it is [`Known::Seen`]. What waited for it goes
+    /// on as with [`trust`](Self::trust).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn accept_key(&mut self, claim: &Claim) -> Result<(), Error> {
+        self.decide(claim, Decision::Accepted)
+    }
+
+    /// The user says that this key is not whose it says it is. Rooms that waited for the answer are read on: whoever has the key is
+    /// [`Known::Doubted`] there, what they say comes as [`EventKind::Doubted`](crate::EventKind::Doubted), and they can be taken out by
+    /// [`remove_key`](Self::remove_key). They read what is said there until then.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn distrust(&mut self, claim: &Claim) -> Result<(), Error> {
+        self.decide(claim, Decision::Doubted)
+    }
+
+    fn decide(&mut self, claim: &Claim, decision: Decision) -> Result<(), Error> {
         self.refresh()?;
         let mut work = Work::new();
-        self.env.judge.verify(claim, &mut work)?;
+        self.env.judge.decide(claim, decision, &mut work)?;
         self.persist(work)?;
         self.env.refused.retain(|_, refused| refused != claim);
-        self.account.told.clear();
+        self.look_again();
         for room in self.rooms.values_mut() {
             room.paused = None;
-            room.told = None;
+            room.asked = None;
         }
         Ok(())
     }

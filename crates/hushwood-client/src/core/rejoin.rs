@@ -16,9 +16,10 @@ use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
 use crate::event::EventKind;
-use crate::records::Standing;
+use crate::records::{Standing, from_row, get, row, to_row};
 use crate::room::RoomId;
 use crate::settings::Millis;
+use crate::voucher::vouchers;
 
 impl Core {
     /// What a room wants that can't be followed: nothing, or to be rejoined.
@@ -70,16 +71,24 @@ impl Core {
         now: Millis,
     ) -> Result<(), Error> {
         let request = self.env.random()?;
+        let known = self.known_epoch(id)?;
         let env = &mut self.env;
         let (info, tree) = (&there.group_info, Some(there.ratchet_tree.as_slice()));
         let view =
             GroupView::verify(info, tree, &env.crypto, (&env.policy, now.seconds()), &mut *env.random)?;
+        // An epoch that is over has members who were removed since, and read what we say there.
+        let context = view.context();
+        if context.group_id != id.0 || context.epoch != there.epoch || context.epoch < known {
+            return Err(Error::BadAnswer("an earlier state of the group, or another group"));
+        }
         // Who is not in the tree was removed, and comes back only by being invited.
         let own = view.tree().signature_key_at(env.device.signer.public_key())?.ok_or(Error::Removed)?;
         let (supported, policy) = (env.supported(), env.policy.clone());
+        let leaf_extensions = env.leaf_extensions();
         let settings = ExternalJoin {
             policy,
             resync: Some(own),
+            leaf_extensions,
             ..ExternalJoin::new(env.crypto, env.credential(), supported)
         };
         let staged = StagedExternalJoin::stage(
@@ -90,17 +99,16 @@ impl Core {
             now.seconds(),
             &mut *env.random,
         )?;
-        if staged.context().group_id != id.0 {
-            return Err(Error::BadAnswer("another group"));
-        }
         let epoch = there.epoch;
-        let judgement = env.judge.judge(staged.checks(), env.device.suite);
+        let members = staged.members().collect::<Result<Vec<_>, _>>()?;
+        let vouchers = vouchers(members.iter().map(|view| &view.leaf));
+        let judgement = env.judge.judge(staged.checks(), &vouchers, env.device.suite);
         env.doubt(&judgement);
         if let Some(member) = judgement.refused {
             return Err(Error::KeyChanged { person: member.person });
         }
         let mut work = Work::new();
-        env.judge.keep(&judgement.new, &mut work)?;
+        env.judge.keep(&judgement, &mut work)?;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
         let (mut group, outgoing) =
             work.step(staged.accept(&judgement.verdicts, &*env.store, &mut *env.random)?);
@@ -122,12 +130,35 @@ impl Core {
         room.record.standing = Standing::Rejoining;
         room.early = None;
         room.put(&mut work)?;
+        // From here on the group is in an epoch that may never be.
+        work.put(row(room.rows(), KNOWN), to_row(&known, 0)?);
         room.group = Some(group);
         let intent = self.intent_mut(number)?;
         intent.stage =
             Stage::Published(Published { hash, epoch, request: Outgoing::Commit(Box::new(commit)) });
         self.put_again(number, &mut work)?;
         self.persist(work)
+    }
+
+    /// The next [`rejoin`](Self::rejoin) of a room takes an epoch from before the one that we know: the operator of the service has
+    /// said over another channel that it was put back to an earlier state. Whoever was removed since then is a member again.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::Store`].
+    pub fn take_earlier(&mut self, room: &RoomId) -> Result<(), Error> {
+        self.refresh()?;
+        let mut work = Work::new();
+        work.put(row(self.room(room)?.rows(), KNOWN), to_row(&0_u64, 0)?);
+        self.persist(work)
+    }
+
+    /// The epoch that we know the group to have reached: ours, or the one before we were on the way back.
+    fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
+        let rows = self.room(id)?.rows();
+        match get(&*self.env.store, &row(rows, KNOWN))? {
+            Some(known) => from_row(&known),
+            None => Ok(self.group(id)?.epoch()),
+        }
     }
 
     /// The external commit has won: we are back.
@@ -151,6 +182,7 @@ impl Core {
         room.record.renewed = now.seconds().0;
         room.advance(head, &mut work);
         room.put(&mut work)?;
+        work.erase(row(room.rows(), KNOWN));
         room.known = 0;
         room.paused = None;
         room.read_wanted = room.read_wanted.max(self.syncs);
@@ -217,3 +249,6 @@ impl Core {
         self.persist(work)
     }
 }
+
+/// The row with the epoch that was known before a room was left to come back.
+const KNOWN: &str = "known epoch";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hushwood::credential::Claim;
 use hushwood::group::Group;
 use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
@@ -14,6 +15,7 @@ use hushwood_delivery::wire::{
 use crate::content::{Head, truncate};
 use crate::core::backoff::Backoff;
 use crate::core::env::Env;
+use crate::core::witness::Witnesses;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{Member, member};
@@ -42,10 +44,14 @@ pub(crate) struct Room {
     pub(crate) read_done: u64,
     /// Why nothing is read until somebody decides.
     pub(crate) paused: Option<Error>,
-    /// Whom the application was told of, who is not believed.
-    pub(crate) told: Option<String>,
+    /// About whom the user was asked last: once is enough.
+    pub(crate) asked: Option<Claim>,
     /// When it is our turn to commit what waits, once that is known: of this epoch.
     pub(crate) turn: Option<(u64, Millis)>,
+    /// The epoch in which what waits could not be committed.
+    pub(crate) commit_failed: Option<u64>,
+    /// Who says that they see another history, once that was read from the store.
+    pub(crate) witnesses: Option<Witnesses>,
 }
 
 wire_struct! {
@@ -77,8 +83,10 @@ impl Room {
             read_wanted: 0,
             read_done: 0,
             paused: None,
-            told: None,
+            asked: None,
             turn: None,
+            commit_failed: None,
+            witnesses: None,
         }
     }
 
@@ -98,7 +106,7 @@ impl Room {
         self.read_wanted = old.read_wanted;
         self.read_done = old.read_done;
         self.paused = old.paused;
-        self.told = old.told;
+        self.commit_failed = old.commit_failed;
     }
 
     /// Writes the row.

@@ -42,6 +42,7 @@ impl Core {
         let settings = NewGroup {
             extensions,
             policy: env.policy.clone(),
+            leaf_extensions: env.leaf_extensions(),
             ..NewGroup::new(env.suite(), env.credential(), env.supported())
         };
         let step = Group::create(settings, &env.device.signer, now.seconds(), &mut *env.random)?;

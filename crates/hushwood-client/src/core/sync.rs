@@ -26,7 +26,7 @@ impl Core {
     pub fn is_synced(&self, sync: u64, room: Option<&RoomId>) -> bool {
         let mut rooms = self.rooms.values().filter(|other| room.is_none_or(|room| *room == other.id));
         self.account.inbox_done >= sync
-            && self.account.invitations.is_empty()
+            && self.invitation_to_look_at().is_none()
             && self.account.acknowledged.is_empty()
             && rooms.all(|room| match room.record.standing {
                 // What the service refuses now is not to be waited for.

@@ -14,7 +14,7 @@ use crate::group::advance::Arrival;
 use crate::group::change::Change;
 use crate::group::receive::ReceivedCommit;
 use crate::group::staged::{EpochChange, Moment};
-use crate::group::{Group, Member, Status};
+use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::Timestamp;
 use crate::proposal::{CommittedProposal, ProposalList, ReInit};
 use crate::schedule::Psk;
@@ -61,6 +61,14 @@ impl StagedCommit {
             }
         }
         Ok(added)
+    }
+
+    /// The member at a leaf once the commit is accepted, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn member(&self, index: LeafIndex) -> Result<Option<MemberView>, Error> {
+        Ok(self.public.tree.leaf(index)?.map(|leaf| MemberView { index, leaf }))
     }
 
     /// Who goes, with their credentials.

@@ -1,6 +1,6 @@
 //! Events and facts as JSON.
 
-use hushwood_client::{Attention, Event, EventKind, Member, Message};
+use hushwood_client::{Attention, Event, EventKind, Invitation, Known, Member, Message};
 use serde_json::{Map, Value, json};
 
 use crate::commands::bot::{VERSION, parse};
@@ -29,9 +29,11 @@ pub(super) fn name(kind: &EventKind) -> &'static str {
 fn kind(kind: &EventKind) -> (&'static str, Value) {
     match kind {
         EventKind::Message(message) => ("message", self::message(message)),
+        EventKind::Doubted(message) => ("doubted", self::message(message)),
         EventKind::Sent { id, sequence } => {
             ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
         }
+        EventKind::Invited(invitation) => ("invited", self::invitation(invitation)),
         EventKind::Joined { by } => ("joined", json!({ "by": member(by) })),
         EventKind::MemberAdded { member: who, by, first_seen } => {
             ("member_added", json!({ "member": member(who), "by": member(by), "first_seen": first_seen }))
@@ -48,13 +50,52 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
         EventKind::Fork { with, sequence } => {
             ("fork", json!({ "with": with.as_ref().map(member), "sequence": sequence }))
         }
+        EventKind::GroupChanged { by, external_senders } => {
+            ("group_changed", json!({ "by": member(by), "external_senders": external_senders }))
+        }
+        EventKind::OtherHistory { with, sequence } => {
+            ("other_history", json!({ "with": member(with), "sequence": sequence }))
+        }
         EventKind::NeedsAttention(Attention::KeyChanged(who)) => {
             ("key_changed", json!({ "member": member(who) }))
+        }
+        EventKind::NeedsAttention(Attention::NewDevice(who)) => {
+            ("new_device", json!({ "member": member(who) }))
         }
         EventKind::NeedsAttention(Attention::Invitation(why)) => ("invitation_failed", json!({ "why": why })),
         EventKind::NotDone { intent, why } => ("not_done", json!({ "intent": intent, "why": why })),
         // A later version of the library has more.
         _ => ("other", json!({})),
+    }
+}
+
+/// An invitation that waits.
+pub(super) fn invitation(invitation: &Invitation) -> Value {
+    let members = invitation.members.iter().map(|one| {
+        json!({
+            "person": one.member.person,
+            "device": one.member.device.to_string(),
+            "trust": trust_name(one.trust),
+        })
+    });
+    json!({
+        "invitation": invitation.id.to_string(),
+        "by": member(&invitation.by),
+        "by_trust": trust_name(invitation.by_trust),
+        "members": members.collect::<Vec<_>>(),
+        "count": invitation.count,
+        "external_senders": invitation.external_senders,
+    })
+}
+
+/// How well a key is known.
+pub(super) fn trust_name(trust: Known) -> &'static str {
+    match trust {
+        Known::Own => "own",
+        Known::Verified => "verified",
+        Known::Seen => "first seen",
+        Known::Unknown => "unknown",
+        Known::Doubted => "doubted",
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use hushwood_client::transport::{BlockingHttp, ServerTrust};
-use hushwood_client::{Client, Event, Identity, Provider, Settings, Trust};
+use hushwood_client::{Client, Event, Identity, Invitations, Provider, Settings, Trust};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -51,6 +51,9 @@ pub(crate) struct Bot {
     /// Whose keys are believed
     #[arg(long, value_name = "WHO", default_value = "first-use")]
     trust: TrustArg,
+    /// Whose invitations are followed without asking
+    #[arg(long, value_name = "WHO", default_value = "known")]
+    invitations: InvitationsArg,
     /// How often to look for news, in milliseconds; 0 for only when it is asked to
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     poll: u64,
@@ -67,6 +70,16 @@ enum TrustArg {
     Known,
     /// All: anybody can be anybody. For tests
     InsecureAcceptAll,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum InvitationsArg {
+    /// Those of devices whose keys are known; others wait for `accept` or `join`
+    Known,
+    /// All
+    All,
+    /// None: all wait for `accept` or `join`
+    Ask,
 }
 
 /// A bot at work.
@@ -87,7 +100,12 @@ impl Bot {
             TrustArg::Known => Trust::known_only(),
             TrustArg::InsecureAcceptAll => Trust::insecure_accept_all(),
         };
-        let settings = Settings { patience: self.patience, ..Settings::default() };
+        let invitations = match self.invitations {
+            InvitationsArg::Known => Invitations::FromKnown,
+            InvitationsArg::All => Invitations::All,
+            InvitationsArg::Ask => Invitations::Ask,
+        };
+        let settings = Settings { patience: self.patience, invitations, ..Settings::default() };
         let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
             .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;

@@ -44,6 +44,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(wrong(name, "is neither true nor false")),
+        }
+    }
+
     pub(super) fn required_number(&self, name: &str) -> Result<u64, Failure> {
         self.number(name)?.ok_or_else(|| wrong(name, "is missing"))
     }
@@ -67,6 +75,11 @@ impl<'a> Fields<'a> {
         bytes
             .map(|bytes| Some(DeviceId(bytes)))
             .ok_or_else(|| wrong("device", "has not 32 hexadecimal digits"))
+    }
+
+    pub(super) fn invitation(&self) -> Result<[u8; 32], Failure> {
+        let bytes = hex(self.text("invitation")?).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| wrong("invitation", "has not 64 hexadecimal digits"))
     }
 
     /// What a message says: `text`, or `base64` for what is none.

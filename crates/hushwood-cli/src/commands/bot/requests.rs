@@ -1,6 +1,7 @@
 //! What can be asked for, one function for a few of them each.
 
-use hushwood_client::{Core, Done, Error, Known, Outcome, RoomId, Standing};
+use hushwood::credential::Claim;
+use hushwood_client::{Core, Done, Error, InvitationId, Outcome, RoomId, Standing};
 use serde_json::{Value, json};
 
 use crate::commands::bot::parse::{self, Fields};
@@ -28,9 +29,10 @@ impl Session {
             }
             "invite" | "add" | "remove" | "renew" | "leave" | "rejoin" | "title" => self.change(fields)?,
             "send" => self.send(fields)?,
-            "rooms" | "members" | "history" | "verify" | "export" | "who" => self.look(fields)?,
-            "trust" => self.trust(fields)?,
+            "rooms" | "members" | "doubts" | "history" | "verify" | "export" | "who" => self.look(fields)?,
+            "trust" | "accept_key" | "distrust" => self.decide(fields)?,
             "sync" | "wait" | "join" => self.news(fields)?,
+            "invitations" | "accept" | "refuse" => self.invited(fields)?,
             "link" | "linked" | "authorize" | "invite_devices" | "revoke" => self.devices(fields)?,
             _ => {
                 return Err(Failure::usage("\"do\" names nothing that this program can do")
@@ -45,12 +47,21 @@ impl Session {
         let outcome = match fields.text("do")? {
             "invite" | "add" => room.invite(fields.text("person")?)?,
             "remove" => match fields.device()? {
+                _ if fields.optional_text("number")?.is_some() => {
+                    let claim = self.claim_with_number(fields)?;
+                    room.remove_key(&claim)?
+                }
                 None => room.remove(fields.text("person")?)?,
                 Some(device) => room.remove_device(fields.text("person")?, device)?,
             },
             "renew" => room.renew()?,
             "leave" => room.leave()?,
-            "rejoin" => room.rejoin()?,
+            "rejoin" => {
+                if fields.flag("earlier")? {
+                    self.client.with_core(|core| core.take_earlier(room.id()))?;
+                }
+                room.rejoin()?
+            }
             _ => room.set_title(fields.text("title")?)?,
         };
         Ok(outcome_json(&outcome))
@@ -94,6 +105,7 @@ impl Session {
                 }
                 json!({ "rooms": rooms })
             }
+            "doubts" => self.doubts()?,
             "members" => {
                 let room = fields.room()?;
                 let contacts = self.client.with_core(|core| core.contacts(&room))?;
@@ -101,7 +113,7 @@ impl Session {
                     json!({
                         "person": contact.member.person,
                         "device": contact.member.device.to_string(),
-                        "trust": trust_name(contact.trust),
+                        "trust": events::trust_name(contact.trust),
                         "heard_at": contact.heard_at,
                     })
                 });
@@ -130,6 +142,23 @@ impl Session {
         })
     }
 
+    /// Keys that somebody has to decide about.
+    fn doubts(&self) -> Result<Value, Failure> {
+        self.client.with_core(|core| {
+            let mut doubts = Vec::new();
+            for (member, claim) in core.all_doubted() {
+                let number = identity::number(&claim.credential, &claim.signature_key)?;
+                doubts.push(json!({
+                    "person": member.person,
+                    "device": member.device.to_string(),
+                    "number": number.digits(),
+                    "words": number.words(),
+                }));
+            }
+            Ok(json!({ "doubts": doubts }))
+        })
+    }
+
     /// What to compare: the number of the epoch, and of each member.
     fn verify(&mut self, room: &RoomId) -> Result<Value, Failure> {
         self.client.with_core(|core: &mut Core| {
@@ -143,7 +172,7 @@ impl Session {
                 members.push(json!({
                     "person": contact.member.person,
                     "device": contact.member.device.to_string(),
-                    "trust": trust_name(contact.trust),
+                    "trust": events::trust_name(contact.trust),
                     "number": of_member.digits(),
                     "words": of_member.words(),
                 }));
@@ -158,8 +187,19 @@ impl Session {
         })
     }
 
-    /// Trusts a key whose number somebody has compared.
-    fn trust(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+    /// Says whose a key is.
+    fn decide(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        let claim = self.claim_with_number(fields)?;
+        self.client.with_core(|core| match fields.text("do")? {
+            "accept_key" => Ok::<_, Failure>(core.accept_key(&claim)?),
+            "distrust" => Ok(core.distrust(&claim)?),
+            _ => Ok(core.trust(&claim)?),
+        })?;
+        Ok(json!({}))
+    }
+
+    /// The key with this number that a person of this name has shown.
+    fn claim_with_number(&mut self, fields: &Fields<'_>) -> Result<Claim, Failure> {
         let (person, number) = (fields.text("person")?, fields.text("number")?);
         let device = fields.device()?;
         let fits = |member: &hushwood_client::Member| {
@@ -180,8 +220,7 @@ impl Session {
         })?;
         for claim in claims {
             if identity::number(&claim.credential, &claim.signature_key)?.is(number) {
-                self.client.with_core(|core| core.trust(&claim))?;
-                return Ok(json!({}));
+                return Ok(claim);
             }
         }
         Err(Failure::refused("nobody of this name was seen with this number")
@@ -201,7 +240,9 @@ impl Session {
                     None => self.client.rooms().iter().map(|room| room.id().clone()).collect(),
                 };
                 let wanted = fields.optional_text("room")?.map(|_| fields.room()).transpose()?;
+                let person = fields.optional_text("person")?;
                 let room = self.wait(time, |session| {
+                    session.accept_what_comes(wanted.as_ref(), person)?;
                     let rooms = session.client.rooms();
                     let found = rooms.iter().map(|room| room.id().clone()).find(|id| match &wanted {
                         Some(wanted) => id == wanted,
@@ -230,6 +271,38 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Who waits for an invitation has said yes to the next one, into this room and of this person if they are named.
+    fn accept_what_comes(&mut self, room: Option<&RoomId>, person: Option<&str>) -> Result<(), Failure> {
+        let waiting = self.client.with_core(|core| core.invitations());
+        let fits = waiting.into_iter().find(|(to, invitation)| {
+            room.is_none_or(|room| room == to) && person.is_none_or(|person| person == invitation.by.person)
+        });
+        match fits {
+            // What comes of it is looked at next.
+            Some((_, invitation)) => Ok(self.client.accept(invitation.id).or_else(may_wait)?),
+            None => Ok(()),
+        }
+    }
+
+    fn invited(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
+        match fields.text("do")? {
+            "invitations" => {
+                let waiting = self.client.with_core(|core| core.invitations()).into_iter();
+                let waiting = waiting.map(|(room, invitation)| {
+                    let mut facts = events::invitation(&invitation);
+                    if let Some(object) = facts.as_object_mut() {
+                        object.insert("room".to_owned(), json!(room.to_string()));
+                    }
+                    facts
+                });
+                return Ok(json!({ "invitations": waiting.collect::<Vec<_>>() }));
+            }
+            "accept" => self.client.accept(InvitationId(fields.invitation()?)).or_else(may_wait)?,
+            _ => self.client.refuse(InvitationId(fields.invitation()?))?,
+        }
+        Ok(json!({}))
     }
 
     fn devices(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
@@ -266,6 +339,14 @@ impl Session {
     }
 }
 
+/// What was decided is stored: if the service can't be asked now, it is done later.
+fn may_wait(error: Error) -> Result<(), Error> {
+    match error {
+        Error::Transport(_) | Error::Refused(_) | Error::BadAnswer(_) => Ok(()),
+        other => Err(other),
+    }
+}
+
 fn base64(bytes: &[u8]) -> String {
     use base64ct::{Base64, Encoding};
     Base64::encode_string(bytes)
@@ -276,15 +357,6 @@ fn outcome_json(outcome: &Outcome) -> Value {
         Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
         Outcome::Done(Done::Already) => json!({ "done": true, "sequence": null }),
         Outcome::Kept(why) => json!({ "done": false, "why": why.as_ref().map(ToString::to_string) }),
-    }
-}
-
-fn trust_name(trust: Known) -> &'static str {
-    match trust {
-        Known::Own => "own",
-        Known::Verified => "verified",
-        Known::Seen => "first seen",
-        Known::Unknown => "unknown",
     }
 }
 

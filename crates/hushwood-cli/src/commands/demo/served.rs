@@ -6,7 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hushwood_client::transport::{BlockingHttp, ServerTrust};
-use hushwood_client::{Client, EventKind, Identity, Outcome, Provider, Room, RoomId, Settings, Trust};
+use hushwood_client::{
+    Client, EventKind, Identity, Invitations, Outcome, Provider, Room, RoomId, Settings, Trust,
+};
 use hushwood_crypto::Secret;
 use hushwood_store::Unlock;
 use serde_json::{Value, json};
@@ -286,7 +288,7 @@ impl Member {
         let fingerprint = fingerprint.ok_or_else(|| Failure::refused("the server has no fingerprint"))?;
         let transport = BlockingHttp::new(&format!("https://{}", server.listen), &fingerprint);
         let transport = transport.map_err(|error| Failure::usage(error.to_string()))?;
-        let settings = Settings { patience: 3000, ..Settings::default() };
+        let settings = Settings { patience: 3000, invitations: Invitations::All, ..Settings::default() };
         let store = Box::new(home.store);
         let client =
             Client::open_with(store, provider, &identity, Trust::on_first_use(), (settings, transport))?;
