@@ -205,21 +205,22 @@ fn verdict(
     said: Result<(), Error>,
     report: &mut Report,
 ) -> Result<(), String> {
+    let row = spot.instead.filter(|(who, _)| place == Some(*who)).map_or(mutation.row, |(_, row)| row);
     let sees = match mutation.who {
         Who::All => true,
         Who::Victims => place.is_some_and(|place| spot.victims.contains(&place)),
     };
     match (sees, said) {
-        (true, Ok(())) => Err(format!("accepted, where {} is broken", mutation.row)),
+        (true, Ok(())) => Err(format!("accepted, where {row} is broken")),
         (
             true,
             Err(error @ (Error::Violation(_) | Error::Decode(_) | Error::Unsupported(_) | Error::NotNow(_))),
         ) => {
-            if error.requirements().iter().any(|row| row.0 == mutation.row) {
-                *report.rows.entry(mutation.row).or_default() += 1;
+            if error.requirements().iter().any(|named| named.0 == row) {
+                *report.rows.entry(row).or_default() += 1;
                 return Ok(());
             }
-            Err(format!("{error:?} does not name {}", mutation.row))
+            Err(format!("{error:?} does not name {row}"))
         }
         (true, Err(error)) => Err(format!("whose fault? {error:?}")),
         (false, Ok(())) => {

@@ -466,8 +466,11 @@ impl Member {
             if old.is_none() {
                 leaf = tree.add(new.clone());
             }
+            // Where the committer has removed itself, its place may be gone.
+            while tree.nodes.len() <= 2 * leaf {
+                tree.nodes.resize(2 * tree.nodes.len() + 1, None);
+            }
             tree.blank_path(leaf);
-            tree.nodes.resize(tree.nodes.len().max(2 * leaf + 1), None);
             tree.nodes[2 * leaf] = Some(Node::Leaf(new.clone()));
             let filtered = tree.filtered_path(leaf);
             let mut secret = random.bytes(suite.kdf().length());
@@ -735,7 +738,7 @@ impl Member {
             let provisional = context_bytes(&context);
             let new: Vec<_> = added.iter().map(|(place, _)| 2 * place).collect();
             let above = |node: &usize| leaves_below(*node).contains(&self.leaf);
-            let common = filtered.iter().position(|node| above(node)).expect("a common ancestor");
+            let common = filtered.iter().position(&above).expect("a common ancestor");
             let copath = Tree::other_child(filtered[common], 2 * committer);
             let mut recipients = tree.resolution(copath);
             recipients.retain(|recipient| !new.contains(recipient));

@@ -67,6 +67,8 @@ pub struct Spot {
     pub hit: bool,
     /// The leaves of those who can see it.
     pub victims: Vec<usize>,
+    /// Somebody who has to name another row.
+    pub instead: Option<(usize, &'static str)>,
 }
 
 impl Spot {

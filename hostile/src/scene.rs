@@ -227,9 +227,9 @@ impl World {
             let plan = CommitPlan { proposals, ..CommitPlan::default() };
             let (id, commit) = honest[remover].commit(plan).expect("it commits");
             honest[remover].apply(&id).expect("it applies");
-            for other in 0..honest.len() {
+            for (other, actor) in honest.iter_mut().enumerate() {
                 if other != remover && other != gone {
-                    honest[other].receive(&commit).expect("an honest commit");
+                    actor.receive(&commit).expect("an honest commit");
                 }
             }
             hostile.follow(&commit);

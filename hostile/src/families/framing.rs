@@ -200,29 +200,6 @@ fn framing() -> Vec<Mutation> {
                 message[at] = content;
             }
         }),
-        all("application data in the open", "C060", |at, _, spot| {
-            if let At::Content(content) = at
-                && spot.once()
-            {
-                content.content = Content::Application(b"hello".to_vec());
-            }
-        }),
-        all("of an external sender, where there is none", "C069", |at, _, spot| {
-            if let At::Content(content) = at
-                && let Some(number) = spot.one_of(&[0, 1, u32::MAX])
-            {
-                content.sender = Sender::External(number);
-                content.content = Content::Proposal(remove(0));
-            }
-        }),
-        all("of a new member that proposes something else", "C075", |at, _, spot| {
-            if let At::Content(content) = at
-                && spot.once()
-            {
-                content.sender = Sender::NewMemberProposal;
-                content.content = Content::Proposal(remove(0));
-            }
-        }),
     ]
 }
 
@@ -260,7 +237,7 @@ fn commits() -> Vec<Mutation> {
                 *tag = Some(scene.hostile().confirmation_tag.clone());
             }
         }),
-        all("a commit of an external sender", "C069", |at, _, spot| {
+        all("a commit of an external sender", "C071", |at, _, spot| {
             if let At::Content(content) = at
                 && spot.once()
             {
@@ -303,6 +280,29 @@ fn commits() -> Vec<Mutation> {
 /// What can be wrong with a proposal's framing alone.
 fn of_proposals() -> Vec<Mutation> {
     vec![
+        all("application data in the open", "C060", |at, _, spot| {
+            if let At::Content(content) = at
+                && spot.once()
+            {
+                content.content = Content::Application(b"hello".to_vec());
+            }
+        }),
+        all("of an external sender, where there is none", "C069", |at, _, spot| {
+            if let At::Content(content) = at
+                && let Some(number) = spot.one_of(&[0, 1, u32::MAX])
+            {
+                content.sender = Sender::External(number);
+                content.content = Content::Proposal(remove(0));
+            }
+        }),
+        all("of a new member that proposes something else", "C075", |at, _, spot| {
+            if let At::Content(content) = at
+                && spot.once()
+            {
+                content.sender = Sender::NewMemberProposal;
+                content.content = Content::Proposal(remove(0));
+            }
+        }),
         all("a proposal with a confirmation tag", "C081", |at, _, spot| {
             if let At::Authenticated(message) = at
                 && spot.once()

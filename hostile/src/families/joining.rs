@@ -220,6 +220,11 @@ fn infos() -> Vec<Mutation> {
     ]
 }
 
+/// The confirmation tag of the commit that the Welcome is for.
+fn true_tag(scene: &Scene) -> Vec<u8> {
+    scene.hostile().commit(&plan(scene), &mut scene.random(), &mut nothing).next.confirmation_tag
+}
+
 /// What can be wrong with a Welcome.
 fn welcomes() -> Vec<Mutation> {
     vec![
@@ -328,27 +333,27 @@ fn welcomes() -> Vec<Mutation> {
                 secrets.psks.push(PreSharedKeyId { psk, psk_nonce: vec![1; 32] });
             }
         }),
-        all("a pre-shared key too few", "C172", |at, _, spot| {
-            if let At::Secrets(secrets) = at
-                && spot.once()
-            {
+        all("a pre-shared key too few", "C172", |at, scene, spot| match at {
+            At::Secrets(secrets) if spot.once() => {
                 secrets.psks.clear();
             }
+            At::GroupInfoTagged(info) if spot.hit => info.confirmation_tag = true_tag(scene),
+            _ => {}
         }),
-        all("a pre-shared key twice", "C172", |at, _, spot| {
-            if let At::Secrets(secrets) = at
-                && spot.once()
-            {
+        all("a pre-shared key twice", "C172", |at, scene, spot| match at {
+            At::Secrets(secrets) if spot.once() => {
                 let again = secrets.psks[0].clone();
                 secrets.psks.push(again);
             }
+            At::GroupInfoTagged(info) if spot.hit => info.confirmation_tag = true_tag(scene),
+            _ => {}
         }),
-        all("another nonce than in the commit", "C172", |at, _, spot| {
-            if let At::Secrets(secrets) = at
-                && spot.once()
-            {
+        all("another nonce than in the commit", "C172", |at, scene, spot| match at {
+            At::Secrets(secrets) if spot.once() => {
                 secrets.psks[0].psk_nonce[0] ^= 1;
             }
+            At::GroupInfoTagged(info) if spot.hit => info.confirmation_tag = true_tag(scene),
+            _ => {}
         }),
         all("a nonce of another length", "C171", |at, _, spot| {
             if let At::Secrets(secrets) = at
@@ -499,7 +504,7 @@ fn with_path() -> Vec<Mutation> {
 
 /// What is wrong with the secrets where the commit has no path.
 fn pathless() -> Vec<Mutation> {
-    vec![all("a path secret where there is no path", "C303", |at, _, spot| {
+    vec![all("a path secret where there is no path", "C340", |at, _, spot| {
         if let At::Secrets(secrets) = at
             && spot.once()
         {

@@ -15,10 +15,14 @@ use crate::scene::{Scene, add};
 /// The families of this file.
 pub fn families() -> Vec<Family> {
     let both = || [super::leaves::any(), alone()].concat();
-    let without_group =
-        |mutation: &Mutation| !["C105", "C119", "C120", "C025", "C115 group"].contains(&mutation.row);
+    let without_group = |mutation: &Mutation| !["C105", "C119", "C120"].contains(&mutation.row);
     vec![
-        Family { name: "Add", to: To::Members, build: added, mutations: [both(), in_group()].concat() },
+        Family {
+            name: "Add",
+            to: To::Members,
+            build: added,
+            mutations: [both().into_iter().filter(not_of_a_member).collect(), in_group()].concat(),
+        },
         Family {
             name: "Add proposed",
             to: To::Members,
@@ -32,6 +36,11 @@ pub fn families() -> Vec<Family> {
             mutations: both().into_iter().filter(without_group).collect(),
         },
     ]
+}
+
+/// In a list it is seen at once that a client with that key is there.
+fn not_of_a_member(mutation: &Mutation) -> bool {
+    mutation.name != "its signature key is somebody else's"
 }
 
 /// A commit of an Add, without a path.
@@ -137,14 +146,14 @@ fn alone() -> Vec<Mutation> {
         all("its lifetime is too long", "C110", |at, _, spot| {
             lifetime(at, spot, (NOW.0 - 10, NOW.0 + 90 * 24 * 60 * 60));
         }),
-        all("it has an extension that is known and not listed", "C206", |at, _, spot| match at {
+        all("the KeyPackage has an extension that is known and not listed", "C206", |at, _, spot| match at {
             At::Leaf(leaf) if spot.once() => leaf.capabilities.extensions.clear(),
             At::KeyPackage(key_package) if spot.hit => {
                 key_package.extensions.set(ExtensionType::LAST_RESORT_KEY_PACKAGE, vec![]);
             }
             _ => {}
         }),
-        all("it has an extension that does not belong there", "C375", |at, _, spot| {
+        all("the KeyPackage has an extension that does not belong there", "C375", |at, _, spot| {
             if let At::KeyPackage(key_package) = at {
                 let misplaced = [
                     ExtensionType::RATCHET_TREE,
@@ -180,6 +189,13 @@ fn in_group() -> Vec<Mutation> {
     };
     vec![
         all("a KeyPackage of another suite", "C210", another_suite),
+        all("its signature key is a member's", "C269", |at, scene, spot| {
+            if let At::Leaf(leaf) = at
+                && let Some(member) = spot.one_of(&scene.hostile().tree.members())
+            {
+                leaf.signature_key = scene.hostile().public_key_of(member);
+            }
+        }),
         all("its leaf has the key of another leaf", "C128", |at, scene, spot| {
             if let At::Leaf(leaf) = at
                 && let Some(member) = spot.one_of(&scene.hostile().tree.members())

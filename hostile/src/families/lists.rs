@@ -257,7 +257,7 @@ fn of_lists() -> Vec<Mutation> {
             again.init_key = scene.friend.init_key.clone();
             put(at, spot, || vec![add(again.key_package(&mut nothing))]);
         }),
-        all("two clients are added that share a leaf key", "C281", |at, scene, spot| {
+        all("two clients are added that share a leaf key", "C128", |at, scene, spot| {
             let mut again = scene.other.clone();
             again.leaf_key = scene.friend.leaf_key.clone();
             put(at, spot, || vec![add(again.key_package(&mut nothing))]);
@@ -286,11 +286,7 @@ fn of_lists() -> Vec<Mutation> {
             });
         }),
         all("a group extension that others lack", "C252", |at, _, spot| {
-            put_one(at, spot, || {
-                [KNOWN_EXTENSION, ExtensionType(0xF0A1), ExtensionType(0)]
-                    .map(|which| gce(which, vec![]))
-                    .to_vec()
-            });
+            put(at, spot, || vec![gce(KNOWN_EXTENSION, vec![])]);
         }),
         all("capabilities are required that others lack", "C251", |at, _, spot| {
             put_one(at, spot, || {
@@ -342,7 +338,7 @@ fn of_lists() -> Vec<Mutation> {
                 list.extend([requires(&required), add(lacking)].map(ProposalOrRef::Proposal));
             }
         }),
-        all("in what is sent, another list than was applied", "C135", |at, _, spot| {
+        all("in what is sent, another list than was applied", "C137", |at, _, spot| {
             if let At::Applied(tree) = at
                 && spot.once()
             {

@@ -378,15 +378,11 @@ fn tree() -> Vec<Mutation> {
                 }
             }
         }),
-        all("a node beside the path is blanked", "C135", |at, scene, spot| {
-            if let At::Tree(tree) = at {
-                let above = tree.direct_path(2 * scene.hostile().leaf);
-                for node in (1..tree.nodes.len()).step_by(2).filter(|node| !above.contains(node)) {
-                    if tree.nodes[node].is_some() && spot.here() {
-                        tree.nodes[node] = None;
-                    }
-                }
-            }
+        all("a node beside the path is blanked, others are told", "C134", |at, scene, spot| {
+            blank_beside(at, scene, spot, |before, after| before != after);
+        }),
+        all("a node beside the path is blanked, the same are told", "C135", |at, scene, spot| {
+            blank_beside(at, scene, spot, |before, after| before == after);
         }),
         all("another member is left out of the tree", "C135", |at, scene, spot| {
             if let At::Tree(tree) = at
@@ -399,6 +395,25 @@ fn tree() -> Vec<Mutation> {
             }
         }),
     ]
+}
+
+/// Blanks one node after the other that is not above the committer, where the number of those who are told a path secret
+/// before and after is as asked for.
+fn blank_beside(at: At<'_>, scene: &Scene, spot: &mut Spot, fits: fn(usize, usize) -> bool) {
+    let At::Tree(tree) = at else { return };
+    let own = 2 * scene.hostile().leaf;
+    let told = |tree: &Tree| {
+        let path = tree.filtered_path(scene.hostile().leaf).into_iter();
+        path.map(|node| tree.resolution(Tree::other_child(node, own)).len()).sum::<usize>()
+    };
+    let above = tree.direct_path(own);
+    for node in (1..tree.nodes.len()).step_by(2).filter(|node| !above.contains(node)) {
+        let mut blanked = tree.clone();
+        if blanked.nodes[node].take().is_some() && fits(told(tree), told(&blanked)) && spot.here() {
+            *tree = blanked;
+            return;
+        }
+    }
 }
 
 /// What concerns those whom the same commit adds.

@@ -62,6 +62,8 @@ fn encrypted() -> Vec<Mutation> {
                 && let Some(leaf) = spot.one_of(&scene.plain.others())
             {
                 data.leaf_index = index(leaf);
+                // Who is named takes it for its own.
+                spot.instead = Some((leaf, "C098"));
             }
         }),
         all("in the name of another member, far ahead", "C090", |at, scene, spot| {
@@ -69,6 +71,7 @@ fn encrypted() -> Vec<Mutation> {
                 && let Some(leaf) = spot.one_of(&scene.plain.others())
             {
                 data.leaf_index = index(leaf);
+                spot.instead = Some((leaf, "C098"));
                 data.generation = 900;
             }
         }),
@@ -219,20 +222,11 @@ fn handshakes() -> Vec<Mutation> {
 
 /// What can be wrong with application data.
 fn data() -> Vec<Mutation> {
-    vec![
-        all("another type of content outside", "C094", |at, _, spot| {
-            if let At::PrivateSealed(message) = at
-                && let Some(choice) = spot.choice(2)
-            {
-                message.content_type = if choice == 0 { ContentType::Proposal } else { ContentType::Commit };
-            }
-        }),
-        all("of an epoch that was never kept", "C065", |at, _, spot| {
-            if let At::PrivateSealed(message) = at
-                && spot.once()
-            {
-                message.epoch = 0;
-            }
-        }),
-    ]
+    vec![all("another type of content outside", "C094", |at, _, spot| {
+        if let At::PrivateSealed(message) = at
+            && let Some(choice) = spot.choice(2)
+        {
+            message.content_type = if choice == 0 { ContentType::Proposal } else { ContentType::Commit };
+        }
+    })]
 }
