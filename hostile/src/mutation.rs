@@ -137,3 +137,12 @@ pub fn other_length(bytes: &mut Vec<u8>, spot: &mut Spot) {
 
 /// Numbers of leaves that no tree here has.
 pub const NO_LEAVES: [u32; 6] = [1 << 20, (1 << 24) - 1, 1 << 24, 1 << 30, 1 << 31, u32::MAX];
+
+/// Writes `with` over the beginning of the place where `mark` stands in an encoding, which no type can hold any more.
+pub fn patch(bytes: &mut [u8], mark: &[u8], with: &[u8]) {
+    let at = bytes.windows(mark.len()).position(|window| window == mark).expect("the mark is there");
+    bytes[at..at + with.len()].copy_from_slice(with);
+}
+
+/// What marks an extension that is to be like another one.
+pub const TWICE: &[u8] = b"this stands here twice";

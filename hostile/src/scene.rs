@@ -124,8 +124,10 @@ impl World {
         let mut client = Client::new(suite, "mallory", &mut random);
         client.psks.insert(PSK.to_vec(), PSK_KEY.to_vec());
         // One more, who goes again and leaves a hole.
-        let hole = (shape == Shape::Holed && size > 2).then(|| (position + size / 2).max(1) % size);
-        let hole = hole.filter(|hole| *hole != position && *hole != 0);
+        let beside =
+            if (1..size).contains(&(position ^ 1)) { position ^ 1 } else { (position + size / 2) % size };
+        let hole =
+            Some(beside).filter(|hole| shape == Shape::Holed && size > 2 && ![0, position].contains(hole));
         let late = shape == Shape::Holed && size > 3;
         let mut honest: Vec<Actor> = (0..size)
             .filter(|leaf| *leaf != position)
@@ -186,7 +188,7 @@ impl World {
         if shape != Shape::Sparse {
             let mut committers = there(&honest);
             if shape == Shape::Holed {
-                committers = committers.into_iter().step_by(3).collect();
+                committers = committers.into_iter().rev().step_by(3).collect();
             }
             for committer in committers {
                 let (id, commit) = honest[committer].commit(CommitPlan::default()).expect("it commits");

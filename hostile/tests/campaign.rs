@@ -37,8 +37,14 @@ fn two_members_with_cryptography() {
 }
 
 #[test]
+fn three_members_without_cryptography() {
+    assert_refused(&everywhere(FAKE, 3, Shape::Full, &of(&[])));
+}
+
+#[test]
 fn three_members_with_cryptography() {
-    assert_refused(&everywhere(REAL, 3, Shape::Full, &of(&[])));
+    let families = of(&["path", "leaf", "external commit in place of a member", "Welcome and its commit"]);
+    assert_refused(&everywhere(REAL, 3, Shape::Holed, &families));
 }
 
 #[test]

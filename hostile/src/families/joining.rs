@@ -10,7 +10,7 @@ use hushwood_crypto::{CipherSuiteId, HashReference};
 use crate::at::{At, Tamper, nothing};
 use crate::literal::crypto::{Key, sign, written};
 use crate::member::{KNOWN_EXTENSION, Plan, index};
-use crate::mutation::{Family, Mutation, NO_LEAVES, To, all, flip, other_length};
+use crate::mutation::{Family, Mutation, NO_LEAVES, TWICE, To, all, flip, other_length, patch};
 use crate::scene::{Scene, add};
 
 /// The families of this file.
@@ -277,7 +277,7 @@ fn welcomes() -> Vec<Mutation> {
         all("the same extension of the GroupInfo twice", "C349", |at, _, spot| match at {
             At::GroupInfo(info) if spot.once() => {
                 info.extensions.set(ExtensionType(0xF0D3), vec![]);
-                info.extensions.set(ExtensionType(0xF0D4), vec![]);
+                info.extensions.set(ExtensionType(0xF0D4), TWICE.to_vec());
             }
             At::GroupInfoBytes(info) if spot.hit => twice(info),
             _ => {}
@@ -285,7 +285,7 @@ fn welcomes() -> Vec<Mutation> {
         all("the same extension of the group twice", "C349", |at, _, spot| match at {
             At::GroupInfo(info) if spot.once() => {
                 info.group_context.extensions.set(ExtensionType(0xF0D3), vec![]);
-                info.group_context.extensions.set(ExtensionType(0xF0D4), vec![]);
+                info.group_context.extensions.set(ExtensionType(0xF0D4), TWICE.to_vec());
             }
             At::GroupInfoBytes(info) if spot.hit => twice(info),
             _ => {}
@@ -463,8 +463,7 @@ fn welcomes() -> Vec<Mutation> {
 
 /// Of two marks of extensions, makes the second like the first.
 fn twice(bytes: &mut [u8]) {
-    let at = bytes.windows(2).position(|two| two == [0xF0, 0xD4]).expect("it is there");
-    bytes[at + 1] = 0xD3;
+    patch(bytes, &[&[0xF0, 0xD4, 22], TWICE].concat(), &[0xF0, 0xD3]);
 }
 
 /// What is wrong with the path secret of a joiner.
@@ -608,7 +607,7 @@ fn outside() -> Vec<Mutation> {
         all("the same extension twice", "C349", |at, _, spot| match at {
             At::GroupInfo(info) if spot.once() => {
                 info.extensions.set(ExtensionType(0xF0D3), vec![]);
-                info.extensions.set(ExtensionType(0xF0D4), vec![]);
+                info.extensions.set(ExtensionType(0xF0D4), TWICE.to_vec());
             }
             At::Message(info) if spot.hit => twice(info),
             _ => {}

@@ -10,7 +10,7 @@ use hushwood_crypto::{CipherSuiteId, HpkePublicKey, SignaturePublicKey};
 use crate::at::{At, Tamper};
 use crate::literal::crypto::sign;
 use crate::member::{KNOWN_EXTENSION, Plan, leaf_tbs};
-use crate::mutation::{Family, Mutation, To, all, flip, other_length};
+use crate::mutation::{Family, Mutation, TWICE, To, all, flip, other_length, patch};
 use crate::scene::Scene;
 
 /// The family of this file.
@@ -146,11 +146,10 @@ pub fn any() -> Vec<Mutation> {
         all("an extension twice", "C349", |at, _, spot| match at {
             At::Leaf(leaf) if spot.once() => {
                 leaf.extensions.set(ExtensionType(0xF0D1), vec![]);
-                leaf.extensions.set(ExtensionType(0xF0D2), vec![]);
+                leaf.extensions.set(ExtensionType(0xF0D2), TWICE.to_vec());
             }
             At::Message(message) if spot.hit => {
-                let at = message.windows(2).position(|two| two == [0xF0, 0xD2]).expect("it is there");
-                message[at + 1] = 0xD1;
+                patch(message, &[&[0xF0, 0xD2, 22], TWICE].concat(), &[0xF0, 0xD1]);
             }
             _ => {}
         }),
@@ -160,8 +159,7 @@ pub fn any() -> Vec<Mutation> {
                 leaf.credential = Credential::Custom { credential_type, data: b"who".to_vec() };
             }
             At::Message(message) if spot.hit => {
-                let at = message.windows(2).position(|two| two == [0xF0, 0xAB]).expect("it is there");
-                message[at..at + 2].copy_from_slice(&[0x0A, 0x0A]);
+                patch(message, b"\xF0\xAB\x03who", &[0x0A, 0x0A]);
             }
             _ => {}
         }),

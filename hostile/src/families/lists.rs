@@ -15,7 +15,7 @@ use hushwood_crypto::{CipherSuiteId, HashReference, SignaturePublicKey};
 use crate::at::{At, Tamper, nothing};
 use crate::literal::crypto::Key;
 use crate::member::{KNOWN_EXTENSION, KNOWN_PROPOSAL, Plan, index};
-use crate::mutation::{Family, Mutation, NO_LEAVES, Spot, To, all};
+use crate::mutation::{Family, Mutation, NO_LEAVES, Spot, To, all, patch};
 use crate::scene::{PSK, Scene, add, remove};
 
 /// The families of this file.
@@ -214,8 +214,7 @@ pub fn values() -> Vec<Mutation> {
                 }));
             }
             At::Message(message) if spot.hit => {
-                let at = message.windows(2).position(|two| two == [0xF0, 0xAC]).expect("it is there");
-                message[at..at + 2].copy_from_slice(&[0x0A, 0x0A]);
+                patch(message, b"\xF0\xAC\x04what", &[0x0A, 0x0A]);
             }
             _ => {}
         }),
@@ -338,12 +337,15 @@ fn of_lists() -> Vec<Mutation> {
                 list.extend([requires(&required), add(lacking)].map(ProposalOrRef::Proposal));
             }
         }),
-        all("in what is sent, another list than was applied", "C137", |at, _, spot| {
+        all("in what is sent, another list than was applied", "C137", |at, scene, spot| {
             if let At::Applied(tree) = at
                 && spot.once()
             {
                 // Nothing but the leaf of the newcomer: its place is as it was.
-                let last = *tree.members().last().expect("members");
+                let newcomer = scene.friend.signer.signature_public();
+                let is_new =
+                    |leaf: &usize| tree.leaf(*leaf).is_some_and(|leaf| leaf.signature_key == newcomer);
+                let last = tree.members().into_iter().find(is_new).expect("it was added");
                 if let Some(hushwood::tree::Node::Leaf(leaf)) = &mut tree.nodes[2 * last] {
                     leaf.signature.push(1);
                 }

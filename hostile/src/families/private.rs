@@ -52,7 +52,7 @@ fn encrypted() -> Vec<Mutation> {
         }),
         all("content cut short", "C011", |at, _, spot| {
             if let At::Plain(plain) = at
-                && let Some(left) = spot.one_of(&[0, 1, 40])
+                && let Some(left) = spot.one_of(&[0, 1, 20])
             {
                 plain.truncate(left);
             }
