@@ -31,12 +31,14 @@
 
 pub mod at;
 pub mod campaign;
+mod client;
 pub mod families;
 pub mod honest;
 pub mod literal;
 pub mod member;
 pub mod mutation;
 pub mod scene;
+mod send;
 mod welcome;
 
 pub use at::{At, Tamper, nothing};
