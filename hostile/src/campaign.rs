@@ -158,10 +158,20 @@ fn play_family(settings: &Settings, scene: &Scene, family: &Family, report: &mut
                     fail(report, mutation.name, format!("{place:?}, place {number}: {why}"));
                     continue;
                 }
-                // R0: nothing has changed, and what is right is still taken.
+                // R0: nothing has changed.
                 if State::of(actor) != *state {
                     fail(report, mutation.name, format!("{place:?}: its state has changed"));
                 }
+                // Nor with one who goes on to accept what it can.
+                let sees =
+                    mutation.who == Who::All || place.is_some_and(|place| spot.victims.contains(&place));
+                if number == 0 && sees {
+                    let mut copy = copy(actor);
+                    if accept(&mut copy, family.to, &message).is_ok() || State::of(&copy) != *state {
+                        fail(report, mutation.name, format!("{place:?}: accepting it has changed something"));
+                    }
+                }
+                // And what is right is still taken.
                 report.controls += 1;
                 if let Err(error) = look(actor, family.to, &genuine) {
                     fail(report, mutation.name, format!("{place:?}: the control after it: {error:?}"));

@@ -54,7 +54,12 @@ fn four_members_without_cryptography() {
 
 #[test]
 fn five_members_in_a_tree_with_holes_without_cryptography() {
-    assert_refused(&everywhere(FAKE, 5, Shape::Holed, &of(&[])));
+    let mut report = Report::default();
+    for position in [0, 2, 4] {
+        let settings = Settings { provider: FAKE, size: 5, position, shape: Shape::Holed };
+        report.add(play(&settings, &of(&[])));
+    }
+    assert_refused(&report);
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn nine_members_and_their_trees_without_cryptography() {
 #[test]
 fn seventeen_members_without_cryptography() {
     let mut report = Report::default();
-    for position in [0, 7, 8, 15, 16] {
+    for position in [0, 8, 16] {
         let settings = Settings { provider: FAKE, size: 17, position, shape: Shape::Holed };
         report.add(play(&settings, &of(&["path", "tree in a Welcome"])));
     }
