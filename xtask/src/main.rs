@@ -3,6 +3,7 @@
 mod bench;
 mod crash;
 mod fuzz;
+mod hostile;
 mod interop;
 mod layers;
 mod lint;
@@ -47,6 +48,8 @@ enum Xtask {
     Bench(bench::Args),
     /// Kill a client at its writes, fail them, lose power (arguments go to the program `crash`)
     Crash(crash::Args),
+    /// Play what a member that means harm can make to honest ones (arguments go to the program `hostile`)
+    Hostile(hostile::Args),
     /// Run every fuzz target for some seconds
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Crash(args) => crash::crash(&args),
+        Xtask::Hostile(args) => hostile::hostile(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Mutants(args) => mutants::mutants(&args),
