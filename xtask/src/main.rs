@@ -1,11 +1,13 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
+mod attack;
 mod bench;
 mod crash;
 mod fuzz;
 mod interop;
 mod layers;
 mod lint;
+mod oracle;
 mod peers;
 mod postgres;
 mod report;
@@ -50,6 +52,10 @@ enum Xtask {
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
     Sim(sim::Args),
+    /// Count what attacks cost, or flood a member with messages (arguments go to the program `attack`)
+    Attack(attack::Args),
+    /// Compare the ratchet tree with a literal reading of the RFC (arguments go to the program `oracle`)
+    Oracle(oracle::Args),
     /// Find PostgreSQL for the tests of the delivery service, or put Debian's into target/tools
     Postgres,
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
@@ -70,6 +76,8 @@ fn main() -> ExitCode {
         Xtask::Crash(args) => crash::crash(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
+        Xtask::Attack(args) => attack::attack(&args),
+        Xtask::Oracle(args) => oracle::oracle(&args),
         Xtask::Postgres => postgres::postgres(),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
