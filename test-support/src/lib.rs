@@ -12,6 +12,8 @@
 )]
 
 pub mod actor;
+pub mod attack;
+pub mod counting;
 pub mod counting_store;
 pub mod differential;
 pub mod failing_store;
@@ -28,5 +30,6 @@ pub mod random;
 pub mod recording;
 pub mod rows;
 pub mod table;
+pub mod tree_oracle;
 pub mod vectors;
 pub mod wycheproof;

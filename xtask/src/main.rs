@@ -1,5 +1,6 @@
 //! The one entry for developers: `cargo xtask help` lists what there is.
 
+mod attack;
 mod bench;
 mod crash;
 mod fuzz;
@@ -8,6 +9,7 @@ mod interop;
 mod layers;
 mod lint;
 mod mutants;
+mod oracle;
 mod peers;
 mod postgres;
 mod report;
@@ -56,6 +58,10 @@ enum Xtask {
     Sim(sim::Args),
     /// Change the protocol in one place, and see that its tests notice (cargo-mutants)
     Mutants(mutants::Args),
+    /// Count what attacks cost, or flood a member with messages (arguments go to the program `attack`)
+    Attack(attack::Args),
+    /// Compare the ratchet tree with a literal reading of the RFC (arguments go to the program `oracle`)
+    Oracle(oracle::Args),
     /// Find PostgreSQL for the tests of the delivery service, or put Debian's into target/tools
     Postgres,
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
@@ -78,6 +84,8 @@ fn main() -> ExitCode {
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Mutants(args) => mutants::mutants(&args),
+        Xtask::Attack(args) => attack::attack(&args),
+        Xtask::Oracle(args) => oracle::oracle(&args),
         Xtask::Postgres => postgres::postgres(),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use hushwood_codec::Encode;
-use hushwood_crypto::Secret;
+use hushwood_crypto::{Random, Secret};
 
 use crate::commit::Commit;
 use crate::commit::advance::{Advanced, KeyInputs, NextEpoch, SignedCommit};
@@ -33,12 +33,15 @@ pub(crate) struct PublicTransition {
     pub(crate) checks: Vec<CredentialCheck>,
 }
 
-/// Bullets 6 to 9 of RFC 9420 §12.4.2, as far as they are public.
+/// Bullets 6 to 9 of RFC 9420 §12.4.2, as far as they are public. `list` was made by
+/// [`ProposalList::check_unsigned`]: the signatures that the commit brings come last, so that one whose structure is
+/// wrong costs no more than the signature of its message.
 pub(crate) fn process_public(
     state: &PublicState,
     commit: &Commit,
     list: &ProposalList,
     checks: &ProposalChecks<'_>,
+    random: &mut dyn Random,
 ) -> Result<PublicTransition, Error> {
     // RFC 9420 §8.1, C163: no epoch comes after the last one, so nobody may commit in it.
     if state.context.epoch == u64::MAX {
@@ -50,14 +53,16 @@ pub(crate) fn process_public(
         return Err(Violation::PathMissing.into());
     }
     let mut credentials = std::mem::take(&mut applied.credential_checks);
+    let mut path_leaf = None;
     let committer = match &commit.path {
         Some(path) => {
-            let leaf = list.check_path_leaf(&path.leaf_node, &applied, checks)?;
-            credentials.extend(leaf.credential_check);
+            let leaf = list.check_path_leaf_unsigned(&path.leaf_node, &applied, checks)?;
             // §7.5, §12.4.2: counts, keys, parent hash (C133, C134, C137, C150, C310, C311).
             let added = applied.added.iter().copied().collect();
             tree::merge(&mut applied.tree, leaf.leaf_index, path, &added)?;
-            leaf.leaf_index
+            let committer = leaf.leaf_index;
+            path_leaf = Some((leaf, &path.leaf_node));
+            committer
         }
         None => match list.committer() {
             crate::framing::Sender::Member(leaf) => leaf,
@@ -66,6 +71,11 @@ pub(crate) fn process_public(
         },
     };
     applied.check_tree(checks)?;
+    if let Some((leaf, node)) = path_leaf {
+        leaf.verify_signature(node, checks)?;
+        credentials.extend(leaf.credential_check);
+    }
+    list.verify_signatures(checks, random)?;
     let provisional = state.provisional_context(&applied.tree, &applied.extensions)?;
     let provisional_bytes = provisional.to_bytes()?;
     Ok(PublicTransition { applied, committer, provisional, provisional_bytes, checks: credentials })

@@ -137,8 +137,8 @@ impl Group {
         let sender = received.sender();
         let checks = self.checks(now, false);
         let resolved = self.proposals.resolve(commit.proposals.clone(), sender, &self.policy)?;
-        let list = ProposalList::check(resolved, sender, &checks, random)?;
-        let public = process_public(&self.public, commit, &list, &checks)?;
+        let list = ProposalList::check_unsigned(resolved, sender, &checks)?;
+        let public = process_public(&self.public, commit, &list, &checks, random)?;
         self.check_limits(&list)?;
 
         let epoch = public.provisional.epoch;

@@ -27,7 +27,7 @@ use crate::schedule::{GroupContext, InitSecret, PreSharedKeyId, Psk, interim_tra
 use crate::secret_tree::SecretTree;
 use crate::transition::{InstanceId, RecordKey, RecordKind, Records, Step};
 use crate::tree::{LeafContent, LeafIndex, NewLeaf, Supported};
-use crate::welcome::verification::{Circumstances, VerifiedGroup, verify};
+use crate::welcome::verification::{Circumstances, UnsignedGroup, VerifiedGroup};
 
 /// How to join.
 #[derive(Debug)]
@@ -107,12 +107,14 @@ impl StagedExternalJoin {
             settings.provider.suite(group_info.group_context.cipher_suite).ok_or(Unsupported::CipherSuite)?;
         // C351: signature, tree hash and whole tree, as for a Welcome.
         let circumstances = Circumstances { suite, policy, now };
-        let VerifiedGroup { group_info, tree, parameters, checks } =
-            verify(group_info, ratchet_tree, circumstances, random)?;
+        let unsigned = UnsignedGroup::check(group_info, ratchet_tree, circumstances)?;
         // C363: we support what the group has and requires.
-        settings.supported.check_group(&parameters)?;
+        settings.supported.check_group(unsigned.parameters())?;
         // C350: the group has a key for those who come from outside.
-        let external_pub = group_info.extensions.external_pub()?.ok_or(Violation::ExternalPubAbsent)?;
+        let external_pub = unsigned.group_info().extensions.external_pub()?;
+        let external_pub = external_pub.ok_or(Violation::ExternalPubAbsent)?;
+        let VerifiedGroup { group_info, tree, checks, .. } =
+            unsigned.verify_signatures(circumstances, random)?;
         let context = group_info.group_context;
         let tag = group_info.confirmation_tag;
         let interim = interim_transcript_hash(suite, &context.confirmed_transcript_hash, &tag)?;

@@ -105,6 +105,21 @@ impl ProposalList {
         applied: &Applied,
         checks: &ProposalChecks<'_>,
     ) -> Result<PathLeaf, Error> {
+        let path_leaf = self.check_path_leaf_unsigned(leaf, applied, checks)?;
+        if !checks.sending {
+            // A sender has just made the signature.
+            path_leaf.verify_signature(leaf, checks)?;
+        }
+        Ok(path_leaf)
+    }
+
+    /// The same but for the signature: [`PathLeaf::verify_signature`].
+    pub(crate) fn check_path_leaf_unsigned(
+        &self,
+        leaf: &LeafNode,
+        applied: &Applied,
+        checks: &ProposalChecks<'_>,
+    ) -> Result<PathLeaf, Error> {
         let (leaf_index, subject, old) = match self.committer() {
             Sender::Member(committer) => {
                 let old = checks.tree.leaf(committer)?.ok_or(Violation::SenderBlank)?;
@@ -123,10 +138,6 @@ impl ProposalList {
         let place = LeafPlace::Commit(&checks.context.group_id, leaf_index);
         // RFC 9420 §7.3, §12.4.2, C126, C142, C312: the leaf is valid for a path.
         checks.leaves().alone(leaf, place)?;
-        if !checks.sending {
-            // RFC 9420 §7.3, C112, C115. A sender has just made the signature.
-            checks.leaves().signature(leaf, place)?;
-        }
         // RFC 9420 §7.3, C116 to C118, C312: it fits the group as it will be.
         applied.parameters.check(&leaf.capabilities)?;
         let now = checks.now;
@@ -145,6 +156,13 @@ impl ProposalList {
             None => Some(CredentialCheck { subject, old: None, new: leaf.claim(), now }),
         };
         Ok(PathLeaf { leaf_index, credential_check })
+    }
+}
+
+impl PathLeaf {
+    /// Verifies the signature of a path's leaf (RFC 9420 §7.3, C112, C115).
+    pub(crate) fn verify_signature(&self, leaf: &LeafNode, checks: &ProposalChecks<'_>) -> Result<(), Error> {
+        checks.leaves().signature(leaf, LeafPlace::Commit(&checks.context.group_id, self.leaf_index))
     }
 }
 

@@ -102,6 +102,18 @@ impl ProposalList {
         checks: &ProposalChecks<'_>,
         random: &mut dyn Random,
     ) -> Result<Self, Error> {
+        let list = Self::check_unsigned(proposals, committer, checks)?;
+        list.verify_signatures(checks, random)?;
+        Ok(list)
+    }
+
+    /// The same but for the signatures of KeyPackages, which are verified when all else that can be wrong with a
+    /// commit has been looked at: [`verify_signatures`](Self::verify_signatures).
+    pub(crate) fn check_unsigned(
+        proposals: Vec<CommittedProposal>,
+        committer: Sender,
+        checks: &ProposalChecks<'_>,
+    ) -> Result<Self, Error> {
         if proposals.len() > checks.policy.max_commit_proposals {
             return Err(NotNow::Limit.into());
         }
@@ -114,7 +126,7 @@ impl ProposalList {
                 return Err(Violation::NewMemberContent.into());
             }
         }
-        list.check_each(checks, random)?;
+        list.check_each(checks)?;
         Ok(list)
     }
 
@@ -272,20 +284,29 @@ impl ProposalList {
 
     /// RFC 9420 §12.2, C261: each proposal is valid by itself. Those from the cache have been checked;
     /// a sender looks at lifetimes again (C121).
-    fn check_each(&self, checks: &ProposalChecks<'_>, random: &mut dyn Random) -> Result<(), Error> {
-        let mut unverified: Vec<&KeyPackage> = Vec::new();
+    fn check_each(&self, checks: &ProposalChecks<'_>) -> Result<(), Error> {
         for committed in &self.proposals {
             let by_value = committed.reference.is_none();
             if by_value || checks.sending {
                 checks.check_content(&committed.proposal, committed.sender)?;
             }
-            if !committed.verified
-                && let Proposal::Add(add) = &*committed.proposal
-            {
-                unverified.push(&add.key_package);
-            }
         }
+        Ok(())
+    }
+
+    /// Verifies the signatures of KeyPackages that nobody has verified (RFC 9420 §12.2, C261).
+    pub(crate) fn verify_signatures(
+        &self,
+        checks: &ProposalChecks<'_>,
+        random: &mut dyn Random,
+    ) -> Result<(), Error> {
+        let unverified = self.proposals.iter().filter(|committed| !committed.verified);
+        let unverified = unverified.filter_map(|committed| match &*committed.proposal {
+            Proposal::Add(add) => Some(&add.key_package),
+            _ => None,
+        });
         // An Update by value would be the committer's own, which is refused above (C262).
+        let unverified: Vec<&KeyPackage> = unverified.collect();
         checks.key_packages().signatures_of_many(&unverified, random)
     }
 

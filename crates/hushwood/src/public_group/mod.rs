@@ -337,8 +337,8 @@ impl PublicGroup {
     ) -> Result<ObservedCommit, Error> {
         let sender = message.content().sender;
         let resolved = self.proposals.resolve(commit.proposals.clone(), sender, &self.policy)?;
-        let list = ProposalList::check(resolved, sender, checks, random)?;
-        let transition = process_public(&self.public, commit, &list, checks)?;
+        let list = ProposalList::check_unsigned(resolved, sender, checks)?;
+        let transition = process_public(&self.public, commit, &list, checks, random)?;
         let epoch = transition.provisional.epoch;
         let mut change = EpochChange::new(&list, &transition.applied, transition.committer, epoch);
         change.extensions_changed = transition.applied.extensions != self.public.context.extensions;

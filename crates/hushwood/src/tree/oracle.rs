@@ -1,8 +1,9 @@
-//! The tree as RFC 9420 Appendix C has it, an array of nodes, with every definition of §4 and §7 written
-//! down word by word and nothing remembered: what the fast one is compared with.
+//! The tree as an array of nodes, with the definitions of RFC 9420 as `test_support::tree_oracle` has them, word by word:
+//! what the fast one is compared with.
 
-use hushwood_codec::{Encode, Writer};
-use hushwood_crypto::{Digest, HpkePublicKey, SignaturePublicKey};
+use hushwood_codec::{Decode, Encode, Writer};
+use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
+use test_support::tree_oracle::{Fault, Leaf, Tree, faults, from_extension, to_extension};
 
 use crate::credential::{Credential, CredentialType};
 use crate::extension::Extensions;
@@ -25,6 +26,11 @@ fn place(node: NodeIndex) -> usize {
 
 fn node_of(leaf: LeafIndex) -> NodeIndex {
     leaf.node().unwrap()
+}
+
+/// The library that the tests' own crates are built with is another one: what is the same is the encoding.
+fn literal_leaf(leaf: &LeafNode) -> Leaf {
+    Leaf::new(Decode::from_bytes(&leaf.to_bytes().unwrap()).unwrap())
 }
 
 /// A leaf that is like no other with another number.
@@ -75,172 +81,73 @@ impl Oracle {
         }
     }
 
-    fn parent_mut(&mut self, at: NodeIndex) -> Option<&mut ParentNode> {
-        match &mut self.0[place(at)] {
-            Some(Node::Parent(parent)) => Some(parent),
-            _ => None,
+    /// The same tree, as the literal reading of the RFC has it.
+    fn literal(&self) -> Tree {
+        let mut list = self.0.clone();
+        while list.last().is_some_and(Option::is_none) {
+            list.pop();
         }
+        let bytes = list.to_bytes().unwrap();
+        let mut tree = Tree::of_list(SUITE, &from_extension(&bytes).unwrap());
+        // A blank right half is not in the list.
+        while tree.nodes.len() < self.0.len() {
+            tree.extend();
+        }
+        tree
     }
 
-    /// §7.8.
-    pub(crate) fn tree_hash(&self, at: NodeIndex) -> Digest {
-        let mut input = Writer::new();
-        match at.children() {
-            None => input.raw(&[1]).value(&at.first_leaf()).value(&self.leaf(at)),
-            Some((left, right)) => {
-                input.raw(&[2]).value(&self.parent(at));
-                input.value(&self.tree_hash(left)).value(&self.tree_hash(right))
-            }
-        };
-        SUITE.hash().hash(&[&input.finish().unwrap()])
+    fn back(&mut self, tree: &Tree) {
+        self.0 = Vec::from_bytes(&to_extension(tree.list())).unwrap();
+        self.0.resize(tree.nodes.len(), None);
     }
 
-    /// §4.1.1.
-    pub(crate) fn resolution(&self, at: NodeIndex) -> Vec<NodeIndex> {
-        match (self.node(at), at.children()) {
-            (Some(Node::Parent(parent)), _) => {
-                let unmerged = parent.unmerged_leaves.iter().copied().map(node_of);
-                std::iter::once(at).chain(unmerged).collect()
-            }
-            (Some(Node::Leaf(_)), _) => vec![at],
-            (None, None) => vec![],
-            (None, Some((left, right))) => [self.resolution(left), self.resolution(right)].concat(),
-        }
-    }
-
-    /// §4.1.2: nodes with their children on the copath.
-    pub(crate) fn filtered_direct_path(&self, leaf: LeafIndex) -> Vec<(NodeIndex, NodeIndex)> {
-        let mut below = node_of(leaf);
-        let mut path = Vec::new();
-        for node in node_of(leaf).direct_path(self.leaves()) {
-            let copath_child = below.sibling(self.leaves()).unwrap();
-            if !self.resolution(copath_child).is_empty() {
-                path.push((node, copath_child));
-            }
-            below = node;
-        }
-        path
+    fn filtered_direct_path(literal: &Tree, leaf: LeafIndex) -> Vec<(NodeIndex, NodeIndex)> {
+        let path = literal.filtered_direct_path(place(node_of(leaf)));
+        path.into_iter().map(|(node, copath_child)| (index(node), index(copath_child))).collect()
     }
 
     /// §12.1.1.
     pub(crate) fn add(&mut self, leaf: LeafNode) -> LeafIndex {
-        if (0..self.0.len()).step_by(2).all(|at| self.0[at].is_some()) {
-            let length = self.0.len() * 2 + 1;
-            self.0.resize(length, None);
-        }
-        let at = (0..self.0.len()).step_by(2).find(|at| self.0[*at].is_none()).unwrap();
-        let new = index(at).leaf().unwrap();
-        for node in index(at).direct_path(self.leaves()) {
-            if let Some(parent) = self.parent_mut(node) {
-                parent.unmerged_leaves.push(new);
-                parent.unmerged_leaves.sort();
-            }
-        }
-        self.0[at] = Some(Node::Leaf(leaf));
-        new
+        let mut tree = self.literal();
+        let at = tree.add(literal_leaf(&leaf));
+        self.back(&tree);
+        index(at).leaf().unwrap()
     }
 
     /// §12.1.2.
     pub(crate) fn update(&mut self, leaf: LeafIndex, node: LeafNode) {
-        self.blank_path(leaf);
-        self.0[place(node_of(leaf))] = Some(Node::Leaf(node));
+        let mut tree = self.literal();
+        tree.update(place(node_of(leaf)), literal_leaf(&node));
+        self.back(&tree);
     }
 
     /// §12.1.3.
     pub(crate) fn remove(&mut self, leaf: LeafIndex) {
-        self.blank_path(leaf);
-        self.0[place(node_of(leaf))] = None;
-        while self.0.len() > 1
-            && (0..self.0.len()).step_by(2).skip(self.0.len() / 4 + 1).all(|at| self.0[at].is_none())
-        {
-            self.0.truncate(self.0.len() / 2);
-        }
+        let mut tree = self.literal();
+        tree.remove(place(node_of(leaf)));
+        self.back(&tree);
     }
 
-    pub(crate) fn blank_path(&mut self, leaf: LeafIndex) {
-        let leaves = self.leaves();
-        node_of(leaf).direct_path(leaves).for_each(|node| self.0[place(node)] = None);
-    }
-
-    /// §7.9: "For each leaf L in P.unmerged_leaves, blank L and remove it from the unmerged_leaves sets".
-    pub(crate) fn original_tree_hash(&self, sibling: NodeIndex, unmerged: &[LeafIndex]) -> Digest {
-        let mut original = self.clone();
-        for leaf in unmerged {
-            original.0[place(node_of(*leaf))] = None;
-            for node in self.indices() {
-                if let Some(parent) = original.parent_mut(node) {
-                    parent.unmerged_leaves.retain(|other| other != leaf);
-                }
-            }
-        }
-        original.tree_hash(sibling)
-    }
-
-    /// §7.9: the parent hash of P with copath child S.
-    pub(crate) fn parent_hash(&self, parent: NodeIndex, sibling: NodeIndex) -> Digest {
-        let node = self.parent(parent).unwrap();
-        let mut input = Writer::new();
-        input.value(&node.encryption_key).value(&node.parent_hash);
-        input.value(&self.original_tree_hash(sibling, &node.unmerged_leaves));
-        SUITE.hash().hash(&[&input.finish().unwrap()])
-    }
-
-    fn parent_hash_field(&self, at: NodeIndex) -> Option<&[u8]> {
-        match self.node(at)? {
-            Node::Parent(parent) => Some(&parent.parent_hash),
-            Node::Leaf(leaf) => match &leaf.leaf_node_source {
-                LeafNodeSource::Commit { parent_hash } => Some(parent_hash),
-                _ => None,
-            },
-        }
-    }
-
-    /// §7.9.2: "The parent hash in a node D is valid with respect to a parent node P if".
-    fn is_valid_for(&self, d: NodeIndex, p: NodeIndex) -> bool {
-        let below = |node: NodeIndex, head: NodeIndex| {
-            head.is_above(node.first_leaf()) && node.level() <= head.level()
-        };
-        let (left, right) = p.children().unwrap();
-        let (c, s) = if below(d, left) { (left, right) } else { (right, left) };
-        if !below(d, c) || self.parent_hash_field(d) != Some(self.parent_hash(p, s).as_bytes()) {
-            return false;
-        }
-        let resolution = self.resolution(c);
-        let without = resolution.iter().filter(|node| **node != d).copied().collect::<Vec<_>>();
-        let unmerged = self.parent(p).unwrap().unmerged_leaves.iter().copied().map(node_of);
-        let unmerged = unmerged.filter(|leaf| below(*leaf, c)).collect::<Vec<_>>();
-        resolution.contains(&d)
-            && std::collections::BTreeSet::from_iter(without) == unmerged.into_iter().collect()
-    }
-
-    /// §7.9.2, "bottom up": chains from the leaves, each non-blank parent covered by exactly one.
+    /// §7.9.2.
     pub(crate) fn parent_hashes_are_valid(&self) -> bool {
-        let parents: Vec<_> = self.indices().filter(|at| self.parent(*at).is_some()).collect();
-        let mut covered = vec![0; self.0.len()];
-        for leaf in self.indices().filter(|at| self.leaf(*at).is_some()) {
-            let mut end = leaf;
-            while let Some(next) = parents.iter().find(|p| **p != end && self.is_valid_for(end, **p)) {
-                covered[place(*next)] += 1;
-                end = *next;
-            }
-        }
-        parents.iter().all(|at| covered[place(*at)] == 1)
+        !faults(SUITE, self.literal().list()).contains(&Fault::ParentHash)
     }
 
     /// Compares all that a tree says with what the definitions say.
     pub(crate) fn compare(&self, tree: &RatchetTree) {
         assert_eq!(tree.leaf_count(), self.leaves());
-        let mut members = Vec::new();
+        let (literal, mut members) = (self.literal(), Vec::new());
         for at in self.indices() {
-            assert_eq!(tree.node_hash(at).unwrap(), self.tree_hash(at), "{at:?}");
-            assert_eq!(tree.resolution(at).unwrap(), self.resolution(at), "{at:?}");
-            assert_eq!(tree.resolution_size(at, &Default::default()).unwrap(), self.resolution(at).len());
+            let resolution: Vec<_> = literal.resolution(place(at)).into_iter().map(index).collect();
+            assert_eq!(tree.node_hash(at).unwrap(), literal.tree_hash(place(at)), "{at:?}");
+            assert_eq!(tree.resolution(at).unwrap(), resolution, "{at:?}");
+            assert_eq!(tree.resolution_size(at, &Default::default()).unwrap(), resolution.len());
             assert_eq!(tree.parent(at).unwrap().as_ref(), self.parent(at), "{at:?}");
             if let Some(leaf) = at.leaf() {
                 assert_eq!(tree.leaf(leaf).unwrap().as_ref(), self.leaf(at), "{at:?}");
                 let path = tree.filtered_direct_path(leaf).unwrap();
                 let path: Vec<_> = path.iter().map(|step| (step.node, step.copath_child)).collect();
-                assert_eq!(path, self.filtered_direct_path(leaf), "{at:?}");
+                assert_eq!(path, Self::filtered_direct_path(&literal, leaf), "{at:?}");
                 members.extend(self.leaf(at).map(|node| (leaf, node)));
             }
             let key = match self.node(at) {
@@ -255,7 +162,7 @@ impl Oracle {
             assert_eq!(tree.encryption_key(at).unwrap().as_ref(), Some(key));
         }
         assert_eq!(tree.check_unique_keys(), Ok(()));
-        assert_eq!(tree.tree_hash().unwrap(), self.tree_hash(tree.root()));
+        assert_eq!(tree.tree_hash().unwrap(), literal.tree_hash(place(tree.root())));
         let there = tree.members().collect::<Result<Vec<_>, _>>().unwrap();
         assert!(there.iter().map(|(index, leaf)| (*index, leaf)).eq(members.iter().copied()));
         assert_eq!(usize::try_from(tree.member_count()).unwrap(), members.len());

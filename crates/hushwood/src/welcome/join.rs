@@ -17,7 +17,7 @@ use crate::schedule::{
 };
 use crate::tree::{KeyPair, LeafIndex, LeafNodeSource, PathSecret, PrivateTree, Supported};
 use crate::welcome::types::GroupSecrets;
-use crate::welcome::verification::{Circumstances, VerifiedGroup, verify};
+use crate::welcome::verification::{Circumstances, UnsignedGroup, VerifiedGroup};
 use crate::welcome::{GroupInfo, Welcome};
 
 /// A Welcome whose entry for us has been decrypted. What it asks for is known: pre-shared keys.
@@ -148,18 +148,21 @@ impl OpenedSecrets {
         let group_info = GroupInfo::from_bytes_with(opened.expose(), policy.decode)?;
 
         let circumstances = Circumstances { suite, policy, now };
-        let VerifiedGroup { group_info, tree, parameters, checks } =
-            verify(group_info, ratchet_tree, circumstances, random)?;
+        let unsigned = UnsignedGroup::check(group_info, ratchet_tree, circumstances)?;
         // C321, C347, C385: we support what the group has and requires.
         let own = self.key_package.key_package().leaf_node.clone();
-        Supported::of(&own.capabilities).check_group(&parameters)?;
+        Supported::of(&own.capabilities).check_group(unsigned.parameters())?;
         // C339: a leaf that is that of our KeyPackage.
+        let tree = unsigned.tree();
         let own_leaf = tree.signature_key_at(&own.signature_key)?.ok_or(Violation::LeafNotInTree)?;
         if tree.leaf(own_leaf)?.as_ref() != Some(&own)
             || !matches!(own.leaf_node_source, LeafNodeSource::KeyPackage(_))
         {
             return Err(Violation::LeafNotInTree.into());
         }
+        check_first_epoch(parent.as_ref(), unsigned.group_info().group_context.epoch)?;
+        let VerifiedGroup { group_info, tree, checks, .. } =
+            unsigned.verify_signatures(circumstances, random)?;
 
         // C303, C340, C341: the keys above us.
         let leaf_keys =
@@ -174,7 +177,6 @@ impl OpenedSecrets {
         secrets.confirmation.verify(suite, &context.confirmed_transcript_hash, &tag)?;
         // C167: joiners compute the interim hash from it.
         let interim = interim_transcript_hash(suite, &context.confirmed_transcript_hash, &tag)?;
-        check_first_epoch(parent.as_ref(), context.epoch)?;
         let public = PublicState::new(context, tree, tag, interim)?;
         let member = MemberState { private, secrets };
         let signer = group_info.signer;

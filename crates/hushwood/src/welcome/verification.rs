@@ -1,6 +1,7 @@
 //! RFC 9420 §12.4.3, §12.4.3.1: verifying a GroupInfo and the tree that belongs to it.
 //!
-//! The same for a client that joins by a Welcome, one that joins by an external commit, and an observer.
+//! The same for a client that joins by a Welcome, one that joins by an external commit, and an observer. What needs no
+//! public-key operation comes first: a tree that is refused for its structure costs nobody a signature.
 
 use hushwood_crypto::{CipherSuite, CryptoError, Random, sign_content_of};
 
@@ -8,7 +9,7 @@ use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::extension::ExtensionType;
 use crate::extension::support::{ExtensionPlace, check_group_context, check_placement};
-use crate::parallel::map_runs;
+use crate::parallel::{map_plain_runs, map_runs};
 use crate::policy::{Policy, Timestamp};
 use crate::tree::{GroupParameters, LeafChecks, LeafPlace, RatchetTree};
 use crate::version::ProtocolVersion;
@@ -33,6 +34,11 @@ pub(crate) struct VerifiedGroup {
     pub(crate) checks: Vec<CredentialCheck>,
 }
 
+/// A GroupInfo and its tree of which all is right that can be seen without verifying a signature. Whoever has more to
+/// ask does it now: signatures are as many as there are members.
+#[derive(Debug)]
+pub(crate) struct UnsignedGroup(VerifiedGroup);
+
 /// Verifies the tree of a GroupInfo, and the GroupInfo by a member of the tree.
 pub(crate) fn verify(
     group_info: GroupInfo,
@@ -40,46 +46,88 @@ pub(crate) fn verify(
     circumstances: Circumstances<'_>,
     random: &mut dyn Random,
 ) -> Result<VerifiedGroup, Error> {
-    let Circumstances { suite, policy, now } = circumstances;
-    let context = &group_info.group_context;
-    // RFC 9420 §8.1, §12.4.3.1, C162, C331: version and suite are those of the KeyPackage.
-    if context.version != ProtocolVersion::MLS10 {
-        return Err(Unsupported::ProtocolVersion.into());
-    }
-    if context.cipher_suite != suite.id() {
-        return Err(Violation::KeyPackageSuite.into());
-    }
-    // C256, C375: what stands in the context and beside it belongs there.
-    check_group_context(&context.extensions, suite)?;
-    check_placement(&group_info.extensions, ExtensionPlace::GroupInfo)?;
-    let parameters = GroupParameters::new(context.version, context.cipher_suite, &context.extensions)?;
+    UnsignedGroup::check(group_info, ratchet_tree, circumstances)?.verify_signatures(circumstances, random)
+}
 
-    // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
-    let extension = group_info.extensions.get(ExtensionType::RATCHET_TREE);
-    let data = extension.map(|extension| extension.extension_data.as_slice()).or(ratchet_tree);
-    let tree = RatchetTree::from_extension(suite, data.ok_or(NotNow::TreeMissing)?, policy)?;
-    // C333, C374: however the tree was obtained, its hash is the one in the group context.
-    if tree.tree_hash()?.as_bytes() != context.tree_hash {
-        return Err(Violation::TreeHash.into());
+impl UnsignedGroup {
+    /// Checks everything but the signatures.
+    pub(crate) fn check(
+        group_info: GroupInfo,
+        ratchet_tree: Option<&[u8]>,
+        circumstances: Circumstances<'_>,
+    ) -> Result<Self, Error> {
+        let Circumstances { suite, policy, now } = circumstances;
+        let context = &group_info.group_context;
+        // RFC 9420 §8.1, §12.4.3.1, C162, C331: version and suite are those of the KeyPackage.
+        if context.version != ProtocolVersion::MLS10 {
+            return Err(Unsupported::ProtocolVersion.into());
+        }
+        if context.cipher_suite != suite.id() {
+            return Err(Violation::KeyPackageSuite.into());
+        }
+        // C256, C375: what stands in the context and beside it belongs there.
+        check_group_context(&context.extensions, suite)?;
+        check_placement(&group_info.extensions, ExtensionPlace::GroupInfo)?;
+        let parameters = GroupParameters::new(context.version, context.cipher_suite, &context.extensions)?;
+
+        // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
+        let extension = group_info.extensions.get(ExtensionType::RATCHET_TREE);
+        let data = extension.map(|extension| extension.extension_data.as_slice()).or(ratchet_tree);
+        let tree = RatchetTree::from_extension(suite, data.ok_or(NotNow::TreeMissing)?, policy)?;
+        // C333, C374: however the tree was obtained, its hash is the one in the group context.
+        if tree.tree_hash()?.as_bytes() != context.tree_hash {
+            return Err(Violation::TreeHash.into());
+        }
+        // C324, C351: the signer is a member.
+        if !tree.is_member(group_info.signer)? {
+            return Err(Violation::GroupInfoSigner.into());
+        }
+        check_external_pub(&group_info, suite)?;
+
+        // C101: every parent has a key of the suite. C148, C334: every parent is parent-hash valid.
+        tree.verify_parent_keys()?;
+        tree.verify_parent_hashes()?;
+        // C335: every leaf is valid, with its own source.
+        let checks = check_leaves(&tree, &context.group_id, &parameters, circumstances)?;
+        let senders = (0_u32..).zip(context.extensions.external_senders()?);
+        let senders = senders.map(|(index, sender)| CredentialCheck {
+            subject: Subject::ExternalSender(index),
+            old: None,
+            new: Claim::from(sender),
+            now,
+        });
+        let checks = checks.into_iter().chain(senders).collect();
+        Ok(Self(VerifiedGroup { group_info, tree, parameters, checks }))
     }
 
-    verify_signature(&group_info, suite, &tree)?;
-    check_external_pub(&group_info, suite)?;
+    /// What the group has and requires.
+    pub(crate) fn parameters(&self) -> &GroupParameters {
+        &self.0.parameters
+    }
 
-    // C101: every parent has a key of the suite. C148, C334: every parent is parent-hash valid.
-    tree.verify_parent_keys()?;
-    tree.verify_parent_hashes()?;
-    // C335: every leaf is valid, with its own source.
-    let checks = check_leaves(&tree, &context.group_id, &parameters, circumstances, random)?;
-    let senders = (0_u32..).zip(context.extensions.external_senders()?);
-    let senders = senders.map(|(index, sender)| CredentialCheck {
-        subject: Subject::ExternalSender(index),
-        old: None,
-        new: Claim::from(sender),
-        now,
-    });
-    let checks = checks.into_iter().chain(senders).collect();
-    Ok(VerifiedGroup { group_info, tree, parameters, checks })
+    /// The GroupInfo.
+    pub(crate) fn group_info(&self) -> &GroupInfo {
+        &self.0.group_info
+    }
+
+    /// The tree.
+    pub(crate) fn tree(&self) -> &RatchetTree {
+        &self.0.tree
+    }
+
+    /// Verifies the signatures of the GroupInfo and of all leaves.
+    pub(crate) fn verify_signatures(
+        self,
+        circumstances: Circumstances<'_>,
+        random: &mut dyn Random,
+    ) -> Result<VerifiedGroup, Error> {
+        let Self(group) = self;
+        verify_signature(&group.group_info, circumstances.suite, &group.tree)?;
+        // C335, and C112, C115.
+        let group_id = &group.group_info.group_context.group_id;
+        verify_leaf_signatures(&group.tree, group_id, circumstances, random)?;
+        Ok(group)
+    }
 }
 
 /// RFC 9420 §12.4.3, C323, C324, C351: a member of the tree has signed the GroupInfo.
@@ -108,29 +156,23 @@ pub(crate) fn check_external_pub(group_info: &GroupInfo, suite: &dyn CipherSuite
     }
 }
 
-/// Validates every leaf of a tree (RFC 9420 §7.3), signatures in batches.
+/// Validates every leaf of a tree (RFC 9420 §7.3) but for its signature.
 fn check_leaves(
     tree: &RatchetTree,
     group_id: &[u8],
     parameters: &GroupParameters,
     Circumstances { suite, policy, now }: Circumstances<'_>,
-    random: &mut dyn Random,
 ) -> Result<Vec<CredentialCheck>, Error> {
     let leaves = LeafChecks { suite, policy, now, sending: false };
-    let members = tree.packed_members()?;
-    let checks = map_runs(&members, (FEW, TOGETHER), (suite, random), |run, random| {
-        let mut to_verify = Vec::with_capacity(run.len());
+    let checks = map_plain_runs(&tree.packed_members()?, (FEW, TOGETHER), |run| {
         let mut checks = Vec::with_capacity(run.len());
         for member in run {
             let leaf = member.node.unpack()?;
-            let place = LeafPlace::Tree(group_id, member.index);
-            leaves.alone(&leaf, place)?;
+            leaves.alone(&leaf, LeafPlace::Tree(group_id, member.index))?;
             parameters.check(&leaf.capabilities)?;
             let subject = Subject::Member(member.index);
             checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
-            to_verify.push((leaf, place));
         }
-        leaves.signatures(&to_verify, random)?;
         Ok(checks)
     })?;
     // C119, C120: the members support each other's credentials.
@@ -138,6 +180,26 @@ fn check_leaves(
     // C127, C128, C413: no key is there twice.
     tree.check_unique_keys()?;
     Ok(checks)
+}
+
+/// Verifies the signatures of all leaves, in batches (RFC 9420 §7.3).
+fn verify_leaf_signatures(
+    tree: &RatchetTree,
+    group_id: &[u8],
+    Circumstances { suite, policy, now }: Circumstances<'_>,
+    random: &mut dyn Random,
+) -> Result<(), Error> {
+    let leaves = LeafChecks { suite, policy, now, sending: false };
+    // Leaves are unpacked once more: to keep them all would take more than all else.
+    map_runs(&tree.packed_members()?, (FEW, TOGETHER), (suite, random), |run, random| {
+        let mut to_verify = Vec::with_capacity(run.len());
+        for member in run {
+            to_verify.push((member.node.unpack()?, LeafPlace::Tree(group_id, member.index)));
+        }
+        leaves.signatures(&to_verify, random)?;
+        Ok(Vec::<()>::new())
+    })?;
+    Ok(())
 }
 
 /// How many leaves are verified together: enough to gain from it, few enough that they stay at hand.

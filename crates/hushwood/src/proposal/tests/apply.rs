@@ -257,13 +257,13 @@ fn a_committers_leaf_is_checked_for_source_key_signature_and_the_new_extensions(
     let update = world.next_leaf(0, LeafNodeSource::Update);
     assert_breaks!(path_leaf(&world, vec![], &update).unwrap_err(), Violation::LeafSource, "C126", "C312");
 
-    let mut same_key = good.clone();
-    same_key.encryption_key = world.tree.leaf(leaf(0)).unwrap().unwrap().encryption_key.clone();
-    let unsigned = path_leaf(&world, vec![], &same_key);
-    assert_breaks!(unsigned.unwrap_err(), Violation::LeafSignature, "C142", "C312");
-    world.sending = true;
-    assert_eq!(path_leaf(&world, vec![], &same_key), Err(Violation::EncryptionKeyReused.into()));
-    world.sending = false;
+    let mut unsigned = good.clone();
+    unsigned.signature[0] ^= 1;
+    let refused = path_leaf(&world, vec![], &unsigned);
+    assert_breaks!(refused.unwrap_err(), Violation::LeafSignature, "C142", "C312");
+    // What shows without a signature is looked at first.
+    unsigned.encryption_key = world.tree.leaf(leaf(0)).unwrap().unwrap().encryption_key.clone();
+    assert_eq!(path_leaf(&world, vec![], &unsigned), Err(Violation::EncryptionKeyReused.into()));
 
     let elsewhere = world.next_leaf(1, commit_source());
     assert_breaks!(

@@ -403,7 +403,7 @@ fn a_group_info_that_no_member_signed_is_refused() {
         |info: &mut GroupInfo| info.group_context.epoch += 1,
         |info: &mut GroupInfo| info.group_context.confirmed_transcript_hash[0] ^= 1,
         |info: &mut GroupInfo| info.confirmation_tag[0] ^= 1,
-        |info: &mut GroupInfo| info.extensions.set(ExtensionType::EXTERNAL_PUB, vec![]),
+        |info: &mut GroupInfo| info.extensions.set(ExtensionType(0xF0F0), vec![]),
         |info: &mut GroupInfo| info.signature.clear(),
     ] {
         let mut group_info = world.group_info(&world.nodes());
