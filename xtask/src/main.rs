@@ -15,6 +15,7 @@ mod sections;
 mod sim;
 mod sources;
 mod test;
+mod thief;
 mod vectors;
 mod wasm;
 
@@ -52,6 +53,10 @@ enum Xtask {
     Sim(sim::Args),
     /// Find PostgreSQL for the tests of the delivery service, or put Debian's into target/tools
     Postgres,
+    /// Steal a client's disk, memory and passphrase (arguments go to the program `thief`)
+    Thief(thief::Args),
+    /// Look whether time tells secrets, for an hour or so (arguments go to the program `timing`)
+    Timing(thief::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -71,6 +76,8 @@ fn main() -> ExitCode {
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Postgres => postgres::postgres(),
+        Xtask::Thief(args) => thief::thief(&args),
+        Xtask::Timing(args) => thief::timing(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {
