@@ -235,14 +235,16 @@ impl Scene {
     fn search(&mut self, command: &str) {
         self.census.steps += 1;
         let (dead, alive) = self.model.census();
-        let mut secrets = dead.clone();
-        secrets.extend(&alive);
+        // A nonce that was tried has its end in common with the one that it was made from, which may live: so the living come
+        // first, and what they share is theirs.
+        let mut secrets = alive.clone();
+        secrets.extend(&dead);
         let needles = Needles::of(secrets.iter().copied());
         let mut seen = Vec::new();
         for sighting in memory::search(self.child.id(), &needles).unwrap() {
-            match sighting.needle < dead.len() {
-                true => seen.push((format!("{:?}", sighting.place), sighting.needle)),
-                false => self.census.alive += 1,
+            match sighting.needle < alive.len() {
+                true => self.census.alive += 1,
+                false => seen.push((format!("{:?}", sighting.place), sighting.needle)),
             }
         }
         // The files are sealed: nothing is there in any case.
