@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::marker::PhantomData;
 
-use hmac::digest::{FixedOutput, Output};
 use hmac::digest::common::Key;
+use hmac::digest::{FixedOutput, Output};
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use hushwood_crypto::{CryptoError, Digest, Kdf, Secret};
 use zeroize::Zeroizing;

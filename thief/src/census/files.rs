@@ -46,11 +46,8 @@ impl Files {
         self.contents.iter().flat_map(|file| needles.pieces_in(file)).map(|(needle, _)| needle).collect()
     }
 
-    /// How many salts of erased rows are in the files, and how many there were.
-    pub(super) fn erased_rows(&self) -> (usize, usize) {
-        let erased: Vec<_> = self.salts.difference(&self.live).collect();
-        let needles = Needles::of(erased.iter().map(|salt| salt.as_slice()));
-        let found: BTreeSet<_> = self.pieces(&needles).into_iter().collect();
-        (found.len(), erased.len())
+    /// The salts of erased rows.
+    pub(super) fn erased_rows(&self) -> Vec<&[u8]> {
+        self.salts.difference(&self.live).map(Vec::as_slice).collect()
     }
 }

@@ -9,7 +9,7 @@ mod files;
 pub mod memory;
 pub mod model;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -49,6 +49,9 @@ pub struct Census {
     pub in_log: u64,
     /// Keys of erased rows that were searched for in the files after the log was emptied.
     pub erased_rows: u64,
+    /// Of these, those that were in memory then: in pages that SQLite has given back or keeps. They open what may be left
+    /// of a row in the gaps of the file, for who has the store's key as well.
+    pub row_keys_in_memory: u64,
 }
 
 impl Census {
@@ -67,6 +70,7 @@ impl Census {
         self.alive += other.alive;
         self.in_log += other.in_log;
         self.erased_rows += other.erased_rows;
+        self.row_keys_in_memory += other.row_keys_in_memory;
         other.found.into_iter().for_each(|(key, count)| *self.found.entry(key).or_default() += count);
         other.on_stack.into_iter().for_each(|(key, count)| *self.on_stack.entry(key).or_default() += count);
         self
@@ -84,6 +88,7 @@ impl fmt::Display for Census {
             f,
             "{in_log} sightings of keys of erased rows in the log, {erased_rows} keys searched for after it was emptied"
         )?;
+        writeln!(f, "{} sightings of such keys in memory", self.row_keys_in_memory)?;
         for ((place, name, command), count) in &self.found {
             writeln!(f, "FOUND {count} times in {place} after `{command}`: {name}")?;
         }
@@ -262,21 +267,30 @@ impl Scene {
                 }
             }
         }
-        let (in_files, keys) = self.files.erased_rows();
-        let keys = u64::try_from(keys).unwrap();
-        match command {
-            "checkpoint" => {
-                self.census.erased_rows += keys;
-                if in_files > 0 {
-                    let place = ("files".to_owned(), "key of an erased row".to_owned(), command.to_owned());
-                    *self.census.found.entry(place).or_default() += u64::try_from(in_files).unwrap();
-                }
-            }
-            _ => self.census.in_log += u64::try_from(in_files).unwrap(),
-        }
         let (dead, all) = (dead.len(), secrets.len());
         self.census.dead = u64::try_from(dead).unwrap();
         self.census.secrets = u64::try_from(all).unwrap();
+        self.search_row_keys(command);
+    }
+
+    /// The keys of erased rows: gone from the files when the log was emptied.
+    fn search_row_keys(&mut self, command: &str) {
+        let erased = self.files.erased_rows();
+        let needles = Needles::of(erased.iter().copied());
+        let found: BTreeSet<_> = self.files.pieces(&needles).into_iter().collect();
+        let found = u64::try_from(found.len()).unwrap();
+        if command != "checkpoint" {
+            self.census.in_log += found;
+            return;
+        }
+        self.census.erased_rows += u64::try_from(erased.len()).unwrap();
+        if found > 0 {
+            let place = ("files".to_owned(), "key of an erased row".to_owned(), command.to_owned());
+            *self.census.found.entry(place).or_default() += found;
+        }
+        let in_memory = memory::search(self.child.id(), &needles).unwrap();
+        let in_memory: BTreeSet<_> = in_memory.into_iter().map(|sighting| sighting.needle).collect();
+        self.census.row_keys_in_memory += u64::try_from(in_memory.len()).unwrap();
     }
 
     /// A random step of the conversation.

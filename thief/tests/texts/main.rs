@@ -340,7 +340,8 @@ fn parts(texts: &mut Texts) {
     let pair = KeyPair::generate(suite, &mut random).unwrap();
     texts
         .show("PrivateChanges", &hushwood::tree::PrivateChanges { leaf_keys: Some(pair), nodes: Vec::new() });
-    let joiner_secret = hushwood_crypto::derive_secret(suite, &Secret::new(random.bytes(32)), "joiner").unwrap();
+    let joiner_secret =
+        hushwood_crypto::derive_secret(suite, &Secret::new(random.bytes(32)), "joiner").unwrap();
     texts.show("GroupSecrets", &GroupSecrets { joiner_secret, path_secret: None, psks: Vec::new() });
     let (private, public) = suite.kem().derive_key_pair(&[9; 32]).unwrap();
     let key = Secret::copy_of(&[3; 32]);
