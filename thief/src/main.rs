@@ -1,5 +1,7 @@
 //! Steals a client's disk, memory and passphrase, and looks at what it gives; exits with 1 if it is too much.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a program for tests")]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
