@@ -15,7 +15,7 @@ use hushwood::group::{
 use hushwood::key_package::{KeyPackageBuilder, ValidKeyPackage, validate};
 use hushwood::policy::{Policy, Timestamp};
 use hushwood::schedule::Psk;
-use hushwood::transition::{InstanceId, RecordKey, RecordKind, Records};
+use hushwood::transition::{InstanceId, Persist, RecordKey, RecordKind, Records};
 use hushwood::tree::{LeafContent, LeafIndex, Supported};
 use hushwood_codec::Decode;
 use hushwood_crypto::{CipherSuite, CipherSuiteId, CryptoProvider, Secret, SoftwareSigner};
@@ -26,9 +26,9 @@ use crate::random::SeededRandom;
 /// The time at which tests take place.
 pub const NOW: Timestamp = Timestamp(1_800_000_000);
 
-/// A client.
+/// A client, on a store of its own.
 #[derive(Debug)]
-pub struct Actor {
+pub struct Actor<S = MemoryStore> {
     /// Its name, which is the identity in its basic credential.
     pub name: String,
     /// Its provider.
@@ -36,7 +36,7 @@ pub struct Actor {
     /// Its suite.
     pub suite: &'static dyn CipherSuite,
     /// Its store.
-    pub store: MemoryStore,
+    pub store: S,
     /// Its signature key.
     pub signer: SoftwareSigner,
     /// Its randomness.
@@ -63,8 +63,15 @@ pub enum Outcome {
 }
 
 impl Actor {
-    /// A client with a fresh key.
+    /// A client with a fresh key, which forgets everything in the end.
     pub fn new(name: &str, provider: CryptoProvider, suite: CipherSuiteId, seed: u64) -> Self {
+        Self::on(MemoryStore::new(), name, (provider, suite), seed)
+    }
+}
+
+impl<S: Persist + Records> Actor<S> {
+    /// A client with a fresh key, on a store that may be of any kind.
+    pub fn on(store: S, name: &str, (provider, suite): (CryptoProvider, CipherSuiteId), seed: u64) -> Self {
         let mut random = SeededRandom::new(seed ^ 0x5eed);
         let suite = provider.suite(suite).expect("the provider has the suite");
         let signer = SoftwareSigner::generate(suite, &mut random).expect("the randomness does not fail");
@@ -72,7 +79,7 @@ impl Actor {
             name: name.to_owned(),
             provider,
             suite,
-            store: MemoryStore::new(),
+            store,
             signer,
             random,
             policy: Policy::default(),
@@ -97,7 +104,7 @@ impl Actor {
         self.group().own_leaf()
     }
 
-    fn parts(&mut self) -> (&mut Group, &mut MemoryStore, &SoftwareSigner, &mut SeededRandom) {
+    fn parts(&mut self) -> (&mut Group, &mut S, &SoftwareSigner, &mut SeededRandom) {
         let group = self.group.as_mut().expect("the actor is in a group");
         (group, &mut self.store, &self.signer, &mut self.random)
     }

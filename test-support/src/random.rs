@@ -30,6 +30,12 @@ impl SeededRandom {
     /// `length` bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
+        self.write(&mut bytes);
+        bytes
+    }
+
+    /// Where the bytes are to be, and nowhere else on the heap: some will be secrets.
+    fn write(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(64) {
             let block = Sha512::new()
                 .chain_update(self.seed.to_le_bytes())
@@ -38,7 +44,6 @@ impl SeededRandom {
             chunk.copy_from_slice(&block[..chunk.len()]);
             self.counter += 1;
         }
-        bytes
     }
 
     /// A number below `end`.
@@ -55,8 +60,7 @@ impl SeededRandom {
 
 impl Random for SeededRandom {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CryptoError> {
-        let filled = self.bytes(bytes.len());
-        bytes.copy_from_slice(&filled);
+        self.write(bytes);
         Ok(())
     }
 }

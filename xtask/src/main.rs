@@ -19,6 +19,7 @@ mod sections;
 mod sim;
 mod sources;
 mod test;
+mod thief;
 mod vectors;
 mod wasm;
 
@@ -64,6 +65,10 @@ enum Xtask {
     Oracle(oracle::Args),
     /// Find PostgreSQL for the tests of the delivery service, or put Debian's into target/tools
     Postgres,
+    /// Steal a client's disk, memory and passphrase (arguments go to the program `thief`)
+    Thief(thief::Args),
+    /// Look whether time tells secrets, for an hour or so (arguments go to the program `timing`)
+    Timing(thief::Args),
     /// Build the protocol with the pure-Rust provider for wasm32-unknown-unknown
     Wasm(wasm::Args),
 }
@@ -87,6 +92,8 @@ fn main() -> ExitCode {
         Xtask::Attack(args) => attack::attack(&args),
         Xtask::Oracle(args) => oracle::oracle(&args),
         Xtask::Postgres => postgres::postgres(),
+        Xtask::Thief(args) => thief::thief(&args),
+        Xtask::Timing(args) => thief::timing(&args),
         Xtask::Wasm(args) => wasm::wasm(&args),
     };
     match done {

@@ -1,9 +1,10 @@
 //! RFC 5869, RFC 2104: HKDF and HMAC.
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 
-use hmac::digest::Output;
 use hmac::digest::common::Key;
+use hmac::digest::{FixedOutput, Output};
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use hushwood_crypto::{CryptoError, Digest, Kdf, Secret};
 use zeroize::Zeroizing;
@@ -24,7 +25,6 @@ pub static HKDF_SHA512: Hkdf<sha2::Sha512, 64> = Hkdf { id: 0x0003, hash: Phanto
 impl<D, const N: usize> Kdf for Hkdf<D, N>
 where
     D: EagerHash + sha2::Digest,
-    Output<Hmac<D>>: Into<[u8; N]>,
     Digest: From<[u8; N]>,
 {
     fn id(&self) -> u16 {
@@ -36,7 +36,9 @@ where
     }
 
     fn extract(&self, salt: &[u8], ikm: &[&[u8]]) -> Secret {
-        Secret::copy_of(finish(keyed::<D>(salt), ikm).as_slice())
+        let mut secret = Secret::zero(N);
+        finish(keyed::<D>(salt), ikm, secret.expose_mut());
+        secret
     }
 
     fn expand(&self, prk: &[u8], info: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
@@ -49,7 +51,9 @@ where
     }
 
     fn mac(&self, key: &[u8], data: &[&[u8]]) -> Digest {
-        Digest::from(*finish(keyed::<D>(key), data))
+        let mut digest = [0; N];
+        finish(keyed::<D>(key), data, &mut digest);
+        Digest::from(digest)
     }
 }
 
@@ -70,10 +74,7 @@ fn expand<D: EagerHash, const N: usize>(
     keyed: &Hmac<D>,
     info: &[&[u8]],
     length: usize,
-) -> Result<Secret, CryptoError>
-where
-    Output<Hmac<D>>: Into<[u8; N]>,
-{
+) -> Result<Secret, CryptoError> {
     if length.div_ceil(N) > 255 {
         return Err(CryptoError::Length);
     }
@@ -85,16 +86,25 @@ where
             mac.update(previous.as_slice());
         }
         info.iter().for_each(|part| mac.update(part));
-        previous = finish(mac, &[&[counter]]);
+        finish(mac, &[&[counter]], previous.as_mut_slice());
         block.iter_mut().zip(previous.iter()).for_each(|(to, from)| *to = *from);
     }
     Ok(okm)
 }
 
-fn finish<D: EagerHash, const N: usize>(mut mac: Hmac<D>, data: &[&[u8]]) -> Zeroizing<[u8; N]>
-where
-    Output<Hmac<D>>: Into<[u8; N]>,
-{
+/// Into the place where it is to be: a result that is returned leaves copies on the stack, and what is built there next may
+/// carry them on to the heap, in the gaps between its fields.
+fn finish<D: EagerHash>(mut mac: Hmac<D>, data: &[&[u8]], to: &mut [u8]) {
     data.iter().for_each(|part| mac.update(part));
-    Zeroizing::new(mac.finalize().into_bytes().into())
+    let mut output = Zeroizing::new(Output::<Hmac<D>>::default());
+    mac.finalize_into(&mut output);
+    to.iter_mut().zip(output.iter()).for_each(|(to, from)| *to = *from);
+    wipe_stack();
+}
+
+/// The hash function has its result on the stack once more. Whatever is called next from the same place has its variables
+/// there: this has zeros.
+#[inline(never)]
+fn wipe_stack() {
+    black_box([0_u8; 1024]);
 }

@@ -160,6 +160,19 @@ fn what_a_message_consumes_is_gone_when_it_has_been_read() {
     assert_eq!(before.iter().filter(|secret| !contains(&stored, secret)).count(), 1);
 }
 
+/// C185, C186: also where it is the commit that ends the epoch, and the first message of its sender.
+#[test]
+fn the_commit_that_ends_an_epoch_consumes_what_its_key_came_from() {
+    let [mut alice, mut bob, mut carol] = three();
+    let late = carol.send(b"on its way").unwrap();
+    let root = tree_secrets(&bob);
+    assert_eq!(root.len(), 1);
+    let (_, commit) = alice.commit(CommitPlan::default()).unwrap();
+    bob.receive(&commit).unwrap();
+    assert!(!contains(&everything(&bob), &root[0]));
+    assert_eq!(bob.read(&late).unwrap(), b"on its way");
+}
+
 /// C209: the init key of a KeyPackage, once somebody has joined with it.
 #[test]
 fn a_used_key_package_is_gone() {

@@ -26,6 +26,7 @@ use crate::tree::{KeyPair, LeafIndex};
 #[derive(Debug)]
 pub struct StagedCommit {
     at: Moment,
+    encrypted_by: Option<LeafIndex>,
     public: PublicState,
     /// None if the commit removes this client.
     member: Option<Member>,
@@ -173,7 +174,17 @@ impl Group {
             let state = MemberState { private, secrets };
             (public, Some(Member { state, secret_tree }))
         };
-        Ok(StagedCommit { at: self.here(), public, member, change, checks: credential_checks, updated, psks })
+        let (at, encrypted_by) = (self.here(), received.encrypted_by);
+        Ok(StagedCommit {
+            at,
+            encrypted_by,
+            public,
+            member,
+            change,
+            checks: credential_checks,
+            updated,
+            psks,
+        })
     }
 
     /// Accepts a staged commit: the epoch it leads to begins.
@@ -192,8 +203,9 @@ impl Group {
             return Err(NotNow::Stale.into());
         }
         verdicts.confirm(&staged.checks)?;
-        let StagedCommit { public, member, change, .. } = staged;
-        let arrival = Arrival { public: &public, member: member.as_ref(), status: &change.status };
+        let StagedCommit { encrypted_by, public, member, change, .. } = staged;
+        let arrival =
+            Arrival { public: &public, member: member.as_ref(), status: &change.status, encrypted_by };
         let (mut draft, retirement) = self.draft_epoch(&arrival, now)?;
         let status = change.status.clone();
         draft.changes.push(Change::Epoch(Box::new((public, member, status)), Box::new(retirement)));

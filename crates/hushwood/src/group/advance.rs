@@ -28,6 +28,8 @@ pub(super) struct Arrival<'a> {
     /// None if the commit removes this client.
     pub(super) member: Option<&'a Member>,
     pub(super) status: &'a Status,
+    /// Whose key the commit has consumed.
+    pub(super) encrypted_by: Option<LeafIndex>,
 }
 
 /// What becomes of the epoch that ends.
@@ -49,7 +51,7 @@ impl Group {
         arrival: &Arrival<'_>,
         now: Timestamp,
     ) -> Result<(Draft, Retirement), Error> {
-        let Arrival { public, member, status } = *arrival;
+        let Arrival { public, member, status, encrypted_by } = *arrival;
         let mut draft = Draft::new(self);
         draft.epoch(public, member)?;
         let own = public.tree.identity(self.own_leaf)?.filter(|_| member.is_some());
@@ -61,7 +63,7 @@ impl Group {
             draft.new_secret_tree(public.context.epoch, &member.secret_tree)?;
         }
         let past_members = self.draft_past_members(&mut draft, &differences)?;
-        let secret_tree = self.draft_retirement(&mut draft, now)?;
+        let secret_tree = self.draft_retirement(&mut draft, encrypted_by, now)?;
         let forgotten = self.past.expired(
             self.policy.max_past_epochs.saturating_sub(usize::from(secret_tree.is_some())),
             now.0.saturating_sub(self.policy.max_past_epoch_age),
@@ -98,6 +100,7 @@ impl Group {
     fn draft_retirement(
         &self,
         draft: &mut Draft,
+        encrypted_by: Option<LeafIndex>,
         now: Timestamp,
     ) -> Result<Option<secret_tree::Change>, Error> {
         let Some(member) = &self.member else { return Ok(None) };
@@ -107,7 +110,10 @@ impl Group {
             }
             return Ok(None);
         }
-        let change = member.secret_tree.discard_handshakes();
+        let change = match encrypted_by {
+            Some(committer) => member.secret_tree.discard_handshakes_after(committer)?,
+            None => member.secret_tree.discard_handshakes(),
+        };
         draft.secret_tree_rows(self.epoch(), &change)?;
         let past = PastEpochRecord {
             context: self.public.context.clone(),

@@ -135,7 +135,9 @@ impl Group {
     pub fn apply(&mut self, id: &CommitId, now: Timestamp) -> Result<Step<'_, EpochChange>, Error> {
         self.check_usable()?;
         let own = self.staged.get(id).ok_or(ApiMisuse::NoSuchRecord)?;
-        let arrival = Arrival { public: &own.public, member: Some(&own.member), status: &own.change.status };
+        let (public, status) = (&own.public, &own.change.status);
+        // What our own commit was encrypted with was consumed when it was made.
+        let arrival = Arrival { public, member: Some(&own.member), status, encrypted_by: None };
         let (mut draft, retirement) = self.draft_epoch(&arrival, now)?;
         let mut change = own.change.clone();
         for welcome in &own.welcomes {

@@ -64,6 +64,8 @@ pub struct ReceivedProposal {
 pub struct ReceivedCommit {
     pub(super) at: Moment,
     pub(super) message: Authenticated,
+    /// The leaf that has encrypted it, unless it came in public.
+    pub(super) encrypted_by: Option<LeafIndex>,
     psks: Vec<Psk>,
 }
 
@@ -374,7 +376,8 @@ impl Group {
             }
             Content::Commit(commit) => {
                 let psks = self.psks_needed(commit);
-                Ok(Received::Commit(ReceivedCommit { at: self.here(), message, psks }))
+                let encrypted_by = key.map(|key| key.leaf);
+                Ok(Received::Commit(ReceivedCommit { at: self.here(), message, encrypted_by, psks }))
             }
         }
     }

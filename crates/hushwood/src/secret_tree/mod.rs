@@ -284,6 +284,22 @@ impl SecretTree {
         change
     }
 
+    /// [`discard_handshakes`](Self::discard_handshakes), for an epoch that ends with a commit which this leaf has
+    /// encrypted: what the commit's key came from is consumed, also where it is the first message of the leaf (RFC 9420
+    /// §9.2, C185, C186). Otherwise the secrets above the leaf would stay with the past epoch, and open the commit again.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] from a provider that breaks its contract; [`StoreReadError::Missing`] if a row was lost.
+    pub fn discard_handshakes_after(&self, committer: LeafIndex) -> Result<Change, Error> {
+        let mut change = self.discard_handshakes();
+        if !self.ratchets.contains_key(&(committer, RatchetType::Handshake)) {
+            let (_, consumption) = self.derive_ratchet(committer, RatchetType::Handshake)?;
+            change.erases.extend(consumption.erases);
+            change.puts.extend(consumption.puts);
+        }
+        Ok(change)
+    }
+
     /// The names of all rows, to erase them with the epoch.
     pub fn rows(&self) -> impl Iterator<Item = SecretTreeRow> {
         let nodes = self.nodes.keys().map(|&node| SecretTreeRow::Node(node));

@@ -1,0 +1,36 @@
+//! What a thief gets, and what time tells: the crate `thief`, built optimised.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::run;
+
+/// Passed on as they are.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Such as `census --steps 500`, `forward --messages 100000`; `-- --help` shows them all
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// `cargo xtask thief`.
+pub(crate) fn thief(args: &Args) -> Result<bool> {
+    program("thief", args)
+}
+
+/// `cargo xtask timing`.
+pub(crate) fn timing(args: &Args) -> Result<bool> {
+    program("timing", args)
+}
+
+fn program(name: &str, args: &Args) -> Result<bool> {
+    if !run::has_member("thief")? {
+        bail!("the workspace has no member `thief`");
+    }
+    if !run::succeeds(&mut run::cargo(&["build", "--package", "thief", "--release"]))? {
+        return Ok(false);
+    }
+    let program = run::target_dir()?.join("release").join(name);
+    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+}
