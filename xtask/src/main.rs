@@ -2,6 +2,7 @@
 
 mod bench;
 mod crash;
+mod e2e;
 mod fuzz;
 mod interop;
 mod layers;
@@ -46,6 +47,8 @@ enum Xtask {
     Bench(bench::Args),
     /// Kill a client at its writes, fail them, lose power (arguments go to the program `crash`)
     Crash(crash::Args),
+    /// Kill bots, nodes and databases at random (arguments go to the program `e2e`)
+    E2e(e2e::Args),
     /// Run every fuzz target for some seconds
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Xtask::Interop(args) => interop::interop(&args),
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Crash(args) => crash::crash(&args),
+        Xtask::E2e(args) => e2e::e2e(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Postgres => postgres::postgres(),
