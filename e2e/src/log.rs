@@ -38,7 +38,7 @@ pub async fn logs(backend: &dyn Backend, seen: &Seen) -> Result<BTreeMap<Room, L
             // It was asked for and never made: whoever asked has never had an answer.
             continue;
         };
-        let log = follow((info, tree), entries, seen).with_context(|| format!("following {room}"))?;
+        let log = follow((info.as_slice(), tree.as_slice()), entries, seen).with_context(|| format!("following {room}"))?;
         logs.insert(room.clone(), log);
     }
     Ok(logs)
