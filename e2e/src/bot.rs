@@ -122,6 +122,16 @@ impl Driver {
         self.slot.clone()
     }
 
+    /// Comes to be there, so that others find it.
+    pub fn begin(&mut self) {
+        for _ in 0..20 {
+            let begun = self.ask(json!({ "do": "sync" }));
+            if begun.is_ok_and(|answer| answer.get("ok") == Some(&Value::Bool(true))) {
+                return;
+            }
+        }
+    }
+
     /// Does one thing after the other until it is told to stop.
     pub fn live(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::SeqCst) {
@@ -237,11 +247,11 @@ impl Driver {
             return Ok(());
         }
         self.refresh()?;
-        self.plan.pop();
         if let (Some(room), Some(object)) = (self.rooms.first().cloned(), next.as_object_mut()) {
             object.insert("room".to_owned(), json!(room));
             self.change("invite", &room, next)?;
         }
+        self.plan.pop();
         Ok(())
     }
 

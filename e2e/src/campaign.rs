@@ -88,7 +88,7 @@ impl Campaign {
     /// As the tests do it: few bots, few kills, in about half a minute.
     #[must_use]
     pub fn quick(self) -> Self {
-        Self { nodes: self.nodes.min(2), bots: 5, kills: 12, pace: 1500, ..self }
+        Self { nodes: self.nodes.min(2), bots: 4, kills: 10, pace: 2000, ..self }
     }
 
     /// Does it.
@@ -114,6 +114,11 @@ impl Campaign {
             drivers.push(Driver::new(name, &people, place, dice.fork(), number % 7 == 0));
             proxies.push(proxy);
         }
+        thread::scope(|scope| {
+            for driver in &mut drivers {
+                scope.spawn(move || driver.begin());
+            }
+        });
         let (begun, mut figures) = (Instant::now(), Figures::default());
         let mut accidents = Vec::new();
         let drivers = self.live(drivers, &service, (&mut dice, &mut figures), &mut accidents)?;
@@ -174,9 +179,8 @@ impl Campaign {
         (dice, figures): (&mut SeededRandom, &mut Figures),
         accidents: &mut Vec<String>,
     ) -> Result<()> {
-        // First they come to be there.
-        pause(dice, self.pace);
-        thread::sleep(Duration::from_secs(3));
+        // First there are rooms.
+        thread::sleep(Duration::from_secs(5));
         let mut count = 0;
         while count < self.kills {
             pause(dice, self.pace);

@@ -13,10 +13,10 @@ fn nothing_is_broken(database: Database, seed: u64) {
         program: env!("CARGO_BIN_EXE_hushwood").into(),
         database,
         nodes: 2,
-        bots: 5,
-        kills: 12,
+        bots: 4,
+        kills: 10,
         seed,
-        pace: 1500,
+        pace: 2000,
         failures: Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e"),
     };
     let outcome = campaign.quick().run().unwrap();
