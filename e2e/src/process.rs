@@ -70,14 +70,14 @@ impl Process {
     /// `kill -9`. True if it was running.
     pub fn kill(&self) -> bool {
         let killed = self.with(|child| match child.try_wait() {
-            Ok(None) => child.kill().is_ok(),
+            Ok(None) => {
+                // Before it happens: somebody may wait for its end.
+                *self.killed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                child.kill().is_ok()
+            }
             Ok(Some(_)) | Err(_) => false,
         });
-        let killed = killed == Some(true);
-        if killed {
-            *self.killed.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        }
-        killed
+        killed == Some(true)
     }
 
     /// Waits for its end. An error tells of an end that nobody has asked for.
