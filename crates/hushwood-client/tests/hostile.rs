@@ -266,6 +266,9 @@ fn messages_that_come_before_their_epoch_are_kept_and_the_lie_is_noticed() {
                 commit = Some(page.entries.remove(0));
                 page.entries.iter_mut().for_each(|entry| entry.sequence -= 1);
                 page.newest = 5;
+            } else if page.newest == 6 {
+                page.entries.clear();
+                page.newest = 5;
             }
         });
         let commit = commit.unwrap();
@@ -402,8 +405,10 @@ fn a_group_info_of_long_ago_is_noticed() {
         }
         call => ask(call),
     });
-    // Either it does not believe that, or it notices as soon as the others do something.
-    alice.done(&mut world, |core| core.renew(&room));
+    // Either it does not believe that, or it notices as soon as the others commit.
+    for _ in 0..2 {
+        alice.done(&mut world, |core| core.renew(&room));
+    }
     alice.say(&mut world, &room, "not for those who are elsewhere");
     bob.sync(&mut world);
     let events = bob.events();
@@ -574,7 +579,7 @@ fn key_packages_of_somebody_else_and_old_ones_are_not_used() {
         call => ask(call),
     });
     let result = alice.core.result(number).expect("it has ended");
-    assert!(matches!(result, Err(Error::Void(_))), "{result:?}");
+    assert!(matches!(result, Err(Error::Void(_) | Error::Protocol(_))), "{result:?}");
     assert_eq!(alice.people(&room), ["alice", "bob"]);
 }
 

