@@ -203,7 +203,11 @@ impl Driver {
                     true => Ok(()),
                     false => {
                         let person = absent.get(self.dice.below(absent.len())).copied().cloned();
-                        self.change("invite", &room, json!({ "do": "invite", "room": room, "person": person }))
+                        self.change(
+                            "invite",
+                            &room,
+                            json!({ "do": "invite", "room": room, "person": person }),
+                        )
                     }
                 }
             }
@@ -214,7 +218,11 @@ impl Driver {
                     true => Ok(()),
                     false => {
                         let person = others.get(self.dice.below(others.len())).cloned();
-                        self.change("remove", &room, json!({ "do": "remove", "room": room, "person": person }))
+                        self.change(
+                            "remove",
+                            &room,
+                            json!({ "do": "remove", "room": room, "person": person }),
+                        )
                     }
                 }
             }
@@ -265,7 +273,9 @@ impl Driver {
 
     /// Asks again for what was not answered, under the same name.
     fn say_again(&mut self) -> Result<(), Ended> {
-        let Some(said) = self.unanswered.and_then(|at| self.told.said.get(at)).cloned() else { return Ok(()) };
+        let Some(said) = self.unanswered.and_then(|at| self.told.said.get(at)).cloned() else {
+            return Ok(());
+        };
         let request = json!({ "do": "send", "room": said.room, "text": said.text, "message": said.message });
         let answer = answer(&self.ask(request)?);
         if let Some(said) = self.unanswered.take().and_then(|at| self.told.said.get_mut(at)) {
@@ -295,7 +305,8 @@ impl Driver {
         let seen = self.ask(json!({ "do": "rooms" }))?;
         let rooms = seen.get("rooms").and_then(Value::as_array).cloned().unwrap_or_default();
         let rooms: Vec<_> = rooms.iter().map(|room| (text(room, "room"), text(room, "standing"))).collect();
-        self.rooms = rooms.iter().filter(|(_, standing)| standing == "active").map(|(room, _)| room.clone()).collect();
+        self.rooms =
+            rooms.iter().filter(|(_, standing)| standing == "active").map(|(room, _)| room.clone()).collect();
         Ok(rooms)
     }
 

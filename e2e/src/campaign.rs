@@ -277,7 +277,12 @@ fn owed(drivers: &[Driver]) -> usize {
     drivers.iter().map(of_one).sum()
 }
 
-fn history(drivers: Vec<Driver>, service: Service, seen: &Seen, mut accidents: Vec<String>) -> Result<History> {
+fn history(
+    drivers: Vec<Driver>,
+    service: Service,
+    seen: &Seen,
+    mut accidents: Vec<String>,
+) -> Result<History> {
     let mut bots = BTreeMap::new();
     for mut driver in drivers {
         driver.end();

@@ -33,12 +33,14 @@ pub async fn logs(backend: &dyn Backend, seen: &Seen) -> Result<BTreeMap<Room, L
     let mut logs = BTreeMap::new();
     for (room, (info, tree)) in &seen.founded {
         let group = hex::decode(room)?;
-        let Some(entries) = entries(backend, &group, |sequence| known.get(&(room, sequence)).copied()).await?
+        let Some(entries) =
+            entries(backend, &group, |sequence| known.get(&(room, sequence)).copied()).await?
         else {
             // It was asked for and never made: whoever asked has never had an answer.
             continue;
         };
-        let log = follow((info.as_slice(), tree.as_slice()), entries, seen).with_context(|| format!("following {room}"))?;
+        let log = follow((info.as_slice(), tree.as_slice()), entries, seen)
+            .with_context(|| format!("following {room}"))?;
         logs.insert(room.clone(), log);
     }
     Ok(logs)

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use hushwood_delivery::backend::{
-    Backend, PostgresBackend, PostgresSettings, SqliteBackend, SqliteSettings,
-};
+use hushwood_delivery::backend::{Backend, PostgresBackend, PostgresSettings, SqliteBackend, SqliteSettings};
 use test_support::postgres::Postgres;
 
 use e2e::campaign::Campaign;
@@ -142,7 +140,9 @@ fn one_race(args: &Args, database: Database) -> Result<bool> {
     let raced = raced?;
     let (committers, epochs, stale) = (args.committers, raced.epochs, raced.stale);
     let seconds = raced.time.as_secs_f64();
-    println!("{database:?}: {committers} committers, {epochs} epochs: one winner each, {stale} too late, {seconds:.1} s");
+    println!(
+        "{database:?}: {committers} committers, {epochs} epochs: one winner each, {stale} too late, {seconds:.1} s"
+    );
     Ok(true)
 }
 

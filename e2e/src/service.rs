@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use hushwood_delivery::backend::{
-    Backend, PostgresBackend, PostgresSettings, SqliteBackend, SqliteSettings,
-};
+use hushwood_delivery::backend::{Backend, PostgresBackend, PostgresSettings, SqliteBackend, SqliteSettings};
 use serde_json::Value;
 use test_support::postgres::Postgres;
 
@@ -124,7 +122,8 @@ impl Service {
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         let told: Value = serde_json::from_str(&line).context("a node does not say that it is ready")?;
-        let address = told.get("address").and_then(Value::as_str).context("a node does not say where it is")?;
+        let address =
+            told.get("address").and_then(Value::as_str).context("a node does not say where it is")?;
         let address: SocketAddr = address.parse()?;
         let slot = self.nodes.get(node).context("no such node")?;
         *locked(slot) = Some(process);

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use e2e::race::race;
-use hushwood_delivery::backend::{
-    Backend, PostgresBackend, PostgresSettings, SqliteBackend, SqliteSettings,
-};
+use hushwood_delivery::backend::{Backend, PostgresBackend, PostgresSettings, SqliteBackend, SqliteSettings};
 use test_support::postgres::Postgres;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -332,9 +332,8 @@ fn messages_of_another_group_are_not_heard() {
         bob.answer(id, answer, world.now);
     }
     let events = bob.events();
-    let of_room = |kind: fn(&EventKind) -> bool| {
-        events.iter().any(|event| event.room == room && kind(&event.kind))
-    };
+    let of_room =
+        |kind: fn(&EventKind) -> bool| events.iter().any(|event| event.room == room && kind(&event.kind));
     assert!(!of_room(|kind| matches!(kind, EventKind::Message(_))), "{events:?}");
     assert!(of_room(|kind| matches!(kind, EventKind::Gap { .. })), "{events:?}");
 }
@@ -450,7 +449,10 @@ fn a_group_info_that_is_not_the_rooms_is_not_taken() {
         }
         Call::Commit(commit) => {
             commits += 1;
-            assert_eq!(commit.group_id, room.0, "nothing is committed to another group under this one's name");
+            assert_eq!(
+                commit.group_id, room.0,
+                "nothing is committed to another group under this one's name"
+            );
             ask(Call::Commit(commit))
         }
         call => ask(call),
@@ -624,7 +626,11 @@ fn a_service_that_refuses_everything_is_asked_again_or_told_of() {
         // And after that all is as it was.
         alice.say(&mut world, &room, "are you there?");
         bob.sync(&mut world);
-        assert_eq!(bob.texts().last(), Some(&("alice".to_owned(), "are you there?".to_owned())), "code {code}");
+        assert_eq!(
+            bob.texts().last(),
+            Some(&("alice".to_owned(), "are you there?".to_owned())),
+            "code {code}"
+        );
     }
 }
 

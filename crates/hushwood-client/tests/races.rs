@@ -141,7 +141,8 @@ fn of_two_that_add_somebody_one_does_and_the_welcome_is_theirs() {
 fn of_two_that_add_different_people_both_do() {
     let mut world = World::new();
     let (mut people, room) = crowd(&mut world, 2);
-    let mut new: Vec<_> = ["carol", "dan"].iter().zip(50..).map(|(name, seed)| Person::new(name, seed)).collect();
+    let mut new: Vec<_> =
+        ["carol", "dan"].iter().zip(50..).map(|(name, seed)| Person::new(name, seed)).collect();
     for person in &mut new {
         person.sync(&mut world);
     }

@@ -281,8 +281,10 @@ fn said_once(name: &str, told: &Told, history: &History, findings: &mut Findings
         for sequence in places {
             let entry = history.rooms.get(*room).and_then(|log| log.entry(*sequence));
             if entry.is_none_or(|entry| entry.kind != Kind::Message) {
-                findings
-                    .add(Rule::SaidOnce, format!("{room}: {name} has {message} at {sequence}, which it is not"));
+                findings.add(
+                    Rule::SaidOnce,
+                    format!("{room}: {name} has {message} at {sequence}, which it is not"),
+                );
             }
         }
     }
@@ -329,9 +331,13 @@ fn heard(history: &History, ears: &Ears<'_>, findings: &mut Findings) {
                 }
                 What::Message { from, message, sequence, text } => {
                     by.entry((&event.room, *sequence)).or_default().insert(name, message);
-                    if authors.get(&(&event.room, message.as_str())) != Some(&(from.as_str(), text.as_str())) {
+                    if authors.get(&(&event.room, message.as_str())) != Some(&(from.as_str(), text.as_str()))
+                    {
                         let room = &event.room;
-                        findings.add(Rule::Heard, format!("{room}: {name} has heard {message}, which is another"));
+                        findings.add(
+                            Rule::Heard,
+                            format!("{room}: {name} has heard {message}, which is another"),
+                        );
                     }
                 }
                 _ => {}
@@ -359,9 +365,12 @@ fn secret(history: &History, ears: &Ears<'_>, findings: &mut Findings) {
             match ears.get(&(room, *sequence)) {
                 Some(entitled) if entitled.contains(name.as_str()) => {}
                 Some(_) => {
-                    findings.add(Rule::Secret, format!("{room}: {name} has heard {sequence} and was not there"));
+                    findings
+                        .add(Rule::Secret, format!("{room}: {name} has heard {sequence} and was not there"));
                 }
-                None => findings.add(Rule::Heard, format!("{room}: {name} has heard {sequence}: there is none")),
+                None => {
+                    findings.add(Rule::Heard, format!("{room}: {name} has heard {sequence}: there is none"))
+                }
             }
         }
     }
@@ -410,7 +419,9 @@ fn agreement(history: &History, findings: &mut Findings) {
         for name in &names {
             let end = history.bots.get(name).and_then(|told| told.end.get(room));
             match end {
-                Some(end) if end.standing == "active" && end.epoch == Some(*epoch) && end.members == names => {
+                Some(end)
+                    if end.standing == "active" && end.epoch == Some(*epoch) && end.members == names =>
+                {
                     authenticators.insert(&end.authenticator);
                 }
                 Some(end) => {
@@ -418,11 +429,14 @@ fn agreement(history: &History, findings: &mut Findings) {
                     let text = format!("{room}: {name} is {standing} in {at:?} with {:?}", end.members);
                     findings.add(Rule::Agreement, format!("{text}, the log is in {epoch} with {names:?}"));
                 }
-                None => findings.add(Rule::Agreement, format!("{room}: {name} is there and does not know it")),
+                None => {
+                    findings.add(Rule::Agreement, format!("{room}: {name} is there and does not know it"))
+                }
             }
         }
         if authenticators.len() > 1 {
-            findings.add(Rule::Agreement, format!("{room}: members of epoch {epoch} are in different groups"));
+            findings
+                .add(Rule::Agreement, format!("{room}: members of epoch {epoch} are in different groups"));
         }
         for (name, told) in &history.bots {
             let active = told.end.get(room).is_some_and(|end| end.standing == "active");
@@ -430,7 +444,8 @@ fn agreement(history: &History, findings: &mut Findings) {
                 findings.add(Rule::Agreement, format!("{room}: {name} is not there and does not know it"));
             }
         }
-        let waiting = log.entries.iter().find(|entry| entry.sequence > *began && entry.kind == Kind::Proposal);
+        let waiting =
+            log.entries.iter().find(|entry| entry.sequence > *began && entry.kind == Kind::Proposal);
         if let Some(waiting) = waiting {
             let sequence = waiting.sequence;
             findings.add(Rule::Agreement, format!("{room}: nobody commits the proposal {sequence}"));

@@ -66,7 +66,8 @@ fn good() -> History {
     for (to, after, numbers) in pages {
         let entries = numbers.map(|number| &entries[number - 1]);
         let entries = entries.map(|entry| (entry.sequence, entry.kind, entry.epoch, hash(entry.sequence)));
-        let page = Page { to: to.to_owned(), room: ROOM.to_owned(), after, newest: 7, entries: entries.collect() };
+        let page =
+            Page { to: to.to_owned(), room: ROOM.to_owned(), after, newest: 7, entries: entries.collect() };
         history.pages.push(page);
     }
     for number in [1, 3, 5] {
