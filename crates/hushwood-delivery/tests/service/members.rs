@@ -40,7 +40,7 @@ async fn whoever_is_removed_reads_up_to_that_and_sends_nothing() {
 async fn who_went_and_came_back_reads_first_up_to_when_they_went() {
     let world = world().await;
     let service = &world.service;
-    let (mut alice, mut bob) = two(&world).await;
+    let (mut alice, bob) = two(&world).await;
     let device = alice.log_in(service).await;
     for times in 0..2_u64 {
         let text = alice.actor.send(b"for bob").unwrap();
@@ -64,7 +64,6 @@ async fn who_went_and_came_back_reads_first_up_to_when_they_went() {
         assert_eq!(bob.numbers(node, 7).await, [10], "and the third");
         assert_eq!(bob.numbers(node, 9).await, [10]);
     }
-    bob.join(service).await;
 }
 
 /// What was said before somebody came is not for them, and the service does not give it to them.
