@@ -160,9 +160,19 @@ impl<S: Persist + Records> Actor<S> {
 
     /// Creates a group.
     pub fn create(&mut self) -> &Group {
+        self.create_with(None)
+    }
+
+    /// The same, with an id of the test's.
+    pub fn create_as(&mut self, group_id: &[u8]) -> &Group {
+        self.create_with(Some(group_id.to_vec()))
+    }
+
+    fn create_with(&mut self, group_id: Option<Vec<u8>>) -> &Group {
         let supported = Supported::new(&self.provider).preferring(self.suite.id());
         let mut settings = NewGroup::new(self.suite, self.credential(), supported);
         settings.policy = self.policy.clone();
+        settings.group_id = group_id;
         let step =
             Group::create(settings, &self.signer, self.now, &mut self.random).expect("a group is made");
         self.group = Some(step.commit(&mut self.store).expect("the store works"));

@@ -3,6 +3,7 @@
 mod attack;
 mod bench;
 mod crash;
+mod e2e;
 mod fuzz;
 mod hostile;
 mod interop;
@@ -53,6 +54,8 @@ enum Xtask {
     Crash(crash::Args),
     /// Play what a member that means harm can make to honest ones (arguments go to the program `hostile`)
     Hostile(hostile::Args),
+    /// Kill bots, nodes and databases at random (arguments go to the program `e2e`)
+    E2e(e2e::Args),
     /// Run every fuzz target for some seconds
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Xtask::Bench(args) => bench::bench(&args),
         Xtask::Crash(args) => crash::crash(&args),
         Xtask::Hostile(args) => hostile::hostile(&args),
+        Xtask::E2e(args) => e2e::e2e(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Mutants(args) => mutants::mutants(&args),

@@ -292,3 +292,80 @@ fn an_invitation_of_a_stranger_waits_for_a_word() {
     ben.end();
     ada.end();
 }
+
+/// A home that is put back to an old copy: the service knows how far it had read, and it does not go on from there.
+#[test]
+fn a_home_that_was_put_back_says_so_and_comes_back() {
+    let place = Place::with_key_file("bot");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ben.done(json!({ "do": "sync" }));
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    ben.done(json!({ "do": "join", "room": room }));
+    ada.done(json!({ "do": "send", "room": room, "text": "before the copy" }));
+    ben.done(json!({ "do": "sync" }));
+    ben.end();
+    let copy = |from: &str, to: &str| {
+        let copied = Command::new("cp").arg("-a").arg(place.path(from)).arg(place.path(to)).status();
+        assert!(copied.unwrap().success());
+    };
+    copy("ben", "old");
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ada.done(json!({ "do": "send", "room": room, "text": "after the copy" }));
+    ben.done(json!({ "do": "sync" }));
+    ben.done(json!({ "do": "send", "room": room, "text": "said, and forgotten by the copy" }));
+    // That he has read it is known to the service when he reads on.
+    ben.done(json!({ "do": "sync" }));
+    ben.end();
+    std::fs::remove_dir_all(place.path("ben")).unwrap();
+    copy("old", "ben");
+
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    assert_eq!(ben.event("fork")["room"], room);
+    let answer = ben.ask(json!({ "do": "send", "room": room, "text": "who hears this?" }));
+    assert_eq!(answer["ok"], false, "{answer}");
+    let said = answer["error"]["message"].as_str().unwrap();
+    assert!(said.contains("rejoin"), "it says what to do: {said}");
+    ben.done(json!({ "do": "rejoin", "room": room }));
+    ada.done(json!({ "do": "sync" }));
+    ben.done(json!({ "do": "send", "room": room, "text": "I am back" }));
+    ada.done(json!({ "do": "wait", "event": "message", "room": room, "timeout_ms": 30_000 }));
+    let texts = ["said, and forgotten by the copy", "I am back"];
+    for text in texts {
+        assert_eq!(ada.event("message")["text"], text);
+    }
+    let authenticators: Vec<_> = [&mut ada, &mut ben]
+        .map(|bot| bot.done(json!({ "do": "verify", "room": room }))["epoch_authenticator"].clone())
+        .into();
+    assert_eq!(authenticators[0], authenticators[1]);
+}
+
+/// So many KeyPackages of one person the service gives in ten minutes: what is beyond that is kept, and told why.
+#[test]
+fn an_invitation_beyond_the_services_limit_is_kept() {
+    let place = Place::with_key_file("bot");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start("ben", &place.path("ben"), &served);
+    ben.done(json!({ "do": "sync" }));
+    let mut kept = None;
+    for number in 1..=25 {
+        let room = ada.done(json!({ "do": "create" }))["room"].clone();
+        let invited = ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+        if invited["done"] == false {
+            kept = Some((number, room, invited));
+            break;
+        }
+    }
+    let (number, room, invited) = kept.expect("there is a limit");
+    assert_eq!(number, 21);
+    let why = invited["why"].as_str().unwrap();
+    assert!(why.contains("try again in"), "{why}");
+    // Meanwhile everything else goes on, in that room as well.
+    let said = ada.done(json!({ "do": "send", "room": room, "text": "alone so far" }));
+    assert_eq!(said["done"], true, "{said}");
+    ben.done(json!({ "do": "sync" }));
+    assert_eq!(ben.done(json!({ "do": "rooms" }))["rooms"].as_array().unwrap().len(), 20);
+}

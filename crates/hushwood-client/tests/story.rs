@@ -88,6 +88,46 @@ fn who_is_removed_is_told_and_reads_no_more() {
     assert_eq!(bob.texts(), [("alice".to_owned(), "welcome back".to_owned())]);
 }
 
+/// He was away meanwhile: he hears what was for him, that he was removed, and that he is there again, and says nothing from the
+/// state that he had.
+#[test]
+fn who_is_removed_and_invited_again_while_away_learns_both() {
+    let mut world = World::new();
+    let (mut alice, mut bob, mut carol, room) = three(&mut world);
+    bob.events();
+    alice.say(&mut world, &room, "while you were away");
+    alice.done(&mut world, |core| core.remove(&room, "bob"));
+    alice.say(&mut world, &room, "not for you");
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    alice.say(&mut world, &room, "welcome back");
+    // What he wanted to say before he knows is said after he knows, or not at all.
+    let now = world.now;
+    bob.does(|core| core.send_as(&room, MessageId([3; 16]), b"am I there?", now));
+    for _ in 0..2 {
+        bob.sync(&mut world);
+    }
+    let events = bob.events();
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Message(message) => Some(String::from_utf8(message.body.clone()).unwrap()),
+            EventKind::Removed { .. } => Some("removed".to_owned()),
+            EventKind::Joined { .. } => Some("joined".to_owned()),
+            EventKind::Fork { .. } | EventKind::Gap { .. } => Some(format!("{event:?}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["while you were away", "removed", "joined", "welcome back"]);
+    bob.say(&mut world, &room, "here I am");
+    for person in [&mut alice, &mut carol] {
+        person.sync(&mut world);
+        let events = person.events();
+        let trouble = |kind: &EventKind| matches!(kind, EventKind::Fork { .. } | EventKind::Gap { .. });
+        assert!(!events.iter().any(|event| trouble(&event.kind)), "{}: {events:?}", person.name);
+    }
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
+}
+
 #[test]
 fn who_was_removed_and_does_not_know_it_is_told_when_they_speak() {
     let mut world = World::new();

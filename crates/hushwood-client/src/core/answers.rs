@@ -223,7 +223,7 @@ impl Core {
         if entries.len() > most {
             return Err(Error::BadAnswer("more entries than were asked for"));
         }
-        // Numbers have no gaps; the first may be higher where the log was trimmed.
+        // Numbers have no gaps.
         let first = entries.first().map_or(after.saturating_add(1), |entry| entry.sequence);
         let numbers = (first..).zip(entries);
         if first <= after || numbers.into_iter().any(|(number, entry)| number != entry.sequence) {
@@ -232,6 +232,10 @@ impl Core {
         if page.cursor > room.record.cursor {
             // We have read further than we know: the store is an old copy, and must not go on from there.
             return self.fork(id, page.cursor);
+        }
+        if first > after.saturating_add(1) {
+            // What comes next for us is not there: whoever went on from here would have another log than the others.
+            return self.fork(id, first);
         }
         let last = entries.last().map_or(after, |entry| entry.sequence);
         if page.newest > last && !entries.is_empty() {
@@ -281,11 +285,6 @@ impl Core {
         for entry in entries {
             if entry.sequence <= room.record.cursor {
                 continue;
-            }
-            let missing = entry.sequence.saturating_sub(room.record.cursor).saturating_sub(1);
-            if missing > 0 {
-                let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-                page.work.event(id, EventKind::Gap { from: None, missing });
             }
             match room.take(entry, &mut page) {
                 Ok(()) => {}

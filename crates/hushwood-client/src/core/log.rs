@@ -334,9 +334,13 @@ impl Room {
                     self.fork(None, entry.sequence, page);
                 }
             }
-            // Read before.
-            (ProtocolError::NotNow(NotNow::KeyUsed), EntryKind::Message)
-            | (ProtocolError::NotNow(NotNow::EpochPast), EntryKind::Commit | EntryKind::Proposal) => {}
+            // Read before, and shown again.
+            (ProtocolError::NotNow(NotNow::KeyUsed), EntryKind::Message) => {}
+            // A log has each handshake in its epoch. Where one of an epoch that is over comes next, our epoch began in
+            // another log: it was said to us alone that our commit had won.
+            (ProtocolError::NotNow(NotNow::EpochPast), EntryKind::Commit | EntryKind::Proposal) => {
+                self.fork(None, entry.sequence, page);
+            }
             (ProtocolError::NotNow(NotNow::EpochFuture), EntryKind::Message) if !again => {
                 return self.keep_early(entry, page);
             }

@@ -159,7 +159,7 @@ impl Core {
                 let purpose = Purpose::Read { room: id.clone(), wanted: room.read_wanted, after: read.after };
                 return Ok(Some(self.request(Call::Read(read), purpose)));
             }
-            let Some(number) = room.queue.front().copied() else {
+            let Some(number) = self.next_intent(id, now) else {
                 match self.want_of_our_own(id, now)? {
                     true => continue,
                     false => return Ok(None),
@@ -171,6 +171,17 @@ impl Core {
                 Derived::Wait => return Ok(None),
             }
         }
+    }
+
+    /// What is to be done next. An invitation that the service has put off for minutes holds up nothing that was wanted after
+    /// it.
+    fn next_intent(&self, id: &RoomId, now: Millis) -> Option<u64> {
+        let is_put_off = |number: &u64| {
+            self.intents.get(number).is_some_and(|intent| {
+                matches!(intent.action, Action::Add { claimed: None, .. }) && intent.not_before > now.0
+            })
+        };
+        self.rooms.get(id)?.queue.iter().copied().find(|number| !is_put_off(number))
     }
 
     /// The request that brings a room to the service: each time the same, to the byte, but for the proof.

@@ -51,6 +51,11 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// With other settings of the service.
+    pub fn with(change: impl FnOnce(&mut ServiceSettings)) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let folder = TempDir::new().unwrap();
@@ -60,6 +65,7 @@ impl World {
         settings.clock = || Seconds(CLOCK.load(Ordering::Relaxed) / 1000);
         settings.snapshot_every = 4;
         settings.rates.claims_of_one.burst = 10_000;
+        change(&mut settings);
         let service = Arc::new(runtime.block_on(Service::new(backend, settings)).unwrap());
         Self { _folder: folder, runtime, service, now: START }
     }
@@ -171,6 +177,10 @@ impl Records for Disk {
     }
 }
 
+/// Somebody between a client and the service: what is asked, and a way to ask the service.
+pub type Between<'a> = dyn FnMut(Call, &mut dyn FnMut(Call) -> Result<Answer, TransportError>) -> Result<Answer, TransportError>
+    + 'a;
+
 /// Somebody with a client.
 pub struct Person {
     pub name: String,
@@ -245,6 +255,32 @@ impl Person {
             }
         }
         panic!("{} is never done: {:?}", self.name, self.core.trouble(None));
+    }
+
+    /// The same with somebody in between, who sees every request and makes every answer.
+    pub fn settle_through(&mut self, world: &mut World, between: &mut Between<'_>) {
+        let transport = world.transport();
+        for _ in 0..2_000 {
+            match self.does(|core| core.poll(world.now)) {
+                Next::Request(request) => {
+                    let Request { id, call, token } = *request;
+                    let mut ask = |call: Call| Transport::call(&transport, call, token.as_deref());
+                    let answer = between(call, &mut ask);
+                    self.answer(id, answer, world.now);
+                }
+                Next::Wait(Some(until)) if until <= world.now.after(60_000) => {
+                    let wait = until.0 - world.now.0;
+                    world.pass(wait);
+                }
+                Next::Wait(_) => return,
+            }
+        }
+    }
+
+    /// Reads what is new, with somebody in between.
+    pub fn sync_through(&mut self, world: &mut World, between: &mut Between<'_>) {
+        self.core.want_sync();
+        self.settle_through(world, between);
     }
 
     /// Takes an answer; if the machine stops, it is lost.

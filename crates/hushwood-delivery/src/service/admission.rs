@@ -5,6 +5,7 @@ use hushwood_crypto::SignaturePublicKey;
 
 use crate::service::Service;
 use crate::service::followed::{Followed, corrupt};
+use crate::service::people::Departed;
 use crate::wire::{
     Admission, INVITATION_LABEL, Invitation, InvitedProof, MemberProof, REQUEST_LABEL, Refusal,
 };
@@ -67,26 +68,37 @@ impl Service {
         }
     }
 
-    /// Who asks for a piece of the log, and for which they may: a member, or somebody who was one.
+    /// Who asks for a piece of the log, and for which they may: a member, or somebody who was one. Who went and came back may
+    /// not have read that yet: they read on where they were, up to the commit that they went with, and learn it from that.
     pub(super) fn reach(
         &self,
         group: &Followed,
-        proof: &MemberProof,
+        (proof, after): (&MemberProof, u64),
         content: &[u8],
     ) -> Result<Reach, Refusal> {
         self.check_time(proof.at)?;
         let leaf = LeafIndex::new(proof.leaf_index);
-        let reach = match member_key(group, leaf)? {
-            Some(key) if verify(group, (&key, content), &proof.signature).is_ok() => {
-                Reach { key: key.0, from: group.people().from(leaf), until: None }
+        let is_of = |key: &[u8]| {
+            verify(group, (&SignaturePublicKey(key.to_vec()), content), &proof.signature).is_ok()
+        };
+        let departed = |one: &Departed| {
+            let until = Some((one.until, one.epoch));
+            Reach { key: one.key.clone(), from: one.from, until }
+        };
+        let member = member_key(group, leaf)?.filter(|key| is_of(&key.0));
+        let reach = match member {
+            Some(key) => {
+                let from = group.people().from(leaf);
+                let unread = |one: &&Departed| one.key == key.0 && one.until > after && after < from;
+                match group.people().departed(leaf).filter(unread).last() {
+                    Some(first) => departed(first),
+                    None => Reach { key: key.0, from, until: None },
+                }
             }
-            Some(_) | None => {
-                let was = |key: &[u8]| {
-                    verify(group, (&SignaturePublicKey(key.to_vec()), content), &proof.signature).is_ok()
-                };
-                let departed = group.people().departed(leaf).find(|one| was(&one.key)).ok_or(STRANGER)?;
-                let until = Some((departed.until, departed.epoch));
-                Reach { key: departed.key.clone(), from: departed.from, until }
+            None => {
+                let mut was = group.people().departed(leaf).filter(|one| is_of(&one.key));
+                let last = was.next().ok_or(STRANGER)?;
+                departed(was.take_while(|one| one.until > after).last().unwrap_or(last))
             }
         };
         self.limits.member(group.name(), proof.leaf_index)?;

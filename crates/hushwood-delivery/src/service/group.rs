@@ -31,7 +31,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Refusal`]: `Invalid` if GroupInfo or tree are not valid, `Forbidden` if the proof is not of the member that has signed
-    /// the GroupInfo, `Taken` if another group has the id, `TooMany`.
+    /// the GroupInfo, `Taken` if another group has the id, `TooLarge` also for an id of more than 255 bytes, `TooMany`.
     pub async fn create_group(&self, by: Device, request: CreateRequest) -> Result<(), Refusal> {
         self.alive(by).await?;
         self.check_size(&[&request.group_info])?;
@@ -224,6 +224,9 @@ impl Service {
     }
 }
 
+/// The longest id of a group, in bytes. RFC 9420 has no limit; an index of a database has.
+pub(super) const MAX_GROUP_ID: usize = 255;
+
 /// A group that comes here, checked.
 fn new_group(
     request: &CreateRequest,
@@ -242,6 +245,9 @@ fn new_group(
     let view = view.map_err(invalid)?;
     let verdicts = all(view.checks());
     let public = PublicGroup::new(view, &verdicts).map_err(invalid)?;
+    if public.group_id().len() > MAX_GROUP_ID {
+        return Err(Refusal::TooLarge("a group's id has at most 255 bytes: 16 or 32 random ones are enough"));
+    }
     let signer = check_group_info(&request.group_info, &settings.policy)?;
     // Whoever brings a group is in it: nobody takes the place of a group that they have only heard of.
     let key = public.tree().leaf(signer).map_err(invalid)?.map(|leaf| leaf.signature_key);

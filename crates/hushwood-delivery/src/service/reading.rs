@@ -19,14 +19,16 @@ impl Service {
     /// What is in the log after a number. Reading tells that everything up to there has been stored.
     ///
     /// A member reads what came after the commit that added it, as far as the service knows: whoever was in the group
-    /// before it came here reads everything. Who has gone reads up to the commit that they went with.
+    /// before it came here reads everything. Who has gone reads up to the commit that they went with, and so
+    /// does first who has come back since.
     ///
     /// # Errors
     /// [`Refusal`]: `Forbidden` if the proof is neither of a member nor of somebody who was one; `NotFound`.
     pub async fn read(&self, request: ReadRequest) -> Result<ReadAnswer, Refusal> {
         let group = &request.group_id;
         let followed = self.follow(group, &request.key).await?;
-        let reach = self.reach(&followed, &request.proof, &request.signed(&self.settings.name))?;
+        let proof = (&request.proof, request.after);
+        let reach = self.reach(&followed, proof, &request.signed(&self.settings.name))?;
         let incarnation = followed.incarnation();
         drop(followed);
         let slot = slot(&request.key, &reach.key)?;

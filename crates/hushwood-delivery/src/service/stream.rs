@@ -96,7 +96,8 @@ impl Service {
     pub async fn subscribe(&self, request: &Subscribe) -> Result<Subscribed, Refusal> {
         let group = &request.group_id;
         let followed = self.follow(group, &request.key).await?;
-        let reach = self.reach(&followed, &request.proof, &request.signed(&self.settings.name))?;
+        let proof = (&request.proof, request.after);
+        let reach = self.reach(&followed, proof, &request.signed(&self.settings.name))?;
         let (incarnation, checked) = (followed.incarnation(), followed.sequence());
         drop(followed);
         let head = self.backend.head(group).await?.ok_or(NO_GROUP)?;

@@ -60,6 +60,23 @@ async fn a_group_is_brought_by_the_member_that_vouches_for_it() {
     assert!(matches!(service.create_group(bobs_device, again).await, Err(Refusal::Taken(_))));
 }
 
+/// RFC 9420 has no limit for the id of a group, but what it is found by in a database has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_groups_id_has_a_length_that_a_database_can_find() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    for (length, fits) in [(255, true), (256, false), (4000, false)] {
+        alice.actor.create_as(&vec![7; length]);
+        let created = service.create_group(device, alice.create_request()).await;
+        match fits {
+            true => assert_eq!(created, Ok(())),
+            false => assert!(matches!(created, Err(Refusal::TooLarge(_))), "{created:?}"),
+        }
+    }
+    assert_eq!(alice.actor.group().group_id().len(), 4000, "nothing is wrong with it otherwise");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_brings_so_many_groups() {
     let mut settings = settings();

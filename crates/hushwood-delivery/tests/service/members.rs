@@ -37,6 +37,37 @@ async fn whoever_is_removed_reads_up_to_that_and_sends_nothing() {
     assert!(matches!(service.head(&head).await, Err(Refusal::Forbidden(_))));
 }
 
+/// Whoever was away when they were removed and invited again has to learn the one before the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_went_and_came_back_reads_first_up_to_when_they_went() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, bob) = two(&world).await;
+    let device = alice.log_in(service).await;
+    for times in 0..2_u64 {
+        let text = alice.actor.send(b"for bob").unwrap();
+        service.send(alice.send_request(text)).await.unwrap();
+        alice.remove(service, bob.actor.leaf()).await;
+        let text = alice.actor.send(b"not for bob").unwrap();
+        service.send(alice.send_request(text)).await.unwrap();
+        let commit = alice.invite(service, device, &["bob"]).await;
+        assert_eq!(alice.send_commit(service, commit).await, 5 + 4 * times);
+    }
+    let text = alice.actor.send(b"for bob again").unwrap();
+    service.send(alice.send_request(text)).await.unwrap();
+    // He has read 1, came with it, and knows of nothing since.
+    for node in [service, &crate::world::node(&world.backend).await] {
+        assert_eq!(bob.numbers(node, 1).await, [2, 3], "up to the commit that he went with");
+        assert_eq!(bob.numbers(node, 2).await, [3]);
+        let page = bob.page(node, 1).await;
+        assert_eq!((page.epoch, page.newest), (1, 3));
+        assert_eq!(bob.numbers(node, 3).await, [6, 7], "then what was for him the second time");
+        assert_eq!(bob.numbers(node, 6).await, [7]);
+        assert_eq!(bob.numbers(node, 7).await, [10], "and the third");
+        assert_eq!(bob.numbers(node, 9).await, [10]);
+    }
+}
+
 /// What was said before somebody came is not for them, and the service does not give it to them.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_joins_reads_from_there_on() {
