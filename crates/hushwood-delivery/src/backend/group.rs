@@ -85,6 +85,8 @@ pub struct NewCommit {
     pub group_info: Vec<u8>,
     /// For those whom it adds, each their own.
     pub welcomes: Vec<NewWelcome>,
+    /// What follows in all of them after what is their own: kept once, however many they are.
+    pub shared: Vec<u8>,
     /// Now.
     pub at: Seconds,
 }
@@ -100,8 +102,17 @@ pub struct NewWelcome {
     pub id: [u8; 32],
     /// The KeyPackageRef of whom it is for (RFC 9420 §12.4.3.1, `new_member`).
     pub reference: Vec<u8>,
-    /// The message.
+    /// The message; in a [`NewCommit`], without what it shares with others.
     pub body: Vec<u8>,
+}
+
+/// Welcomes of a group that have not been carried.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Uncarried {
+    /// How many.
+    pub number: u64,
+    /// Bytes of them, what several share counted once.
+    pub bytes: u64,
 }
 
 /// A Welcome on its way from a group to an inbox.

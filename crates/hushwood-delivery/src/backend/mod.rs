@@ -20,7 +20,7 @@ pub use account::{
 };
 pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
-    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
+    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits, Uncarried,
 };
 #[cfg(feature = "postgres")]
 pub use postgres::{Hint, Hints, PostgresBackend, PostgresSettings};
@@ -104,6 +104,12 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`BackendError`].
     async fn outgoing(&self, now: Seconds, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError>;
+
+    /// How much of one group waits to be carried, due or not.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn uncarried(&self, group: &[u8]) -> Result<Uncarried, BackendError>;
 
     /// Welcomes of one group that could not be carried: they are not due before that.
     ///

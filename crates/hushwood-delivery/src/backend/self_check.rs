@@ -75,6 +75,7 @@ fn commit(epoch: u64, racer: u8) -> NewCommit {
         body: vec![racer],
         group_info: Vec::new(),
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: Seconds(0),
     }
 }

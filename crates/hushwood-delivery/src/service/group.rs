@@ -19,7 +19,7 @@ use crate::service::admission::Admitted;
 use crate::service::followed::{Followed, all};
 use crate::service::groups::NO_GROUP;
 use crate::service::seal::{What, seal};
-use crate::service::welcomes::split;
+use crate::service::welcomes::{Split, split};
 use crate::service::{Device, Service, ServiceSettings, random_array};
 use crate::wire::{
     CommitAnswer, CommitRequest, CreateRequest, EntryKind, ProposeRequest, REQUEST_LABEL, Refusal,
@@ -72,6 +72,9 @@ impl Service {
             return commit_answer(outcome);
         }
         let admitted = self.admit(&followed, &request.admission, &signed)?;
+        if request.welcome.is_some() {
+            self.check_uncarried(&group).await?;
+        }
         let (settings, now) = (self.settings.clone(), self.now());
         let length = request.commit.len();
         let check = move || {
@@ -216,6 +219,17 @@ impl Service {
         }
     }
 
+    /// Whether more Welcomes of a group may wait: those for inboxes that are full do so for days.
+    async fn check_uncarried(&self, group: &[u8]) -> Result<(), Refusal> {
+        let (waiting, most) = (self.backend.uncarried(group).await?, self.settings.uncarried);
+        match waiting.number < u64::from(most.entries) && waiting.bytes < most.bytes {
+            true => Ok(()),
+            false => Err(Refusal::Full(
+                "many Welcomes of this group wait for inboxes that are full: add others when they have gone",
+            )),
+        }
+    }
+
     fn check_size(&self, messages: &[&[u8]]) -> Result<(), Refusal> {
         match messages.iter().all(|message| message.len() <= self.settings.max_message) {
             true => Ok(()),
@@ -279,7 +293,7 @@ fn new_commit(
     check_committer(&admitted, &observed)?;
     observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
     check_group_info(&request.group_info, &settings.policy)?;
-    let welcomes = split(request, settings.max_welcomes)?;
+    let Split { welcomes, shared } = split(request, settings.max_welcomes)?;
     // Nobody is added who could not join.
     if observed.change().added.len() != welcomes.len() {
         return Err(Refusal::Malformed("a commit comes with a Welcome for each whom it adds".to_owned()));
@@ -292,6 +306,7 @@ fn new_commit(
         body: seal(&request.key, (group.place(request.epoch), What::Handshake), &request.commit)?,
         group_info: seal(&request.key, (next, What::GroupInfo), &request.group_info)?,
         welcomes,
+        shared,
         at,
     };
     Ok((observed, new))

@@ -43,8 +43,11 @@ pub struct ServiceSettings {
     pub max_message: usize,
     /// The largest tree of a group that comes to the service.
     pub max_tree: usize,
-    /// The most bytes that the Welcomes of one commit may come to, each with its own copy of what they share.
+    /// The most bytes that the Welcomes of one commit may come to when they have arrived, each with its own copy of what they
+    /// share.
     pub max_welcomes: usize,
+    /// How many Welcomes of a group, and bytes of them, may wait to be carried to inboxes. While so many do, it adds nobody.
+    pub uncarried: PageLimit,
     /// What may wait for a commit in one epoch of a group.
     pub proposals: ProposalLimits,
     /// The most bytes of groups that are kept in memory, so that what is asked for again is there. About.
@@ -121,14 +124,15 @@ impl ServiceSettings {
             snapshots: 4,
             retention: Duration::from_secs(30 * DAY),
             unread_retention: Duration::from_secs(90 * DAY),
-            welcome_retention: Duration::from_secs(30 * DAY),
+            welcome_retention: Duration::from_secs(7 * DAY),
             max_key_packages: 200,
             max_devices: 20,
-            inbox: PageLimit { entries: 1000, bytes: 64 << 20 },
+            inbox: PageLimit { entries: 1000, bytes: 16 << 20 },
             max_name: 64,
             max_message: 1 << 20,
             max_tree: 64 << 20,
-            max_welcomes: 64 << 20,
+            max_welcomes: 4 << 20,
+            uncarried: PageLimit { entries: 4096, bytes: 8 << 20 },
             proposals: ProposalLimits::default(),
             max_followed: 1 << 30,
             max_unused: Duration::from_secs(60 * 60),

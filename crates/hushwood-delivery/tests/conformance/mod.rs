@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hushwood_delivery::backend::{
     AccountId, Appended, Backend, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
     Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, Page,
-    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, self_check,
+    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -21,6 +21,7 @@ macro_rules! conforms {
             racing_commits_have_one_winner(shared),
             what_was_checked_in_another_life_is_not_written(),
             welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
+            what_welcomes_share_is_there_once(),
             an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
             a_reserved_key_package_is_not_claimed(),
             a_device_has_so_many_key_packages(),
@@ -91,6 +92,7 @@ fn commit(epoch: u64, who: &str) -> NewCommit {
         body: format!("{who} ends {epoch}").into_bytes(),
         group_info: format!("info {}", epoch + 1).into_bytes(),
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: NOW,
     }
 }
@@ -294,6 +296,33 @@ pub(crate) async fn welcomes_are_of_the_winner_and_wait_until_they_are_carried(b
     assert_eq!(outgoing(later).await, [(welcome(carol, 2), NOW), (welcome(carol, 1), NOW)]);
     backend.carried(&id, vec![[1; 32], [2; 32]]).await.unwrap();
     assert_eq!(outgoing(later).await, []);
+}
+
+/// A hundred who are added with one commit do not make a hundred copies of its GroupInfo.
+pub(crate) async fn what_welcomes_share_is_there_once(backend: &dyn Backend) {
+    let id = group(backend, "shared").await;
+    let carol = device(backend, "s-carol").await;
+    let mut first = commit(0, "alice");
+    (first.welcomes, first.shared) = (vec![welcome(carol, 1), welcome(carol, 2)], vec![9; 1000]);
+    backend.commit(&id, first).await.unwrap();
+    let mut second = commit(1, "alice");
+    (second.welcomes, second.shared) = (vec![welcome(carol, 3)], vec![8; 500]);
+    backend.commit(&id, second).await.unwrap();
+    let uncarried = async || backend.uncarried(&id).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried { number: 3, bytes: 1503 });
+    let all = backend.outgoing(NOW, 1000).await.unwrap();
+    let bodies: Vec<_> =
+        all.into_iter().filter(|one| one.group == id).map(|one| one.welcome.body).collect();
+    let whole = |own: u8, shared: u8, length| [vec![own], vec![shared; length]].concat();
+    assert_eq!(bodies, [whole(1, 9, 1000), whole(2, 9, 1000), whole(3, 8, 500)]);
+    // It goes with the last that needs it.
+    backend.carried(&id, vec![[1; 32]]).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried { number: 2, bytes: 1502 });
+    backend.carried(&id, vec![[2; 32]]).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried { number: 1, bytes: 501 });
+    backend.erase_group(&id).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried::default());
+    assert!(backend.outgoing(NOW, 1000).await.unwrap().iter().all(|one| one.group != id));
 }
 
 pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(backend: &dyn Backend) {

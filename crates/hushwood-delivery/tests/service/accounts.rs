@@ -205,6 +205,37 @@ async fn an_inbox_has_an_end_and_what_does_not_fit_comes_later() {
     assert_ne!(inbox[0].id, id);
 }
 
+/// What waits for inboxes that are full has an end for each group, and others are not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_welcomes_wait_adds_nobody() {
+    let mut settings = settings();
+    settings.inbox = PageLimit { entries: 1, bytes: 1 << 20 };
+    settings.uncarried = PageLimit { entries: 1, bytes: 1 << 20 };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (carol, _) = Client::registered("carol", service).await;
+    Client::registered("dave", service).await;
+    let mut founders = Vec::new();
+    for name in ["alice", "bob"] {
+        let (mut founder, device) = Client::registered(name, service).await;
+        founder.create_group(service).await;
+        let commit = founder.invite(service, device, &["carol"]).await;
+        founders.push((founder, device, commit));
+    }
+    let (mut bob, bobs_device, second) = founders.pop().unwrap();
+    let (mut alice, alices_device, first) = founders.pop().unwrap();
+    alice.send_commit(service, first).await;
+    carol.welcome(service).await;
+    bob.send_commit(service, second).await;
+    service.settle().await.unwrap();
+    let (_, third) = bob.invite(service, bobs_device, &["dave"]).await;
+    assert!(matches!(service.commit(third).await, Err(Refusal::Full(_))));
+    let commit = alice.invite(service, alices_device, &["dave"]).await;
+    alice.send_commit(service, commit).await;
+    // What adds nobody goes on.
+    bob.update(service).await;
+}
+
 /// Who is not asked is sent nothing: a Welcome for a KeyPackage that they have never published does not fill their inbox.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_fills_the_inbox_of_somebody_else() {

@@ -9,6 +9,7 @@ use crate::backend::postgres::{column, fixed, from_sql, number, run, select, to_
 use crate::backend::{
     AccountId, BackendError, Committed, Created, Cursor, DeviceId, Entry, Head, Incarnation, Kinds, NewGroup,
     NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot, TrimLimits,
+    Uncarried,
 };
 use crate::wire::EntryKind;
 
@@ -199,16 +200,26 @@ pub(super) async fn outgoing(
     now: Seconds,
     most: u32,
 ) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, reference, body, at FROM outgoing
-        WHERE due <= $1 ORDER BY due, id LIMIT $2";
+    let sql = "SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
+        FROM outgoing JOIN shared USING (gid, epoch) WHERE due <= $1 ORDER BY due, id LIMIT $2";
     let rows = select(pool, sql, &[&to_sql(now.0), &i64::from(most)]).await?;
     let outgoing = rows.iter().map(|row| {
         let (account, device) = (AccountId(fixed(row, 1)?), DeviceId(fixed(row, 2)?));
-        let (id, reference, body) = (fixed(row, 3)?, column(row, 4)?, column(row, 5)?);
+        let (id, reference) = (fixed(row, 3)?, column(row, 4)?);
+        let body = [column::<&[u8]>(row, 5)?, column(row, 7)?].concat();
         let welcome = NewWelcome { account, device, id, reference, body };
         Ok(OutgoingWelcome { group: column(row, 0)?, welcome, at: Seconds(number(row, 6)?) })
     });
     outgoing.collect()
+}
+
+pub(super) async fn uncarried(pool: &Pool, group: &[u8]) -> Result<Uncarried, BackendError> {
+    let sql = "SELECT count(*), coalesce(sum(octet_length(body)), 0)::bigint
+            + (SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM shared WHERE gid = $1)
+        FROM outgoing WHERE gid = $1";
+    let rows = select(pool, sql, &[&group]).await?;
+    let Some(row) = rows.first() else { return Ok(Uncarried::default()) };
+    Ok(Uncarried { number: number(row, 0)?, bytes: number(row, 1)? })
 }
 
 pub(super) async fn postpone(
@@ -224,7 +235,11 @@ pub(super) async fn postpone(
 
 pub(super) async fn carried(pool: &Pool, group: &[u8], ids: &[[u8; 32]]) -> Result<(), BackendError> {
     let ids: Vec<&[u8]> = ids.iter().map(<[u8; 32]>::as_slice).collect();
-    run(pool, "DELETE FROM outgoing WHERE gid = $1 AND name = ANY ($2)", &[&group, &ids]).await.map(drop)
+    run(pool, "DELETE FROM outgoing WHERE gid = $1 AND name = ANY ($2)", &[&group, &ids]).await?;
+    // What nobody waits for any more. If this does not happen, the next one does it.
+    let sql = "DELETE FROM shared WHERE gid = $1 AND NOT EXISTS
+        (SELECT 1 FROM outgoing WHERE outgoing.gid = $1 AND outgoing.epoch = shared.epoch)";
+    run(pool, sql, &[&group]).await.map(drop)
 }
 
 pub(super) async fn trim(pool: &Pool, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError> {
@@ -288,6 +303,7 @@ pub(super) async fn erase(pool: &Pool, group: &[u8]) -> Result<(), BackendError>
         "SELECT 1 FROM groups WHERE gid = $1 FOR UPDATE",
         "DELETE FROM log WHERE gid = $1",
         "DELETE FROM outgoing WHERE gid = $1",
+        "DELETE FROM shared WHERE gid = $1",
         // The others go with it.
         "DELETE FROM groups WHERE gid = $1",
     ] {

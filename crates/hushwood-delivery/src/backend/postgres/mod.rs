@@ -26,7 +26,7 @@ use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
     Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
     OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use batch::Writer;
 use plan::{Answered, Job, Write};
@@ -158,6 +158,10 @@ impl Backend for PostgresBackend {
 
     async fn outgoing(&self, now: Seconds, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError> {
         self.read_by(group::outgoing(&self.pool, now, most)).await
+    }
+
+    async fn uncarried(&self, group: &[u8]) -> Result<Uncarried, BackendError> {
+        self.read_by(group::uncarried(&self.pool, group)).await
     }
 
     async fn postpone(&self, group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> Result<(), BackendError> {

@@ -79,6 +79,7 @@ pub(super) struct Plan<'a> {
     heads: Heads<'a>,
     infos: (Vec<&'a [u8]>, Vec<&'a [u8]>),
     welcomes: Welcomes<'a>,
+    shared: Shared<'a>,
     entries: Entries<'a>,
 }
 
@@ -102,6 +103,14 @@ struct Welcomes<'a> {
     reference: Vec<&'a [u8]>,
     body: Vec<&'a [u8]>,
     at: Vec<i64>,
+    epoch: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Shared<'a> {
+    gid: Vec<&'a [u8]>,
+    epoch: Vec<i64>,
+    body: Vec<&'a [u8]>,
 }
 
 #[derive(Default)]
@@ -154,6 +163,11 @@ impl<'a> Plan<'a> {
         state.committed = Some(sequence);
         state.group_info = Some(&new.group_info);
         self.won.insert((group, new.epoch), sequence);
+        if !new.welcomes.is_empty() {
+            self.shared.gid.push(group);
+            self.shared.epoch.push(to_sql(new.epoch));
+            self.shared.body.push(&new.shared);
+        }
         for welcome in &new.welcomes {
             let rows = &mut self.welcomes;
             rows.gid.push(group);
@@ -163,6 +177,7 @@ impl<'a> Plan<'a> {
             rows.reference.push(&welcome.reference);
             rows.body.push(&welcome.body);
             rows.at.push(to_sql(new.at.0));
+            rows.epoch.push(to_sql(new.epoch));
         }
         Committed::Accepted(sequence)
     }
@@ -234,8 +249,8 @@ impl<'a> Plan<'a> {
     }
 
     /// The values of [`sql::WRITE`](crate::backend::postgres::sql::WRITE).
-    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 23] {
-        let Self { heads, infos, welcomes, entries, .. } = self;
+    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 27] {
+        let Self { heads, infos, welcomes, shared, entries, .. } = self;
         [
             &heads.gid,
             &heads.was_epoch,
@@ -260,6 +275,10 @@ impl<'a> Plan<'a> {
             &entries.request,
             &entries.body,
             &entries.at,
+            &welcomes.epoch,
+            &shared.gid,
+            &shared.epoch,
+            &shared.body,
         ]
     }
 
@@ -301,6 +320,7 @@ mod tests {
             body: vec![request],
             group_info: vec![request],
             welcomes: Vec::new(),
+            shared: Vec::new(),
             at: Seconds(5),
         };
         Job { group: group.into(), write: Write::Commit(new) }

@@ -34,11 +34,15 @@ pub(super) const WRITE: &str = "WITH moved AS (
         FROM unnest($8::bytea[], $9::bytea[]) AS info (gid, body) JOIN moved ON moved.gid = info.gid
         WHERE group_infos.gid = info.gid
     ), sent AS (
-        INSERT INTO outgoing (gid, name, account, device, reference, body, at, due)
-        SELECT welcome.gid, name, account, device, reference, body, at, at
-        FROM unnest($10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bigint[])
-            AS welcome (gid, name, account, device, reference, body, at) JOIN moved ON moved.gid = welcome.gid
+        INSERT INTO outgoing (gid, name, account, device, reference, body, at, due, epoch)
+        SELECT welcome.gid, name, account, device, reference, body, at, at, epoch
+        FROM unnest($10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bigint[], $24::bigint[])
+            AS welcome (gid, name, account, device, reference, body, at, epoch) JOIN moved ON moved.gid = welcome.gid
         ON CONFLICT (gid, name) DO NOTHING
+    ), common AS (
+        INSERT INTO shared (gid, epoch, body)
+        SELECT common.gid, epoch, body FROM unnest($25::bytea[], $26::bigint[], $27::bytea[]) AS common (gid, epoch, body)
+            JOIN moved ON moved.gid = common.gid
     ), written AS (
         INSERT INTO log (gid, sequence, epoch, kind, request, body, at)
         SELECT entry.gid, sequence, epoch, kind, request, body, at

@@ -7,7 +7,7 @@ use crate::backend::{AccountId, DeviceId};
 use crate::backend::{
     Appended, BackendError, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry,
     NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use crate::wire::EntryKind;
 
@@ -81,14 +81,26 @@ pub(super) fn commit(
         at: new.at,
     };
     insert(connection, &state, sequence, &entry)?;
+    send(connection, &state, new)?;
+    Ok(Committed::Accepted(sequence))
+}
+
+/// The Welcomes of a commit.
+fn send(connection: &Connection, state: &State, new: &NewCommit) -> Result<(), BackendError> {
+    let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
+    if !new.welcomes.is_empty() {
+        let sql = "INSERT INTO shared (grp, epoch, body) VALUES (?1, ?2, ?3)";
+        run(connection, sql, params![state.id, epoch, new.shared])?;
+    }
     for welcome in &new.welcomes {
-        let sql = "INSERT OR IGNORE INTO outgoing (grp, account, device, name, reference, body, at, due)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
-        let (account, device, at) = (welcome.account.0, welcome.device.0, to_sql(new.at.0));
-        let values = params![state.id, account, device, welcome.id, welcome.reference, welcome.body, at];
+        let sql = "INSERT OR IGNORE INTO outgoing (grp, epoch, account, device, name, reference, body, at, due)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)";
+        let (account, device) = (welcome.account.0, welcome.device.0);
+        let values =
+            params![state.id, epoch, account, device, welcome.id, welcome.reference, welcome.body, at];
         run(connection, sql, values)?;
     }
-    Ok(Committed::Accepted(sequence))
+    Ok(())
 }
 
 pub(super) fn outcome(
@@ -255,18 +267,30 @@ pub(super) fn outgoing(
     now: Seconds,
     most: u32,
 ) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, reference, body, at
+    let sql = "SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
         FROM outgoing JOIN groups ON groups.id = outgoing.grp
+            JOIN shared ON shared.grp = outgoing.grp AND shared.epoch = outgoing.epoch
         WHERE due <= ?1 ORDER BY due, outgoing.id LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![to_sql(now.0), most], |row| {
         let (account, device) = (AccountId(row.get(1)?), DeviceId(row.get(2)?));
-        let (id, reference, body) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let (id, reference) = (row.get(3)?, row.get(4)?);
+        let body = [row.get::<_, Vec<u8>>(5)?, row.get(7)?].concat();
         let welcome = NewWelcome { account, device, id, reference, body };
         let at = Seconds(u64::try_from(row.get::<_, i64>(6)?).unwrap_or_default());
         Ok(OutgoingWelcome { group: row.get(0)?, welcome, at })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn uncarried(connection: &Connection, group: &[u8]) -> Result<Uncarried, BackendError> {
+    let sql = "SELECT count(*), coalesce(sum(length(body)), 0)
+            + (SELECT coalesce(sum(length(body)), 0) FROM shared WHERE grp = (SELECT id FROM groups WHERE gid = ?1))
+        FROM outgoing WHERE grp = (SELECT id FROM groups WHERE gid = ?1)";
+    let (number, bytes) = connection
+        .prepare_cached(sql)?
+        .query_row(params![group], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    Ok(Uncarried { number: from_sql(number)?, bytes: from_sql(bytes)? })
 }
 
 pub(super) fn postpone(
@@ -281,7 +305,11 @@ pub(super) fn postpone(
 
 pub(super) fn carried(connection: &Connection, group: &[u8], ids: &[[u8; 32]]) -> Result<(), BackendError> {
     let sql = "DELETE FROM outgoing WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND name = ?2";
-    ids.iter().try_for_each(|id| run(connection, sql, params![group, id]).map(drop))
+    ids.iter().try_for_each(|id| run(connection, sql, params![group, id]).map(drop))?;
+    // What nobody waits for any more.
+    let sql = "DELETE FROM shared WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND NOT EXISTS
+        (SELECT 1 FROM outgoing WHERE outgoing.grp = shared.grp AND outgoing.epoch = shared.epoch)";
+    run(connection, sql, params![group]).map(drop)
 }
 
 pub(super) fn trim(connection: &Connection, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError> {

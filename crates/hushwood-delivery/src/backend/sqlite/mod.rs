@@ -17,7 +17,7 @@ use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
     Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
     OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use readers::Readers;
 use writer::Writer;
@@ -130,6 +130,11 @@ impl Backend for SqliteBackend {
 
     async fn outgoing(&self, now: Seconds, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError> {
         self.readers.read(move |connection| group::outgoing(connection, now, most)).await
+    }
+
+    async fn uncarried(&self, group: &[u8]) -> Result<Uncarried, BackendError> {
+        let group = group.to_vec();
+        self.readers.read(move |connection| group::uncarried(connection, &group)).await
     }
 
     async fn postpone(&self, group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> Result<(), BackendError> {

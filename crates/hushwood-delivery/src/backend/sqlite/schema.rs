@@ -62,9 +62,16 @@ const TABLES: &str = "
         at       INTEGER NOT NULL,
         PRIMARY KEY (grp, slot)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE shared (
+        grp   INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        epoch INTEGER NOT NULL,
+        body  BLOB NOT NULL,
+        PRIMARY KEY (grp, epoch)
+    ) STRICT;
     CREATE TABLE outgoing (
         id        INTEGER PRIMARY KEY,
         grp       INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        epoch     INTEGER NOT NULL,
         account   BLOB NOT NULL,
         device    BLOB NOT NULL,
         name      BLOB NOT NULL,
@@ -75,6 +82,7 @@ const TABLES: &str = "
         UNIQUE (grp, name)
     ) STRICT;
     CREATE INDEX outgoing_due ON outgoing (due, id);
+    CREATE INDEX outgoing_epoch ON outgoing (grp, epoch);
     CREATE TABLE accounts (
         account BLOB PRIMARY KEY,
         name    TEXT NOT NULL UNIQUE,

@@ -59,9 +59,18 @@ CREATE TABLE cursors (
     PRIMARY KEY (gid, slot)
 ) WITH (fillfactor = 70);
 
+-- What the Welcomes of one commit have in common.
+CREATE TABLE shared (
+    gid   bytea  NOT NULL,
+    epoch bigint NOT NULL,
+    body  bytea  NOT NULL,
+    PRIMARY KEY (gid, epoch)
+);
+
 CREATE TABLE outgoing (
     gid       bytea  NOT NULL,
     name      bytea  NOT NULL,
+    epoch     bigint NOT NULL,
     id        bigint GENERATED ALWAYS AS IDENTITY,
     account   bytea  NOT NULL,
     device    bytea  NOT NULL,
@@ -72,6 +81,7 @@ CREATE TABLE outgoing (
     PRIMARY KEY (gid, name)
 );
 CREATE INDEX outgoing_due ON outgoing (due, id);
+CREATE INDEX outgoing_epoch ON outgoing (gid, epoch);
 
 CREATE TABLE names (
     name    text PRIMARY KEY,
@@ -125,5 +135,6 @@ CREATE INDEX inbox_oldest ON inbox (account, device, id);
 ALTER TABLE group_infos ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE log ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE snapshots ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE shared ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE outgoing ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE inbox ALTER COLUMN body SET STORAGE EXTERNAL;
