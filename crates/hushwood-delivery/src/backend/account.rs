@@ -68,6 +68,13 @@ pub struct NewKeyPackage {
     pub body: Vec<u8>,
 }
 
+/// So many last-resort KeyPackages of a device and suite are remembered after others have taken their place, the newest: Welcomes
+/// for them may be on their way.
+pub const REPLACED: u32 = 4;
+
+/// So many KeyPackages of a device are remembered after somebody got them, the newest.
+pub const CLAIMED: u32 = 1000;
+
 /// What became of KeyPackages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Published {

@@ -15,8 +15,8 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry, NewDevice,
-    NewKeyPackage, Published, Registered, Stock,
+    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry, NewDevice,
+    NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
@@ -175,7 +175,8 @@ pub trait Backend: Send + Sync {
 
     /// Keeps KeyPackages of a device, so that not more than `most` wait to be claimed, those of last resort apart. One whose
     /// reference is or was there is not kept again, so that nobody is given one that was claimed; a last-resort one takes
-    /// the place of the one before it (RFC 9420 §16.8), whose reference is remembered.
+    /// the place of the one before it (RFC 9420 §16.8), whose reference is remembered. Of what is only remembered, the
+    /// newest [`REPLACED`] and [`CLAIMED`] stay.
     ///
     /// # Errors
     /// [`BackendError`].

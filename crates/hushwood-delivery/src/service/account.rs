@@ -124,7 +124,14 @@ impl Service {
             packages.map(|one| key_package(one.message, (&settings, &provider), now)).collect()
         };
         let packages: Result<Vec<_>, Refusal> = self.work.run(check).await?;
-        match self.backend.publish(by.account, by.device, packages?, (most, now)).await? {
+        let packages = packages?;
+        let last_resorts = packages.iter().filter(|package| package.last_resort);
+        let mut suites: Vec<_> = last_resorts.map(|package| package.suite).collect();
+        suites.sort_unstable();
+        if !suites.is_sorted_by(|one, next| one < next) {
+            return Err(Refusal::Malformed("a device has one KeyPackage of last resort for a suite".to_owned()));
+        }
+        match self.backend.publish(by.account, by.device, packages, (most, now)).await? {
             Published::Kept => Ok(()),
             Published::TooMany { .. } => {
                 Err(Refusal::Full("as many KeyPackages wait as may: publish more when some were claimed"))

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
-    AccountId, Appended, Backend, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
+    AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
     Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, Page,
-    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, Uncarried, self_check,
+    PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -25,6 +25,7 @@ macro_rules! conforms {
             an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
             a_reserved_key_package_is_not_claimed(),
             a_device_has_so_many_key_packages(),
+            what_is_remembered_of_key_packages_has_an_end(),
             key_packages_are_claimed_once(shared),
             the_last_resort_comes_last(),
             names_and_devices_belong_to_one_account(),
@@ -384,6 +385,33 @@ pub(crate) async fn a_device_has_so_many_key_packages(backend: &dyn Backend) {
     assert_eq!(publish(&[5], true).await, Published::Kept, "that of last resort is apart");
     backend.claim(claim(account, 1)).await.unwrap();
     assert_eq!(publish(&[6], false).await, Published::Kept);
+}
+
+/// Whoever publishes without end leaves a bounded number of rows, and what was on its way lately still arrives.
+pub(crate) async fn what_is_remembered_of_key_packages_has_an_end(backend: &dyn Backend) {
+    let to = device(backend, "endless").await;
+    let publish = async |packages| backend.publish(to.0, to.1, packages, (MOST, NOW)).await.unwrap();
+    let arrives = async |reference: u64| {
+        let mut welcome = welcome(to, 1);
+        welcome.reference = reference.to_be_bytes().to_vec();
+        welcome.id[..8].copy_from_slice(&reference.to_be_bytes());
+        let delivery = Delivery { welcome, limit: ALL, at: NOW };
+        backend.deliver(delivery).await.unwrap() == Delivered::New
+    };
+    let replaced = u64::from(REPLACED);
+    for number in 0..=replaced + 2 {
+        publish(vec![key_package(number, true)]).await;
+    }
+    // The last one, those remembered before it, and no more.
+    assert!(!arrives(0).await && !arrives(1).await);
+    for number in 2..=replaced + 2 {
+        assert!(arrives(number).await, "{number}");
+    }
+    let reserved = |number| NewKeyPackage { reserved: true, ..key_package(number, false) };
+    let many: Vec<_> = (1000..1000 + u64::from(CLAIMED)).map(reserved).collect();
+    publish(many).await;
+    publish(vec![reserved(9999)]).await;
+    assert!(!arrives(1000).await && arrives(1001).await && arrives(9999).await);
 }
 
 pub(crate) async fn key_packages_are_claimed_once(backend: Arc<dyn Backend>) {

@@ -95,6 +95,11 @@ async fn key_packages_that_are_not_valid_are_not_kept() {
     let package = PublishedKeyPackage { message: b"no".to_vec() };
     assert!(matches!(service.publish(device, vec![package]).await, Err(Refusal::Malformed(_))));
     assert_eq!(service.stock(device).await.unwrap()[0].left, 3);
+    // One of last resort is enough.
+    let mut last_resort = || PublishedKeyPackage { message: alice.last_resort() };
+    let two = vec![last_resort(), last_resort()];
+    assert!(matches!(service.publish(device, two).await, Err(Refusal::Malformed(_))));
+    assert_eq!(service.publish(device, vec![last_resort()]).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

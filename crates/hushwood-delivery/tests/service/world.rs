@@ -8,8 +8,10 @@ use hushwood::commit::Answers;
 use hushwood::crypto::{CipherSuiteId, Random, Signer, SoftwareSigner, sign_with_label};
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::MlsMessage;
+use hushwood::group::client::keep_key_package;
 use hushwood::group::{CommitId, CommitPlan, GroupInfoOptions, NewProposal, OpenedWelcome};
-use hushwood::tree::LeafIndex;
+use hushwood::key_package::KeyPackageBuilder;
+use hushwood::tree::{LeafContent, LeafIndex, Supported};
 use hushwood::unverified::Unverified;
 use hushwood_delivery::backend::{Backend, Seconds, SqliteBackend, SqliteSettings};
 use hushwood_delivery::service::{Device, Service, ServiceSettings};
@@ -120,6 +122,19 @@ impl Client {
         let device = self.log_in(service).await;
         let packages = (0..count).map(|_| PublishedKeyPackage { message: self.actor.key_package() });
         service.publish(device, packages.collect()).await
+    }
+
+    /// A KeyPackage of last resort.
+    pub(crate) fn last_resort(&mut self) -> Vec<u8> {
+        let content = LeafContent {
+            credential: self.actor.credential(),
+            supported: Supported::new(&self.actor.provider),
+            extensions: Extensions::new(),
+        };
+        let Actor { suite, signer, policy, random, store, .. } = &mut self.actor;
+        let builder = KeyPackageBuilder::new(*suite, content).last_resort();
+        let new = builder.build(&*signer, policy, NOW, random).unwrap();
+        keep_key_package(new).unwrap().commit(store).unwrap()
     }
 
     pub(crate) fn request(&mut self) -> [u8; 32] {

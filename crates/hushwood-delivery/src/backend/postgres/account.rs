@@ -8,8 +8,8 @@ use crate::backend::postgres::connect::connection;
 use crate::backend::postgres::error::{reading, writing};
 use crate::backend::postgres::{column, fixed, number, run, select, to_sql};
 use crate::backend::{
-    AccountId, BackendError, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
-    NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds, Stock,
+    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
+    KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
 };
 
 /// The one transaction of two keys: an account, and the name by which it is found.
@@ -144,12 +144,19 @@ pub(super) async fn publish(
     for package in packages {
         // The name of the one before stays: a Welcome for it may be on its way.
         if package.last_resort && !package.reserved && kept.contains(&package.reference) {
-            let sql = "UPDATE key_packages SET last_resort = false, claimed = true, body = ''
+            let sql = "UPDATE key_packages SET last_resort = false, replaced = true, claimed = true, body = ''
                 WHERE account = $1 AND device = $2 AND suite = $3 AND last_resort AND reference <> $4";
             let suite = i32::from(package.suite);
             change(&transaction, sql, &[of_account, of_device, &suite, &package.reference]).await?;
+            let sql = "DELETE FROM key_packages WHERE account = $1 AND reference IN (SELECT reference FROM key_packages
+                WHERE account = $1 AND device = $2 AND claimed AND NOT last_resort AND replaced AND suite = $3
+                ORDER BY id DESC OFFSET $4)";
+            change(&transaction, sql, &[of_account, of_device, &suite, &i64::from(REPLACED)]).await?;
         }
     }
+    let sql = "DELETE FROM key_packages WHERE account = $1 AND reference IN (SELECT reference FROM key_packages
+        WHERE account = $1 AND device = $2 AND claimed AND NOT last_resort ORDER BY id DESC OFFSET $3)";
+    change(&transaction, sql, &[of_account, of_device, &i64::from(CLAIMED)]).await?;
     transaction.commit().await.map_err(|error| writing(&error))?;
     Ok(Published::Kept)
 }

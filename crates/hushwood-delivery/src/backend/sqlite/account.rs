@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 
 use crate::backend::sqlite::{found, from_sql, run, to_sql};
 use crate::backend::{
-    AccountId, BackendError, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
-    NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds, Stock,
+    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
+    KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
 };
 
 pub(super) fn register(connection: &Connection, new: &NewDevice) -> Result<Registered, BackendError> {
@@ -121,11 +121,18 @@ pub(super) fn publish(
         ];
         if run(connection, sql, values)? == 1 && last_resort {
             // The name of the one before stays: a Welcome for it may be on its way.
-            let sql = "UPDATE key_packages SET last_resort = 0, claimed = 1, body = x''
+            let sql = "UPDATE key_packages SET last_resort = 0, replaced = 1, claimed = 1, body = x''
                 WHERE account = ?1 AND device = ?2 AND suite = ?3 AND last_resort = 1 AND reference <> ?4";
             run(connection, sql, params![account.0, device.0, suite, package.reference])?;
+            let sql = "DELETE FROM key_packages WHERE id IN (SELECT id FROM key_packages
+                WHERE account = ?1 AND device = ?2 AND claimed = 1 AND last_resort = 0 AND replaced = 1 AND suite = ?3
+                ORDER BY id DESC LIMIT -1 OFFSET ?4)";
+            run(connection, sql, params![account.0, device.0, suite, REPLACED])?;
         }
     }
+    let sql = "DELETE FROM key_packages WHERE id IN (SELECT id FROM key_packages
+        WHERE account = ?1 AND device = ?2 AND claimed = 1 AND last_resort = 0 ORDER BY id DESC LIMIT -1 OFFSET ?3)";
+    run(connection, sql, params![account.0, device.0, CLAIMED])?;
     Ok(Published::Kept)
 }
 

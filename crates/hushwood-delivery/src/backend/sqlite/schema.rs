@@ -104,6 +104,7 @@ const TABLES: &str = "
         reference   BLOB NOT NULL,
         not_after   INTEGER NOT NULL,
         last_resort INTEGER NOT NULL,
+        replaced    INTEGER NOT NULL DEFAULT 0,
         claimed     INTEGER NOT NULL,
         body        BLOB NOT NULL,
         UNIQUE (account, reference),
@@ -111,6 +112,8 @@ const TABLES: &str = "
     ) STRICT;
     CREATE INDEX key_packages_next ON key_packages (account, suite, device, last_resort, id)
         WHERE claimed = 0 OR last_resort = 1;
+    CREATE INDEX key_packages_end ON key_packages (account, device, not_after);
+    CREATE INDEX key_packages_gone ON key_packages (account, device, id) WHERE claimed = 1 AND last_resort = 0;
     CREATE TABLE inbox (
         id      INTEGER PRIMARY KEY,
         account BLOB NOT NULL,

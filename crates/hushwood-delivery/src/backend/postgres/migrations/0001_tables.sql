@@ -111,6 +111,7 @@ CREATE TABLE key_packages (
     suite       integer  NOT NULL,
     not_after   bigint   NOT NULL,
     last_resort boolean  NOT NULL,
+    replaced    boolean  NOT NULL DEFAULT false,
     claimed     boolean  NOT NULL,
     body        bytea    NOT NULL,
     PRIMARY KEY (account, reference),
@@ -118,6 +119,8 @@ CREATE TABLE key_packages (
 );
 CREATE INDEX key_packages_next ON key_packages (account, device, suite, id) WHERE NOT claimed AND NOT last_resort;
 CREATE INDEX key_packages_last ON key_packages (account, device, suite, id) WHERE last_resort;
+CREATE INDEX key_packages_end ON key_packages (account, device, not_after);
+CREATE INDEX key_packages_gone ON key_packages (account, device, id) WHERE claimed AND NOT last_resort;
 
 CREATE TABLE inbox (
     account bytea  NOT NULL,
