@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
     Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
-    Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
+    InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
     Token, WelcomeEntry, WelcomeId,
 };
 
@@ -199,7 +199,7 @@ impl Core {
         }
         if self.account.inbox_wanted > self.account.inbox_done {
             let wanted = self.account.inbox_wanted;
-            return Ok(Some((Call::Inbox(Nothing), Purpose::Inbox { wanted })));
+            return Ok(Some((Call::Inbox(InboxRequest::default()), Purpose::Inbox { wanted })));
         }
         Ok(None)
     }

@@ -155,8 +155,8 @@ pub enum Delivered {
     New,
     /// It was there already.
     Known,
-    /// There is no such device, or it was revoked, or it has never published the KeyPackage that the Welcome is for: it was
-    /// dropped.
+    /// There is no such device, or it was revoked, or it has never published the KeyPackage that the Welcome is for, or has
+    /// had another for it: it was dropped.
     Unwanted,
     /// The inbox holds as much as it may: try again later.
     Full,

@@ -231,6 +231,13 @@ pub struct PageLimit {
     pub bytes: u64,
 }
 
+impl PageLimit {
+    /// A quarter of it, at least one of each.
+    pub(super) fn quarter(self) -> Self {
+        Self { entries: (self.entries / 4).max(1), bytes: (self.bytes / 4).max(1) }
+    }
+}
+
 /// A group's public state at the beginning of an epoch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Snapshot {

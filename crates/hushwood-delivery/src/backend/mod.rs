@@ -207,14 +207,14 @@ pub trait Backend: Send + Sync {
     ) -> Result<Vec<Stock>, BackendError>;
 
     /// Puts a Welcome into a device's inbox, if the device has published the KeyPackage that it is for: nobody fills the
-    /// inbox of somebody who was not asked. One that was taken out may come again: who carries it has crashed before it
-    /// could say that it had.
+    /// inbox of somebody who was not asked. A KeyPackage that is not of last resort takes one; those for last-resort ones
+    /// may take a quarter of an inbox.
     ///
     /// # Errors
     /// [`BackendError`]. That it is not wanted, or that there is no room, is an answer.
     async fn deliver(&self, delivery: Delivery) -> Result<Delivered, BackendError>;
 
-    /// What waits for a device, the oldest first.
+    /// What waits for a device, the oldest first: after one of this name, if it is there, otherwise from the beginning.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -222,7 +222,7 @@ pub trait Backend: Send + Sync {
         &self,
         account: AccountId,
         device: DeviceId,
-        limit: PageLimit,
+        from: (Option<[u8; 32]>, PageLimit),
     ) -> Result<Vec<InboxEntry>, BackendError>;
 
     /// Takes something out of the inbox that the device has stored for itself.

@@ -194,14 +194,14 @@ impl Service {
         Ok(entries.collect())
     }
 
-    /// Welcomes that wait for a device, the oldest first.
+    /// Welcomes that wait for a device, the oldest first: after one that is there, or from the beginning.
     ///
     /// # Errors
     /// [`Refusal::Failed`].
-    pub async fn inbox(&self, of: Device) -> Result<Vec<WelcomeEntry>, Refusal> {
+    pub async fn inbox(&self, of: Device, after: Option<[u8; 32]>) -> Result<Vec<WelcomeEntry>, Refusal> {
         self.alive(of).await?;
         let limit = PageLimit { entries: 100, bytes: 16 << 20 };
-        let inbox = self.backend.inbox(of.account, of.device, limit).await?;
+        let inbox = self.backend.inbox(of.account, of.device, (after, limit)).await?;
         Ok(inbox.into_iter().map(|entry| WelcomeEntry { id: entry.id, message: entry.body }).collect())
     }
 

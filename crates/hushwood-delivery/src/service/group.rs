@@ -294,9 +294,15 @@ fn new_commit(
     observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
     check_group_info(&request.group_info, &settings.policy)?;
     let Split { welcomes, shared } = split(request, settings.max_welcomes)?;
-    // Nobody is added who could not join.
-    if observed.change().added.len() != welcomes.len() {
-        return Err(Refusal::Malformed("a commit comes with a Welcome for each whom it adds".to_owned()));
+    // Nobody is added who could not join, and nobody else gets a Welcome (RFC 9420 §12.4.3.1).
+    let mut added: Vec<_> = observed.added().iter().map(|reference| reference.0.as_slice()).collect();
+    let mut welcomed: Vec<_> = welcomes.iter().map(|welcome| welcome.reference.as_slice()).collect();
+    added.sort_unstable();
+    welcomed.sort_unstable();
+    if added != welcomed {
+        return Err(Refusal::Malformed(
+            "a commit comes with a Welcome for each KeyPackage that it adds, and for no other".to_owned(),
+        ));
     }
     let next = group.place(request.epoch.saturating_add(1));
     let new = NewCommit {

@@ -20,8 +20,8 @@ pub use admission::{
     REQUEST_LABEL,
 };
 pub use call::{
-    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, MEDIA_TYPE,
-    Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
+    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, InboxRequest,
+    MEDIA_TYPE, Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
 };
 pub use group::{
     CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupInfoAnswer, GroupInfoRequest, HeadRequest,

@@ -23,6 +23,8 @@ macro_rules! conforms {
             welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
             what_welcomes_share_is_there_once(),
             an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
+            a_key_package_takes_one_welcome_and_the_last_resort_a_quarter_of_an_inbox(),
+            an_inbox_is_read_on_from_what_stays_in_it(),
             a_reserved_key_package_is_not_claimed(),
             a_device_has_so_many_key_packages(),
             what_is_remembered_of_key_packages_has_an_end(),
@@ -348,7 +350,7 @@ pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(
     let full = Claim { inbox: third.limit, ..claim(carol.0, 1) };
     assert_eq!(backend.claim(full).await, Ok(Claimed { packages: Vec::new(), full: 1 }));
     let inbox = async || {
-        let inbox = backend.inbox(carol.0, carol.1, ALL).await.unwrap();
+        let inbox = backend.inbox(carol.0, carol.1, (None, ALL)).await.unwrap();
         inbox.iter().map(|entry| entry.body[0]).collect::<Vec<_>>()
     };
     assert_eq!(inbox().await, [1, 2]);
@@ -361,6 +363,66 @@ pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(
     assert_eq!(backend.deliver(delivery(welcome(carol, 4))).await, Ok(Delivered::New));
     backend.revoke(carol.0, carol.1).await.unwrap();
     assert_eq!(backend.deliver(delivery(welcome(carol, 5))).await, Ok(Delivered::Unwanted));
+}
+
+/// Who has one KeyPackage of somebody does not fill their inbox with it.
+pub(crate) async fn a_key_package_takes_one_welcome_and_the_last_resort_a_quarter_of_an_inbox(
+    backend: &dyn Backend,
+) {
+    let carol = device(backend, "once-carol").await;
+    let packages = (1..=9).map(|number| key_package(number, number == 9)).collect();
+    backend.publish(carol.0, carol.1, packages, (MOST, NOW)).await.unwrap();
+    let deliver = async |number, reference: u64| {
+        let welcome = NewWelcome { reference: reference.to_be_bytes().to_vec(), ..welcome(carol, number) };
+        let limit = PageLimit { entries: 8, bytes: 1000 };
+        backend.deliver(Delivery { welcome, limit, at: NOW }).await.unwrap()
+    };
+    assert_eq!(deliver(1, 1).await, Delivered::New);
+    assert_eq!(deliver(1, 1).await, Delivered::Known);
+    assert_eq!(deliver(2, 1).await, Delivered::Unwanted, "another for the same KeyPackage");
+    backend.acknowledge(carol.0, carol.1, vec![[1; 32]]).await.unwrap();
+    assert_eq!(deliver(1, 1).await, Delivered::Unwanted, "it was taken out");
+    assert_eq!(deliver(3, 1).await, Delivered::Unwanted);
+    // Its Welcome has come: nobody else is given it.
+    let given = backend.claim(claim(carol.0, 1)).await.unwrap().packages;
+    assert_eq!(given[0].reference, 2_u64.to_be_bytes());
+    // That of last resort takes many, and leaves room for those of others.
+    assert_eq!((deliver(11, 9).await, deliver(12, 9).await), (Delivered::New, Delivered::New));
+    assert_eq!(deliver(13, 9).await, Delivered::Full);
+    for number in 2..=7 {
+        assert_eq!(deliver(u8::try_from(number).unwrap(), number).await, Delivered::New);
+    }
+    assert_eq!(deliver(8, 8).await, Delivered::Full);
+    // While it has its part of the inbox, nobody is given it, and others are.
+    let narrow = Claim { inbox: PageLimit { entries: 9, bytes: 1000 }, ..claim(carol.0, 1) };
+    let given = backend.claim(narrow.clone()).await.unwrap().packages;
+    assert_eq!(given[0].reference, 8_u64.to_be_bytes());
+    assert_eq!(backend.claim(narrow).await, Ok(Claimed { packages: Vec::new(), full: 1 }));
+}
+
+/// What a device can't deal with, and leaves where it is, hides nothing.
+pub(crate) async fn an_inbox_is_read_on_from_what_stays_in_it(backend: &dyn Backend) {
+    let carol = device(backend, "on-carol").await;
+    let packages = (1..=4).map(|number| key_package(number, false)).collect();
+    backend.publish(carol.0, carol.1, packages, (MOST, NOW)).await.unwrap();
+    for number in 1..=3 {
+        let delivery = Delivery { welcome: welcome(carol, number), limit: ALL, at: NOW };
+        assert_eq!(backend.deliver(delivery).await, Ok(Delivered::New));
+    }
+    let inbox = async |after: Option<u8>, entries| {
+        let from = (after.map(|name| [name; 32]), PageLimit { entries, bytes: 1000 });
+        let inbox = backend.inbox(carol.0, carol.1, from).await.unwrap();
+        inbox.iter().map(|entry| entry.body[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(inbox(None, 2).await, [1, 2]);
+    assert_eq!(inbox(Some(2), 2).await, [3]);
+    assert_eq!(inbox(Some(3), 2).await, [0_u8; 0]);
+    // What is there no more is no place to begin.
+    backend.acknowledge(carol.0, carol.1, vec![[3; 32]]).await.unwrap();
+    assert_eq!(inbox(Some(3), 2).await, [1, 2]);
+    let delivery = Delivery { welcome: welcome(carol, 4), limit: ALL, at: NOW };
+    assert_eq!(backend.deliver(delivery).await, Ok(Delivered::New));
+    assert_eq!(inbox(Some(2), 2).await, [4], "the last place is not given again");
 }
 
 /// A KeyPackage in a proposal of its owner is known for its Welcome, and nobody else gets it.

@@ -49,7 +49,7 @@ async fn names_belong_to_who_had_them_first_and_devices_vouch_for_each_other() {
     // It is lost.
     let lost = phone.log_in(service).await;
     service.revoke(device, phone.device).await.unwrap();
-    assert_eq!(service.inbox(lost).await, Err(Refusal::Revoked), "at once, not when the token ends");
+    assert_eq!(service.inbox(lost, None).await, Err(Refusal::Revoked), "at once, not when the token ends");
     assert_eq!(service.stock(lost).await, Err(Refusal::Revoked));
     assert_eq!(service.acknowledge(lost, vec![[1; 32]]).await, Err(Refusal::Revoked));
     assert!(matches!(service.device(b"made up"), Err(Refusal::Unauthorized(_))));
@@ -199,13 +199,13 @@ async fn an_inbox_has_an_end_and_what_does_not_fit_comes_later() {
     let claim = ClaimRequest { name: b"carol".to_vec(), suite: 1 };
     assert!(matches!(service.claim(eve, claim).await, Err(Refusal::Full(_))));
     let device = carol.log_in(service).await;
-    assert_eq!(service.inbox(device).await.unwrap().len(), 1);
+    assert_eq!(service.inbox(device, None).await.unwrap().len(), 1);
     service.acknowledge(device, vec![id]).await.unwrap();
     // It is tried again after a while, by whichever node is there.
     settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + 60);
     let later = Service::new(world.backend.clone(), settings).await.unwrap();
     later.settle().await.unwrap();
-    let inbox = service.inbox(device).await.unwrap();
+    let inbox = service.inbox(device, None).await.unwrap();
     assert_eq!(inbox.len(), 1);
     assert_ne!(inbox[0].id, id);
 }
@@ -257,7 +257,7 @@ async fn nobody_fills_the_inbox_of_somebody_else() {
     let commit = mallory.commit(plan, vec![recipient]);
     mallory.send_commit(service, commit).await;
     service.settle().await.unwrap();
-    assert_eq!(service.inbox(device).await, Ok(Vec::new()));
+    assert_eq!(service.inbox(device, None).await, Ok(Vec::new()));
     assert_eq!(
         world.backend.outgoing(hushwood_delivery::backend::Seconds(u64::MAX >> 1), 10).await,
         Ok(Vec::new())

@@ -251,6 +251,24 @@ async fn a_group_info_that_nobody_could_use_is_refused() {
     service.commit(good).await.unwrap();
 }
 
+/// RFC 9420 §12.4.3.1: a Welcome is for those whom the commit adds, each once. Who was added by nobody gets none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_welcome_is_for_whom_the_commit_adds() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, _) = two(&world).await;
+    Client::registered("carol", service).await;
+    Client::registered("dave", service).await;
+    let device = alice.log_in(service).await;
+    let (_, for_carol) = alice.invite(service, device, &["carol"]).await;
+    let (_, good) = alice.invite(service, device, &["dave"]).await;
+    let mut bad = good.clone();
+    (bad.welcome, bad.recipients) = (for_carol.welcome, for_carol.recipients);
+    let refusal = service.commit(alice.signed_commit(bad)).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Malformed(_)), "{refusal}");
+    service.commit(good).await.unwrap();
+}
+
 /// A request is signed as a whole: nobody who carries it puts other recipients in.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_with_a_commit_is_signed_with_it() {

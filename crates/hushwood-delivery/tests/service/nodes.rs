@@ -9,7 +9,7 @@ use hushwood_delivery::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
     Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
     OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use hushwood_delivery::service::Service;
 
@@ -88,6 +88,7 @@ pass_on! {
     put_snapshot(group: &[u8], snapshot: Snapshot, keep: u32) -> ();
     move_cursors(group: &[u8], cursors: Vec<Cursor>) -> ();
     outgoing(now: Seconds, most: u32) -> Vec<OutgoingWelcome>;
+    uncarried(group: &[u8]) -> Uncarried;
     postpone(group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> ();
     carried(group: &[u8], ids: Vec<[u8; 32]>) -> ();
     trim(group: &[u8], limits: TrimLimits) -> u64;
@@ -102,7 +103,7 @@ pass_on! {
     claim(claim: Claim) -> Claimed;
     stock(account: AccountId, device: DeviceId, now: Seconds) -> Vec<Stock>;
     deliver(delivery: Delivery) -> Delivered;
-    inbox(account: AccountId, device: DeviceId, limit: PageLimit) -> Vec<InboxEntry>;
+    inbox(account: AccountId, device: DeviceId, from: (Option<[u8; 32]>, PageLimit)) -> Vec<InboxEntry>;
     acknowledge(account: AccountId, device: DeviceId, ids: Vec<[u8; 32]>) -> ();
     service_secret(fresh: [u8; 32]) -> [u8; 32];
 }
@@ -137,7 +138,7 @@ async fn a_welcome_is_carried_when_the_back_end_is_there_again() {
     let world = world().await;
     let (bob, service, faulty) = undelivered(&world).await;
     let device = bob.log_in(&service).await;
-    assert_eq!(service.inbox(device).await, Ok(Vec::new()));
+    assert_eq!(service.inbox(device, None).await, Ok(Vec::new()));
     faulty.mend();
     bob.welcome(&service).await;
     // Not again and again while it failed.

@@ -250,7 +250,7 @@ impl Client {
     pub(crate) async fn welcome(&self, service: &Service) -> ([u8; 32], Vec<u8>) {
         let device = self.log_in(service).await;
         for _ in 0..500 {
-            if let Some(entry) = service.inbox(device).await.unwrap().pop() {
+            if let Some(entry) = service.inbox(device, None).await.unwrap().pop() {
                 return (entry.id, entry.message);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -276,7 +276,7 @@ impl Client {
         self.read = sequence;
         let device = self.log_in(service).await;
         service.acknowledge(device, vec![id]).await.unwrap();
-        assert_eq!(service.inbox(device).await.unwrap(), []);
+        assert_eq!(service.inbox(device, None).await.unwrap(), []);
     }
 
     pub(crate) fn proof(&self) -> MemberProof {

@@ -239,9 +239,9 @@ impl Backend for PostgresBackend {
         &self,
         account: AccountId,
         device: DeviceId,
-        limit: PageLimit,
+        from: (Option<[u8; 32]>, PageLimit),
     ) -> Result<Vec<InboxEntry>, BackendError> {
-        self.read_by(account::inbox(&self.pool, account, device, limit)).await
+        self.read_by(account::inbox(&self.pool, account, device, from)).await
     }
 
     async fn acknowledge(

@@ -219,9 +219,9 @@ impl Backend for SqliteBackend {
         &self,
         account: AccountId,
         device: DeviceId,
-        limit: PageLimit,
+        from: (Option<[u8; 32]>, PageLimit),
     ) -> Result<Vec<InboxEntry>, BackendError> {
-        self.readers.read(move |connection| account::inbox(connection, account, device, limit)).await
+        self.readers.read(move |connection| account::inbox(connection, account, device, from)).await
     }
 
     async fn acknowledge(

@@ -106,6 +106,7 @@ const TABLES: &str = "
         last_resort INTEGER NOT NULL,
         replaced    INTEGER NOT NULL DEFAULT 0,
         claimed     INTEGER NOT NULL,
+        welcomed    INTEGER NOT NULL DEFAULT 0,
         body        BLOB NOT NULL,
         UNIQUE (account, reference),
         FOREIGN KEY (account, device) REFERENCES devices (account, device) ON DELETE CASCADE
@@ -115,15 +116,17 @@ const TABLES: &str = "
     CREATE INDEX key_packages_end ON key_packages (account, device, not_after);
     CREATE INDEX key_packages_gone ON key_packages (account, device, id) WHERE claimed = 1 AND last_resort = 0;
     CREATE TABLE inbox (
-        id      INTEGER PRIMARY KEY,
-        account BLOB NOT NULL,
-        device  BLOB NOT NULL,
-        name    BLOB NOT NULL,
-        body    BLOB NOT NULL,
-        at      INTEGER NOT NULL,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        account     BLOB NOT NULL,
+        device      BLOB NOT NULL,
+        name        BLOB NOT NULL,
+        last_resort INTEGER NOT NULL,
+        body        BLOB NOT NULL,
+        at          INTEGER NOT NULL,
         UNIQUE (account, device, name),
         FOREIGN KEY (account, device) REFERENCES devices (account, device) ON DELETE CASCADE
     ) STRICT;
+    CREATE INDEX inbox_oldest ON inbox (account, device, id);
 ";
 
 /// A connection that is durable and erases what it deletes.

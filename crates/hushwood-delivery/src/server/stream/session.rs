@@ -214,7 +214,7 @@ impl Session {
         self.unwatch();
         self.app.hub.watch(device, &self.mailbox);
         self.device = Some((device, token));
-        let waiting = self.app.service.backend().inbox(device.account, device.device, ONE).await;
+        let waiting = self.app.service.backend().inbox(device.account, device.device, (None, ONE)).await;
         let waiting = waiting.map_err(|error| told(&Refusal::from(error)))?;
         self.inbox |= !waiting.is_empty();
         Ok(())

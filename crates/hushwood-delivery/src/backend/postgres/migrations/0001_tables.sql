@@ -113,6 +113,7 @@ CREATE TABLE key_packages (
     last_resort boolean  NOT NULL,
     replaced    boolean  NOT NULL DEFAULT false,
     claimed     boolean  NOT NULL,
+    welcomed    boolean  NOT NULL DEFAULT false,
     body        bytea    NOT NULL,
     PRIMARY KEY (account, reference),
     FOREIGN KEY (account, device) REFERENCES devices ON DELETE CASCADE
@@ -123,12 +124,13 @@ CREATE INDEX key_packages_end ON key_packages (account, device, not_after);
 CREATE INDEX key_packages_gone ON key_packages (account, device, id) WHERE claimed AND NOT last_resort;
 
 CREATE TABLE inbox (
-    account bytea  NOT NULL,
-    device  bytea  NOT NULL,
-    name    bytea  NOT NULL,
-    id      bigint GENERATED ALWAYS AS IDENTITY,
-    body    bytea  NOT NULL,
-    at      bigint NOT NULL,
+    account     bytea   NOT NULL,
+    device      bytea   NOT NULL,
+    name        bytea   NOT NULL,
+    id          bigint  GENERATED ALWAYS AS IDENTITY,
+    last_resort boolean NOT NULL,
+    body        bytea   NOT NULL,
+    at          bigint  NOT NULL,
     PRIMARY KEY (account, device, name),
     FOREIGN KEY (account, device) REFERENCES devices ON DELETE CASCADE
 );
