@@ -42,6 +42,12 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`]. That the group exists is an answer.
     async fn create_group(&self, group: NewGroup) -> Result<Created, BackendError>;
 
+    /// What [`create_group`](Self::create_group) would answer, without writing anything; `None` if it would begin the log.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn created(&self, group: &[u8], request: RequestId) -> Result<Option<Created>, BackendError>;
+
     /// Where a group stands; `None` if there is none.
     ///
     /// # Errors

@@ -26,10 +26,15 @@ pub(super) struct Addresses {
     burst: u64,
     limit_loopback: bool,
     most_connections: usize,
+    most_checks: usize,
     /// Until when an address owes, in nanoseconds since the start.
     owed: Mutex<HashMap<u64, u64>>,
     connections: Mutex<HashMap<u64, usize>>,
+    checks: Mutex<HashMap<u64, usize>>,
 }
+
+/// Something that was counted for an address; it counts no more when this is dropped.
+pub(super) struct Counted<'a>(&'a Addresses, Origin);
 
 /// The most addresses that are kept apart: when all of them owe at the same time, the others share one account.
 const MOST: usize = 100_000;
@@ -45,8 +50,10 @@ impl Addresses {
             burst: interval.saturating_mul(limits.requests_at_once.into()),
             limit_loopback: limits.limit_loopback,
             most_connections: limits.connections_of_address,
+            most_checks: limits.checks_of_address,
             owed: Mutex::default(),
             connections: Mutex::default(),
+            checks: Mutex::default(),
         }
     }
 
@@ -88,25 +95,43 @@ impl Addresses {
 
     /// Counts a connection, if its origin may have one more.
     pub(super) fn connect(&self, origin: Origin) -> bool {
-        let Some(key) = origin.0 else { return true };
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = connections.entry(key).or_default();
-        let free = *count < self.most_connections;
-        if free {
-            *count = count.saturating_add(1);
-        }
-        free
+        one_more(&self.connections, origin, self.most_connections)
     }
 
     /// A connection that was counted is over.
     pub(super) fn disconnect(&self, origin: Origin) {
-        let Some(key) = origin.0 else { return };
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = connections.get_mut(&key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                connections.remove(&key);
-            }
+        one_less(&self.connections, origin);
+    }
+
+    /// Counts a request that may take long, if its origin may have one more.
+    pub(super) fn check(&self, origin: Origin) -> Option<Counted<'_>> {
+        one_more(&self.checks, origin, self.most_checks).then(|| Counted(self, origin))
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        one_less(&self.0.checks, self.1);
+    }
+}
+
+fn one_more(counts: &Mutex<HashMap<u64, usize>>, origin: Origin, most: usize) -> bool {
+    let Some(key) = origin.0 else { return true };
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = counts.get(&key).copied().unwrap_or(0);
+    if count < most {
+        counts.insert(key, count.saturating_add(1));
+    }
+    count < most
+}
+
+fn one_less(counts: &Mutex<HashMap<u64, usize>>, origin: Origin) {
+    let Some(key) = origin.0 else { return };
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
         }
     }
 }
@@ -161,6 +186,20 @@ mod tests {
         assert!(addresses.connect(one));
         let here = origin(&addresses, "127.0.0.1");
         assert!((0..10).all(|_| addresses.connect(here)), "this machine is not limited");
+    }
+
+    #[test]
+    fn checks_are_counted_while_they_are_made() {
+        let addresses =
+            Addresses::new(&Limits { checks_of_address: 2, limit_loopback: false, ..Limits::default() });
+        let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
+        let (first, _second) = (addresses.check(one).unwrap(), addresses.check(one).unwrap());
+        assert!(addresses.check(one).is_none() && addresses.check(other).is_some());
+        drop(first);
+        assert!(addresses.check(one).is_some());
+        let here = origin(&addresses, "127.0.0.1");
+        let all: Vec<_> = (0..10).map(|_| addresses.check(here)).collect();
+        assert!(all.iter().all(Option::is_some));
     }
 
     #[test]

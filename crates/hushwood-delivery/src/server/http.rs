@@ -112,6 +112,13 @@ async fn answer(
     let request_size = body.len();
     drop(body);
     let _working = peer.pulse.work();
+    let _check = match takes_long(kind) {
+        true => Some(app.addresses.check(origin).ok_or_else(|| {
+            app.metrics.turn_away("checks of an address");
+            busy()
+        })?),
+        false => None,
+    };
     let answer = carry_out(app, call, token, held).await?;
     app.metrics.bytes(request_size, answer.len());
     let held = app.answers.take(answer.len()).ok_or_else(|| {
@@ -120,6 +127,11 @@ async fn answer(
         Refused { may_have_happened: true, ..busy() }
     })?;
     Ok((answer, held))
+}
+
+/// Whether what is brought may take long to check.
+fn takes_long(kind: CallKind) -> bool {
+    matches!(kind, CallKind::Commit | CallKind::CreateGroup | CallKind::Propose | CallKind::Publish)
 }
 
 async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) -> Result<Vec<u8>, Refused> {

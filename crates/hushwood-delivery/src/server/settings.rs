@@ -51,6 +51,9 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests of one address at once.
     pub requests_at_once: u32,
+    /// Requests of one address that are worked on at once, of those that may take long to check: groups, commits, KeyPackages,
+    /// proposals from outside.
+    pub checks_of_address: usize,
     /// Whether this machine's own addresses are limited as well. They are not by default: a proxy may be there.
     pub limit_loopback: bool,
     /// How long a connection may take for its TLS handshake, and for its first request's head.
@@ -82,6 +85,7 @@ impl Default for Limits {
             connections_of_address: 512,
             requests_per_second: 100,
             requests_at_once: 400,
+            checks_of_address: 4,
             limit_loopback: false,
             greeting: Duration::from_secs(10),
             silence: Duration::from_secs(120),

@@ -118,6 +118,7 @@ impl Service {
         if packages.len() > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(Refusal::TooLarge("so many KeyPackages at once"));
         }
+        let _turn = self.turns.take(by.account)?;
         let (settings, provider) = (self.settings.clone(), self.provider);
         let check = move || {
             let packages = packages.into_iter();

@@ -41,7 +41,7 @@ pub struct ServiceSettings {
     pub max_name: usize,
     /// The largest message.
     pub max_message: usize,
-    /// The largest tree of a group that comes to the service.
+    /// The largest tree of a group that comes to the service: each of its nodes is checked then. Once here, it may grow.
     pub max_tree: usize,
     /// The most bytes that the Welcomes of one commit may come to when they have arrived, each with its own copy of what they
     /// share.
@@ -58,6 +58,8 @@ pub struct ServiceSettings {
     pub checks: usize,
     /// How many more may wait for that.
     pub waiting_checks: usize,
+    /// How many of them may be one account's.
+    pub checks_of_account: usize,
     /// How often somebody may ask.
     pub rates: Rates,
     /// What groups may be like, and how KeyPackages are judged.
@@ -130,7 +132,7 @@ impl ServiceSettings {
             inbox: PageLimit { entries: 1000, bytes: 16 << 20 },
             max_name: 64,
             max_message: 1 << 20,
-            max_tree: 64 << 20,
+            max_tree: 4 << 20,
             max_welcomes: 4 << 20,
             uncarried: PageLimit { entries: 4096, bytes: 8 << 20 },
             proposals: ProposalLimits::default(),
@@ -138,6 +140,7 @@ impl ServiceSettings {
             max_unused: Duration::from_secs(60 * 60),
             checks: std::thread::available_parallelism().map_or(2, usize::from),
             waiting_checks: 1000,
+            checks_of_account: 2,
             rates: Rates::default(),
             policy: Policy::default(),
             clock: system_clock,

@@ -155,7 +155,10 @@ fn claim(account: AccountId, suite: u16) -> Claim {
 }
 
 pub(crate) async fn a_group_is_created_once(backend: &dyn Backend) {
+    assert_eq!(backend.created(b"once", request("create", 0)).await, Ok(None));
     let id = group(backend, "once").await;
+    assert_eq!(backend.created(&id, request("create", 0)).await, Ok(Some(Created::Duplicate)));
+    assert_eq!(backend.created(&id, request("other", 0)).await, Ok(Some(Created::Exists)));
     let mut again = NewGroup {
         group: id.clone(),
         incarnation: Incarnation([9; 16]),

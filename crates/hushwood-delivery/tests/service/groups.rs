@@ -60,6 +60,52 @@ async fn a_group_is_brought_by_the_member_that_vouches_for_it() {
     assert!(matches!(service.create_group(bobs_device, again).await, Err(Refusal::Taken(_))));
 }
 
+/// What is there already is not checked again, and does not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_there_costs_nothing_to_ask_for_again() {
+    let mut settings = settings();
+    settings.rates.groups = Rate { burst: 1, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    alice.actor.create();
+    let good = alice.create_request();
+    let mut forged = good.clone();
+    forged.proof.signature = alice.sign(b"something else");
+    for _ in 0..3 {
+        let refusal = service.create_group(device, forged.clone()).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Forbidden(_)), "{refusal}");
+    }
+    for _ in 0..3 {
+        assert_eq!(service.create_group(device, good.clone()).await, Ok(()));
+    }
+    let other = alice.create_request();
+    assert!(matches!(service.create_group(device, other).await, Err(Refusal::Taken(_))));
+}
+
+/// Databases count up to 2^63, and nobody needs a name of kilobytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_numbers_do_not_fit_is_refused_when_it_comes() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    alice.actor.create();
+    let good = alice.create_request();
+    let changed = |change: fn(&mut hushwood::schedule::GroupContext)| {
+        let mut request = good.clone();
+        request.group_info = crate::world::with_context(&alice, &request.group_info, change);
+        request.proof.signature = alice.sign(&request.signed(SERVICE));
+        request
+    };
+    let late = changed(|context| context.epoch = u64::MAX - 1);
+    let long = changed(|context| context.group_id = vec![1; 256]);
+    for bad in [late, long] {
+        let refusal = service.create_group(device, bad).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::TooLarge(_)), "{refusal}");
+    }
+    assert_eq!(service.create_group(device, good).await, Ok(()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_brings_so_many_groups() {
     let mut settings = settings();

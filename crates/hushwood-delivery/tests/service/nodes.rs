@@ -79,6 +79,7 @@ macro_rules! pass_on {
 
 pass_on! {
     create_group(group: NewGroup) -> Created;
+    created(group: &[u8], request: RequestId) -> Option<Created>;
     head(group: &[u8]) -> Option<Head>;
     commit(group: &[u8], commit: NewCommit) -> Committed;
     outcome(group: &[u8], request: RequestId, epoch: u64) -> Committed;

@@ -12,7 +12,9 @@ use hushwood::group::client::keep_key_package;
 use hushwood::group::{CommitId, CommitPlan, GroupInfoOptions, NewProposal, OpenedWelcome};
 use hushwood::key_package::KeyPackageBuilder;
 use hushwood::tree::{LeafContent, LeafIndex, Supported};
+use hushwood::schedule::GroupContext;
 use hushwood::unverified::Unverified;
+use hushwood::welcome::GroupInfo;
 use hushwood_delivery::backend::{Backend, Seconds, SqliteBackend, SqliteSettings};
 use hushwood_delivery::service::{Device, Service, ServiceSettings};
 use hushwood_delivery::wire::{
@@ -408,11 +410,24 @@ pub(crate) fn with_extensions(
     group_info: &[u8],
     change: impl FnOnce(&mut Extensions),
 ) -> Vec<u8> {
+    with(signer, group_info, |group_info| change(&mut group_info.extensions))
+}
+
+/// A GroupInfo of another context, signed by whom it says.
+pub(crate) fn with_context(
+    signer: &Client,
+    group_info: &[u8],
+    change: impl FnOnce(&mut GroupContext),
+) -> Vec<u8> {
+    with(signer, group_info, |group_info| change(&mut group_info.group_context))
+}
+
+fn with(signer: &Client, group_info: &[u8], change: impl FnOnce(&mut GroupInfo)) -> Vec<u8> {
     let MlsMessage::GroupInfo(group_info) = MlsMessage::from_bytes(group_info).unwrap() else {
         panic!("a GroupInfo")
     };
     let mut group_info = group_info.inspect().clone();
-    change(&mut group_info.extensions);
+    change(&mut group_info);
     let mut tbs = Writer::new();
     tbs.value(&group_info.group_context).value(&group_info.extensions);
     tbs.opaque(&group_info.confirmation_tag).value(&group_info.signer);

@@ -29,14 +29,18 @@ pub(super) async fn create(pool: &Pool, new: &NewGroup) -> Result<Created, Backe
     {
         return Ok(Created::Created);
     }
-    let sql = "SELECT request FROM groups WHERE gid = $1";
-    let rows = select(pool, sql, &[&new.group]).await?;
-    match rows.first() {
-        Some(row) if fixed(row, 0)? == new.request.0 => Ok(Created::Duplicate),
-        Some(_) => Ok(Created::Exists),
-        // It was erased at this moment.
-        None => Err(BackendError::Busy),
-    }
+    // It may have been erased at this moment.
+    created(pool, &new.group, new.request).await?.ok_or(BackendError::Busy)
+}
+
+pub(super) async fn created(
+    pool: &Pool,
+    group: &[u8],
+    request: RequestId,
+) -> Result<Option<Created>, BackendError> {
+    let rows = select(pool, "SELECT request FROM groups WHERE gid = $1", &[&group]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Some(if fixed(row, 0)? == request.0 { Created::Duplicate } else { Created::Exists }))
 }
 
 pub(super) async fn head(pool: &Pool, group: &[u8]) -> Result<Option<Head>, BackendError> {

@@ -113,6 +113,10 @@ impl Backend for PostgresBackend {
         self.write_by(group::create(&self.pool, &new)).await
     }
 
+    async fn created(&self, group: &[u8], request: RequestId) -> Result<Option<Created>, BackendError> {
+        self.read_by(group::created(&self.pool, group, request)).await
+    }
+
     async fn head(&self, group: &[u8]) -> Result<Option<Head>, BackendError> {
         self.read_by(group::head(&self.pool, group)).await
     }

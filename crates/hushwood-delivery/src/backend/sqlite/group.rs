@@ -26,15 +26,23 @@ pub(super) fn create(connection: &Connection, new: &NewGroup) -> Result<Created,
     let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
     let values = params![new.group, new.request.0, epoch, new.group_info, at, new.incarnation.0];
     if run(connection, sql, values)? == 0 {
-        let sql = "SELECT request FROM groups WHERE gid = ?1";
-        let request: [u8; 32] =
-            connection.prepare_cached(sql)?.query_row(params![new.group], |row| row.get(0))?;
-        return Ok(if request == new.request.0 { Created::Duplicate } else { Created::Exists });
+        let there = created(connection, &new.group, new.request)?;
+        return there.ok_or(BackendError::Corrupt("a group that is there and is not"));
     }
     let incarnation = new.incarnation;
     let first = Snapshot { incarnation, epoch: new.epoch, sequence: 0, body: new.snapshot.clone() };
     put_snapshot(connection, &new.group, &first, 1)?;
     Ok(Created::Created)
+}
+
+pub(super) fn created(
+    connection: &Connection,
+    group: &[u8],
+    request: RequestId,
+) -> Result<Option<Created>, BackendError> {
+    let sql = "SELECT request FROM groups WHERE gid = ?1";
+    let there = found::<[u8; 32]>(connection.prepare_cached(sql)?.query_row(params![group], |row| row.get(0)))?;
+    Ok(there.map(|there| if there == request.0 { Created::Duplicate } else { Created::Exists }))
 }
 
 pub(super) fn head(connection: &Connection, group: &[u8]) -> Result<Option<Head>, BackendError> {

@@ -83,6 +83,11 @@ impl Backend for SqliteBackend {
         self.writer.write(move |connection| group::create(connection, &new)).await
     }
 
+    async fn created(&self, group: &[u8], request: RequestId) -> Result<Option<Created>, BackendError> {
+        let group = group.to_vec();
+        self.readers.read(move |connection| group::created(connection, &group, request)).await
+    }
+
     async fn head(&self, group: &[u8]) -> Result<Option<Head>, BackendError> {
         let group = group.to_vec();
         self.readers.read(move |connection| group::head(connection, &group)).await
