@@ -148,6 +148,7 @@ impl Core {
                     challenge,
                     signature: Vec::new(),
                     authorization,
+                    invite_token: self.env.settings.invite_token.clone(),
                 };
                 registration.signature = sign(&registration.signed(&self.env.service()))?;
                 Ok(self.request(Call::Register(registration), Purpose::Register))

@@ -109,6 +109,11 @@ async fn answer(
     let (body, held) = body::read(app, (origin, &peer.pulse), body, kind.max_body()).await?;
     let call = Call::from_body(kind, &body);
     let call = call.map_err(|error| Refused::new(RefusalCode::MALFORMED, error.to_string()))?;
+    if let Call::Register(registration) = &call
+        && registration.authorization.is_none()
+    {
+        app.register(origin)?;
+    }
     let request_size = body.len();
     drop(body);
     let _working = peer.pulse.work();

@@ -51,6 +51,10 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests of one address at once.
     pub requests_at_once: u32,
+    /// Accounts that one address may make in an hour, over time.
+    pub registrations_per_hour: u32,
+    /// Accounts that one address may make at once.
+    pub registrations_at_once: u32,
     /// Requests of one address that are worked on at once, of those that may take long to check: groups, commits, KeyPackages,
     /// proposals from outside.
     pub checks_of_address: usize,
@@ -85,6 +89,8 @@ impl Default for Limits {
             connections_of_address: 512,
             requests_per_second: 100,
             requests_at_once: 400,
+            registrations_per_hour: 20,
+            registrations_at_once: 100,
             checks_of_address: 4,
             limit_loopback: false,
             greeting: Duration::from_secs(10),

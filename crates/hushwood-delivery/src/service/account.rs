@@ -33,7 +33,7 @@ impl Service {
     /// [`Refusal`]: `Unauthorized` if a signature does not verify; `Taken` if the name, one that looks like it, or the ids are
     /// somebody else's; `OtherName` if the account has another; `Revoked` if the device was; `Full` if the account has as
     /// many devices as it may; `NotFound` if there is no such account for a further device; `Malformed` for a name that is
-    /// none.
+    /// none; `Forbidden` for a new account without the operator's token; `TooMany`.
     pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
         let now = self.now();
         self.tokens.check_challenge(&registration.challenge, now, self.settings.clock_skew.as_secs())?;
@@ -41,6 +41,10 @@ impl Service {
         let signed = registration.signed(&self.settings.name);
         self.check_device(&registration.key, &signed, &registration.signature)?;
         let account = AccountId(registration.account);
+        if registration.authorization.is_none() {
+            self.check_invite(&registration).await?;
+            self.limits.registration()?;
+        }
         if let Some(authorization) = &registration.authorization {
             let key = self.backend.device_key(account, DeviceId(authorization.device)).await?;
             let key = key.ok_or(Refusal::NotFound("the device that agrees"))?;
@@ -68,6 +72,21 @@ impl Service {
             Registered::Revoked => Err(Refusal::Revoked),
             Registered::TooMany => {
                 Err(Refusal::Full("the account has as many devices as it may: revoke one that is not used"))
+            }
+        }
+    }
+
+    /// Whether somebody may make a new account. Who asks again has one: their answer was lost, and the token with it.
+    async fn check_invite(&self, registration: &Registration) -> Result<(), Refusal> {
+        let Some(wanted) = &self.settings.invite_token else { return Ok(()) };
+        if registration.invite_token.as_ref() == Some(wanted) {
+            return Ok(());
+        }
+        let (account, device) = (AccountId(registration.account), DeviceId(registration.device));
+        match self.backend.device_key(account, device).await? {
+            Some(key) if key == registration.key => Ok(()),
+            Some(_) | None => {
+                Err(Refusal::Forbidden("new accounts need an invite token: ask whoever runs this service"))
             }
         }
     }

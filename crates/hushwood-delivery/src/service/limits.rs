@@ -22,6 +22,7 @@ pub(super) struct Limits {
     external_sender: Counter<([u8; 32], u32)>,
     claims: Counter<AccountId>,
     claims_of_one: Counter<(AccountId, AccountId)>,
+    registrations: Counter<()>,
     devices: Counter<AccountId>,
     groups: Counter<AccountId>,
     outside: Counter<AccountId>,
@@ -35,6 +36,7 @@ impl Limits {
             external_sender: Counter::new(rates.outside),
             claims: Counter::new(rates.claims),
             claims_of_one: Counter::new(rates.claims_of_one),
+            registrations: Counter::new(rates.registrations),
             devices: Counter::new(rates.devices),
             groups: Counter::new(rates.groups),
             outside: Counter::new(rates.outside),
@@ -60,6 +62,11 @@ impl Limits {
     pub(super) fn claim(&self, by: AccountId, of: AccountId) -> Result<(), Refusal> {
         self.claims_of_one.count(&(by, of))?;
         self.claims.count(&by)
+    }
+
+    /// A new account.
+    pub(super) fn registration(&self) -> Result<(), Refusal> {
+        self.registrations.count(&())
     }
 
     /// A device that wants to belong to an account.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hushwood::policy::Policy;
 
 use crate::backend::{PageLimit, Seconds};
+use crate::wire::InviteToken;
 
 /// What an operator decides, with what fits most.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct ServiceSettings {
     pub max_devices: u32,
     /// How many Welcomes, and bytes of them, may wait for a device. While so many do, it can't be added to groups.
     pub inbox: PageLimit,
+    /// Who makes a new account has to show this; nobody has to for none.
+    pub invite_token: Option<InviteToken>,
     /// The longest name of an account, in bytes.
     pub max_name: usize,
     /// The largest message.
@@ -104,6 +107,8 @@ pub struct Rates {
     pub claims: Rate,
     /// KeyPackages that an account claims of one other.
     pub claims_of_one: Rate,
+    /// New accounts, of all who come to this node.
+    pub registrations: Rate,
     /// Devices that want to belong to an account.
     pub devices: Rate,
     /// Groups that an account brings here.
@@ -130,6 +135,7 @@ impl ServiceSettings {
             max_key_packages: 200,
             max_devices: 20,
             inbox: PageLimit { entries: 1000, bytes: 16 << 20 },
+            invite_token: None,
             max_name: 64,
             max_message: 1 << 20,
             max_tree: 4 << 20,
@@ -163,6 +169,7 @@ impl Default for Rates {
             member: rate(500, ms(20)),
             claims: rate(1000, secs(10)),
             claims_of_one: rate(20, secs(10 * 60)),
+            registrations: rate(1000, ms(3600)),
             devices: rate(10, secs(10 * 60)),
             groups: rate(100, secs(10 * 60)),
             outside: rate(20, secs(60)),

@@ -12,8 +12,8 @@ mod refused;
 mod stream;
 
 pub use account::{
-    Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Registration,
-    StockEntry, Token, WelcomeEntry,
+    Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, InviteToken, Login, PublishedKeyPackage,
+    Registration, StockEntry, Token, WelcomeEntry,
 };
 pub use admission::{
     Admission, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,

@@ -73,6 +73,7 @@ impl Person {
             challenge,
             signature: Vec::new(),
             authorization: None,
+            invite_token: None,
         };
         registration.signature = self.key.sign(&registration.signed(SERVICE)).unwrap();
         registration

@@ -5,7 +5,9 @@ use std::time::Duration;
 use hushwood::crypto::{Signer, SoftwareSigner};
 use hushwood_delivery::backend::PageLimit;
 use hushwood_delivery::service::{Rate, Service};
-use hushwood_delivery::wire::{Authorization, ClaimRequest, PublishedKeyPackage, Refusal, Registration};
+use hushwood_delivery::wire::{
+    Authorization, ClaimRequest, InviteToken, PublishedKeyPackage, Refusal, Registration,
+};
 
 use crate::world::{Client, SERVICE, settings, two, world, world_with};
 
@@ -82,6 +84,42 @@ async fn a_registration_that_changes_nothing_says_so() {
     service.revoke(device, phone.device).await.unwrap();
     assert_eq!(service.register(further("phone", b"alice").1).await, Err(Refusal::Revoked));
     assert_eq!(service.register(further("third", b"alice").1).await, Ok(()), "there is room again");
+}
+
+/// An operator may give accounts to those alone who were told a word. Who has one needs it no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_an_invite_token_new_accounts_need_it() {
+    let mut settings = settings();
+    let token = |text: &str| InviteToken::new(text.as_bytes().to_vec());
+    settings.invite_token = Some(token("come in"));
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let alice = Client::new("alice");
+    let registration = |shown| Registration { invite_token: shown, ..alice.registration(service) };
+    for shown in [None, Some(token("come")), Some(token("Come in"))] {
+        assert!(matches!(service.register(registration(shown)).await, Err(Refusal::Forbidden(_))));
+    }
+    assert_eq!(service.register(registration(Some(token("come in")))).await, Ok(()));
+    assert_eq!(service.register(registration(None)).await, Ok(()), "asked again");
+    // A further device has the word of the first.
+    let mut phone = Client::new("phone");
+    phone.account = alice.account;
+    let mut further = phone.registration_as(service, b"alice");
+    let signature = alice.device_key.sign(&further.signed(SERVICE)).unwrap();
+    further.authorization = Some(Authorization { device: alice.device, signature });
+    assert_eq!(service.register(further).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_takes_so_many_new_accounts() {
+    let mut settings = settings();
+    settings.rates.registrations = Rate { burst: 2, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    for name in ["alice", "bob"] {
+        Client::registered(name, &world.service).await;
+    }
+    let carol = Client::new("carol").registration(&world.service);
+    assert!(matches!(world.service.register(carol).await, Err(Refusal::TooMany(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

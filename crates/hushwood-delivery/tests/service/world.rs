@@ -107,6 +107,7 @@ impl Client {
             challenge: service.challenge().unwrap().bytes,
             signature: Vec::new(),
             authorization: None,
+            invite_token: None,
         };
         registration.signature = self.device_key.sign(&registration.signed(SERVICE)).unwrap();
         registration
