@@ -84,6 +84,12 @@ pub(crate) struct Serve {
     /// A file with a word of 16 characters or more: only who shows it may make an account
     #[arg(long, value_name = "FILE")]
     invite_token_file: Option<PathBuf>,
+    /// The largest log of a group, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    max_log: u32,
+    /// The largest tree of a group that comes here from elsewhere, in MiB: about 1 for 3,000 members
+    #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    max_tree: u32,
     /// What is told on standard error; with --json as JSON
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Log,
@@ -163,6 +169,8 @@ impl Serve {
         let mut rules = ServiceSettings::new(name);
         let all = self.registrations.saturating_mul(50).max(1);
         rules.rates.registrations = Rate { burst: all, every: Duration::from_secs(60 * 60) / all };
+        rules.max_log = u64::from(self.max_log) << 20;
+        rules.max_tree = usize::try_from(u64::from(self.max_tree) << 20).unwrap_or(usize::MAX);
         rules.invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
         Ok(rules)
     }

@@ -201,6 +201,8 @@ pub struct Page {
     pub newest: u64,
     /// The number of the oldest entry that has not been trimmed; one more than the newest if none is left.
     pub first: u64,
+    /// Bytes of bodies in the log.
+    pub bytes: u64,
     /// How far the slot had come, as was noted last; none if nothing was, or for no slot.
     pub cursor: Option<Cursor>,
     /// The entries, in order.

@@ -148,11 +148,11 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn idle_groups(&self, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError>;
 
-    /// Forgets a group and all that belongs to it.
+    /// Forgets a group and all that belongs to it, if nothing was written in it since then.
     ///
     /// # Errors
     /// [`BackendError`].
-    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError>;
+    async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError>;
 
     /// Adds a device, the first of a new account or another of an old one. What is there already is not changed.
     ///

@@ -31,12 +31,13 @@ pub(super) struct Reach {
 }
 
 impl Service {
-    /// Checks an admission: a signature over the request's content, by somebody whom the group knows now.
+    /// Checks an admission: a signature over the request's content, by somebody whom the group knows now. The request brings so
+    /// many bytes to be kept.
     pub(super) fn admit(
         &self,
         group: &Followed,
         admission: &Admission,
-        content: &[u8],
+        (content, bytes): (&[u8], usize),
     ) -> Result<Admitted, Refusal> {
         self.check_time(admission.at())?;
         match admission {
@@ -44,7 +45,7 @@ impl Service {
                 let leaf = LeafIndex::new(proof.leaf_index);
                 let key = member_key(group, leaf)?.ok_or(STRANGER)?;
                 verify(group, (&key, content), &proof.signature)?;
-                self.limits.member(group.name(), proof.leaf_index)?;
+                self.limits.member(group.name(), proof.leaf_index, bytes)?;
                 Ok(Admitted::Member(leaf))
             }
             Admission::Invited(InvitedProof { invitation, signature, .. }) => {
@@ -52,7 +53,7 @@ impl Service {
                 let key = SignaturePublicKey(invitation.signature_key.clone());
                 verify(group, (&key, content), signature)?;
                 // Whom somebody invites asks at their expense.
-                self.limits.member(group.name(), invitation.leaf_index)?;
+                self.limits.member(group.name(), invitation.leaf_index, bytes)?;
                 Ok(Admitted::Invited(key))
             }
             Admission::ExternalSender(proof) => {
@@ -89,7 +90,7 @@ impl Service {
                 Reach { key: departed.key.clone(), from: departed.from, until }
             }
         };
-        self.limits.member(group.name(), proof.leaf_index)?;
+        self.limits.member(group.name(), proof.leaf_index, 0)?;
         Ok(reach)
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Followed {
     waiting: Waiting,
     /// About how much memory it takes.
     bytes: usize,
+    /// Bytes of its log, as it was seen last.
+    log_bytes: u64,
     key: GroupKey,
 }
 
@@ -86,6 +88,7 @@ impl Followed {
             trees: VecDeque::new(),
             waiting: Waiting::default(),
             bytes: 0,
+            log_bytes: 0,
             key,
         };
         new.name_tree();
@@ -116,6 +119,7 @@ impl Followed {
             trees: record.trees.into(),
             waiting: Waiting::default(),
             bytes,
+            log_bytes: 0,
             key,
         })
     }
@@ -180,6 +184,20 @@ impl Followed {
         limits: &ProposalLimits,
     ) -> Result<(), Refusal> {
         self.waiting.check_room(sender, length, limits)
+    }
+
+    /// The log was seen, and is so long.
+    pub(super) fn see_log(&mut self, bytes: u64) {
+        self.log_bytes = bytes;
+    }
+
+    /// Whether the log takes so many bytes more.
+    pub(super) fn check_log(&self, more: usize, most: u64) -> Result<(), Refusal> {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        match self.log_bytes.saturating_add(more) <= most {
+            true => Ok(()),
+            false => Err(Refusal::Full("the group's log is as long as it may be: old entries go with time")),
+        }
     }
 
     /// Whether somebody has signed this with a key of this group's suite.

@@ -48,7 +48,7 @@ impl Service {
         let there = match self.backend.created(&group, id).await? {
             Some(there) => there,
             None => {
-                self.limits.group(by.account)?;
+                self.limits.group(by.account, request.ratchet_tree.len())?;
                 let queue = if request.ratchet_tree.len() <= SMALL { &self.work } else { &self.creates };
                 let settings = self.settings.clone();
                 let incarnation = Incarnation(random_array()?);
@@ -80,11 +80,14 @@ impl Service {
             let outcome = self.backend.outcome(&group, id, request.epoch).await?;
             if !matches!(outcome, Committed::Duplicate(_)) {
                 // How far the group is, is for those who are in it. Who asks again may have gone by that very commit.
-                self.admit(&followed, &request.admission, &signed)?;
+                self.admit(&followed, &request.admission, (&signed, 0))?;
             }
             return commit_answer(outcome);
         }
-        let admitted = self.admit(&followed, &request.admission, &signed)?;
+        let brought = request.commit.len().saturating_add(welcome.len());
+        let admitted = self.admit(&followed, &request.admission, (&signed, brought))?;
+        let most = self.settings.max_log.saturating_add(self.settings.max_log / 8);
+        followed.check_log(request.commit.len(), most)?;
         if request.welcome.is_some() {
             self.check_uncarried(&group).await?;
         }
@@ -124,7 +127,9 @@ impl Service {
         self.check_size(&[&request.message])?;
         let message = message(&request.message)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
-        let admitted = self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        let content = request.signed(&self.settings.name);
+        let admitted = self.admit(&followed, &request.admission, (&content, request.message.len()))?;
+        followed.check_log(request.message.len(), self.settings.max_log)?;
         let id = request_id("send", &request.request, &[&request.message]);
         match message {
             MlsMessage::PrivateMessage(message) if message.content_type == ContentType::Application => {
@@ -181,6 +186,7 @@ impl Service {
         };
         self.limits.outside(by.account)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
+        followed.check_log(request.message.len(), self.settings.max_log)?;
         if let Some(package) = package {
             // Its Welcome finds the inbox, and nobody else is given it.
             let package = package.map_err(|_| Refusal::TooLarge("a KeyPackage"))?;

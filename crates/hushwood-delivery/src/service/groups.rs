@@ -136,6 +136,7 @@ impl Service {
             {
                 return Ok((followed, Caught::Lost));
             }
+            followed.see_log(page.bytes);
             if page.entries.is_empty() {
                 break;
             }

@@ -48,9 +48,10 @@ impl Limits {
         self.account.count(&account)
     }
 
-    /// A request about a group, by whoever stands at a leaf of it. The group has a name of 32 bytes here.
-    pub(super) fn member(&self, group: [u8; 32], leaf_index: u32) -> Result<(), Refusal> {
-        self.member.count(&(group, leaf_index))
+    /// A request about a group, by whoever stands at a leaf of it, that brings so many bytes to be kept. The group has a name of
+    /// 32 bytes here.
+    pub(super) fn member(&self, group: [u8; 32], leaf_index: u32, bytes: usize) -> Result<(), Refusal> {
+        self.member.count_with(&(group, leaf_index), bytes)
     }
 
     /// A request about a group, by one of its external senders.
@@ -74,9 +75,9 @@ impl Limits {
         self.devices.count(&account)
     }
 
-    /// A group that comes to the service.
-    pub(super) fn group(&self, by: AccountId) -> Result<(), Refusal> {
-        self.groups.count(&by)
+    /// A group that comes to the service, with a tree of so many bytes.
+    pub(super) fn group(&self, by: AccountId, bytes: usize) -> Result<(), Refusal> {
+        self.groups.count_with(&by, bytes)
     }
 
     /// A proposal from outside a group.
@@ -99,7 +100,11 @@ impl Limits {
 
 struct Counter<K: Clone + Eq + Hash> {
     limiter: RateLimiter<K, HashMapStateStore<K>, MonotonicClock>,
+    burst: NonZeroU32,
 }
+
+/// So many bytes count as much as a request.
+const PIECE: usize = 64 << 10;
 
 impl<K: Clone + Eq + Hash> Counter<K> {
     fn new(rate: Rate) -> Self {
@@ -108,7 +113,7 @@ impl<K: Clone + Eq + Hash> Counter<K> {
         let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::with_period(every).unwrap_or(Quota::per_second(NonZeroU32::MIN));
         let state = HashMapStateStore::default();
-        Self { limiter: RateLimiter::new(quota.allow_burst(burst), state, MonotonicClock) }
+        Self { limiter: RateLimiter::new(quota.allow_burst(burst), state, MonotonicClock), burst }
     }
 
     fn count(&self, key: &K) -> Result<(), Refusal> {
@@ -116,6 +121,21 @@ impl<K: Clone + Eq + Hash> Counter<K> {
             let wait = not_until.wait_time_from(MonotonicClock.now());
             Refusal::TooMany(wait.max(Duration::from_secs(1)))
         })
+    }
+
+    /// Counts a request and what it brings. One that is worth more than everything at once is worth that.
+    fn count_with(&self, key: &K, bytes: usize) -> Result<(), Refusal> {
+        let pieces = u32::try_from(bytes.checked_div(PIECE).unwrap_or_default()).unwrap_or(u32::MAX);
+        let worth = NonZeroU32::MIN.saturating_add(pieces).min(self.burst);
+        match self.limiter.check_key_n(key, worth) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => {
+                let wait = not_until.wait_time_from(MonotonicClock.now());
+                Err(Refusal::TooMany(wait.max(Duration::from_secs(1))))
+            }
+            // It is not worth more than everything.
+            Err(_) => Err(Refusal::TooMany(Duration::from_secs(1))),
+        }
     }
 
     fn forget(&self) {
@@ -139,6 +159,18 @@ mod tests {
         std::thread::sleep(Duration::from_millis(250));
         counter.count(&1).unwrap();
         assert!(counter.count(&1).is_err());
+    }
+
+    #[test]
+    fn what_is_large_counts_as_many() {
+        let counter = Counter::new(Rate { burst: 20, every: Duration::from_secs(3600) });
+        counter.count_with(&1, 1 << 20).unwrap();
+        for _ in 0..3 {
+            counter.count_with(&1, 100).unwrap();
+        }
+        assert!(counter.count_with(&1, 100).is_err());
+        counter.count_with(&2, 1 << 30).unwrap();
+        assert!(counter.count(&2).is_err());
     }
 
     #[test]

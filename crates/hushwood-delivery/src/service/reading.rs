@@ -57,7 +57,7 @@ impl Service {
     /// [`Refusal`]: `Forbidden` if the admission is not good, or for another key; `NotFound`.
     pub async fn head(&self, request: &HeadRequest) -> Result<HeadAnswer, Refusal> {
         let followed = self.follow(&request.group_id, &request.key).await?;
-        self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        self.admit(&followed, &request.admission, (&request.signed(&self.settings.name), 0))?;
         drop(followed);
         let head = self.backend.head(&request.group_id).await?.ok_or(NO_GROUP)?;
         Ok(HeadAnswer { epoch: head.epoch, sequence: head.sequence, commit: head.commit })
@@ -71,7 +71,7 @@ impl Service {
     pub async fn group_info(&self, request: &GroupInfoRequest) -> Result<GroupInfoAnswer, Refusal> {
         let group = &request.group_id;
         let followed = self.follow(group, &request.key).await?;
-        self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        self.admit(&followed, &request.admission, (&request.signed(&self.settings.name), 0))?;
         let head = self.backend.head(group).await?.ok_or(NO_GROUP)?;
         // Another node may have been faster: its epoch is then asked for again.
         if head.incarnation != followed.incarnation() || head.epoch != followed.public().epoch() {

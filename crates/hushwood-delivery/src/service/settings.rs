@@ -30,6 +30,11 @@ pub struct ServiceSettings {
     pub retention: Duration,
     /// How old it becomes otherwise. Who has read nothing for so long is waited for no longer, and has to rejoin.
     pub unread_retention: Duration,
+    /// A group in which nothing was written for so long is forgotten, whoever may come back to it.
+    pub idle_retention: Duration,
+    /// The most bytes of a group's log: there are no more messages and proposals then until older ones are forgotten. Commits may
+    /// take an eighth more, so that who fills it can be removed.
+    pub max_log: u64,
     /// How long a Welcome is carried again and again to an inbox that is full.
     pub welcome_retention: Duration,
     /// The most KeyPackages that wait here to be claimed for a device, and that it publishes at once.
@@ -101,7 +106,7 @@ pub struct Rate {
 pub struct Rates {
     /// Requests of an account.
     pub account: Rate,
-    /// Requests of a member of a group.
+    /// Requests of a member of a group; each 64 KiB that are written count as one more.
     pub member: Rate,
     /// KeyPackages that an account claims, counted by the accounts that it claims them of.
     pub claims: Rate,
@@ -111,7 +116,7 @@ pub struct Rates {
     pub registrations: Rate,
     /// Devices that want to belong to an account.
     pub devices: Rate,
-    /// Groups that an account brings here.
+    /// Groups that an account brings here; each 64 KiB of a tree count as one more.
     pub groups: Rate,
     /// Proposals of an account, from outside, to groups.
     pub outside: Rate,
@@ -131,6 +136,8 @@ impl ServiceSettings {
             snapshots: 4,
             retention: Duration::from_secs(30 * DAY),
             unread_retention: Duration::from_secs(90 * DAY),
+            idle_retention: Duration::from_secs(180 * DAY),
+            max_log: 2 << 30,
             welcome_retention: Duration::from_secs(7 * DAY),
             max_key_packages: 200,
             max_devices: 20,

@@ -87,6 +87,10 @@ fn numbers(entries: &[Entry]) -> Vec<u64> {
     entries.iter().map(|entry| entry.sequence).collect()
 }
 
+fn bytes(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| u64::try_from(entry.body.len()).unwrap()).sum()
+}
+
 fn commit(epoch: u64, who: &str) -> NewCommit {
     NewCommit {
         incarnation: LIFE,
@@ -219,6 +223,7 @@ pub(crate) async fn messages_are_numbered_without_gaps(backend: &dyn Backend) {
     let all = page(backend, &id, (Kinds::All, 0)).await;
     assert_eq!(numbers(&all.entries), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!((all.incarnation, all.epoch, all.newest, all.first, all.cursor), (LIFE, 4, 8, 1, None));
+    assert_eq!(all.bytes, bytes(&all.entries));
     let handshakes = page(backend, &id, (Kinds::Handshakes, 4)).await;
     assert_eq!(numbers(&handshakes.entries), [6, 7, 8]);
     let nowhere = Reading { kinds: Kinds::All, after: 0, slot: None };
@@ -326,7 +331,7 @@ pub(crate) async fn what_welcomes_share_is_there_once(backend: &dyn Backend) {
     assert_eq!(uncarried().await, Uncarried { number: 2, bytes: 1502 });
     backend.carried(&id, vec![[2; 32]]).await.unwrap();
     assert_eq!(uncarried().await, Uncarried { number: 1, bytes: 501 });
-    backend.erase_group(&id).await.unwrap();
+    backend.erase_group(&id, Seconds(u64::MAX)).await.unwrap();
     assert_eq!(uncarried().await, Uncarried::default());
     assert!(backend.outgoing(NOW, 1000).await.unwrap().iter().all(|one| one.group != id));
 }
@@ -613,6 +618,7 @@ pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &d
     assert_eq!(trim(100, 0, 100).await, 1, "a reader has not come further");
     let left = page(backend, &id, (Kinds::All, 0)).await;
     assert_eq!((left.first, left.newest, numbers(&left.entries)), (6, 10, vec![6, 7, 8, 9, 10]));
+    assert_eq!(left.bytes, bytes(&left.entries));
     assert_eq!(
         trim(100, 7, 100).await,
         3,
@@ -625,7 +631,9 @@ pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &d
     assert!(!among(backend.untrimmed(Seconds(NOW.0 + 50), 100).await.unwrap()).await);
     assert!(among(backend.untrimmed(Seconds(NOW.0 + 51), 100).await.unwrap()).await);
     assert!(among(backend.idle_groups(Seconds(NOW.0 + 10), 100).await.unwrap()).await);
-    backend.erase_group(&id).await.unwrap();
+    backend.erase_group(&id, Seconds(NOW.0 + 9)).await.unwrap();
+    assert!(backend.head(&id).await.unwrap().is_some(), "something was written since");
+    backend.erase_group(&id, Seconds(NOW.0 + 10)).await.unwrap();
     assert_eq!(backend.head(&id).await, Ok(None));
 }
 

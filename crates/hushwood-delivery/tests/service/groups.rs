@@ -122,6 +122,50 @@ async fn an_account_brings_so_many_groups() {
     bob.create_group(service).await;
 }
 
+/// Who fills a log is removed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_has_so_many_bytes_and_commits_a_few_more() {
+    let mut settings = settings();
+    settings.max_log = 40_000;
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, mut bob) = two(&world).await;
+    let mut send = async || {
+        let message = bob.actor.send(&[0; 10_000]).unwrap();
+        service.send(bob.send_request(message)).await
+    };
+    for _ in 0..3 {
+        send().await.unwrap();
+    }
+    assert!(matches!(send().await, Err(Refusal::Full(_))));
+    let leaf = hushwood::tree::LeafIndex::new(1);
+    alice.remove(service, leaf).await;
+}
+
+/// A group that nobody has written to for half a year is gone; one that somebody has is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_nobody_uses_are_forgotten() {
+    const LATER: u64 = 181 * 24 * 60 * 60;
+    let world = world().await;
+    let (mut alice, _) = Client::registered("alice", &world.service).await;
+    alice.create_group(&world.service).await;
+    let unused = alice.group_id();
+    let (mut bob, _) = Client::registered("bob", &world.service).await;
+    bob.create_group(&world.service).await;
+    let mut settings = settings();
+    settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + LATER - 100_000);
+    let earlier = Service::new(world.backend.clone(), settings.clone()).await.unwrap();
+    earlier.settle().await.unwrap();
+    let (_, mut request) = bob.commit(Default::default(), Vec::new());
+    let hushwood_delivery::wire::Admission::Member(proof) = &mut request.admission else { panic!() };
+    proof.at += LATER - 100_000;
+    earlier.commit(bob.signed_commit(request)).await.unwrap();
+    settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + LATER);
+    Service::new(world.backend.clone(), settings).await.unwrap().settle().await.unwrap();
+    assert_eq!(world.backend.head(&unused).await, Ok(None));
+    assert!(world.backend.head(&bob.group_id()).await.unwrap().is_some());
+}
+
 /// A node remembers a group that was erased meanwhile and created anew: same id, same key, same epoch.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_memory_of_a_group_is_not_taken_for_the_new_one() {
@@ -132,7 +176,8 @@ async fn an_old_memory_of_a_group_is_not_taken_for_the_new_one() {
     let proposal = bob.actor.propose(hushwood::group::NewProposal::Update(Default::default())).unwrap();
     old_node.send(bob.send_request(proposal)).await.unwrap();
 
-    world.backend.erase_group(&alice.group_id()).await.unwrap();
+    let always = hushwood_delivery::backend::Seconds(u64::MAX);
+    world.backend.erase_group(&alice.group_id(), always).await.unwrap();
     assert!(matches!(old_node.read(alice.read_request(0)).await, Err(Refusal::NotFound(_))));
     let other_node = crate::world::node(&world.backend).await;
     let device = alice.log_in(&other_node).await;

@@ -95,7 +95,7 @@ pass_on! {
     trim(group: &[u8], limits: TrimLimits) -> u64;
     untrimmed(since: Seconds, most: u32) -> Vec<Vec<u8>>;
     idle_groups(since: Seconds, most: u32) -> Vec<Vec<u8>>;
-    erase_group(group: &[u8]) -> ();
+    erase_group(group: &[u8], since: Seconds) -> ();
     register(device: NewDevice) -> Registered;
     account(name: &str) -> Option<AccountId>;
     device_key(account: AccountId, device: DeviceId) -> Option<Vec<u8>>;

@@ -80,7 +80,7 @@ macro_rules! page_of {
         concat!(
             "SELECT incarnation, groups.epoch, groups.sequence,
                 coalesce((SELECT min(sequence) FROM log WHERE log.gid = groups.gid), groups.sequence + 1),
-                cursors.sequence, cursors.at, entry.sequence, entry.kind, entry.epoch, entry.body, entry.at
+                cursors.sequence, cursors.at, entry.sequence, entry.kind, entry.epoch, entry.body, entry.at, groups.bytes
             FROM groups LEFT JOIN cursors ON cursors.gid = groups.gid AND cursors.slot = $3
             LEFT JOIN LATERAL (
                 SELECT sequence, kind, epoch, body, at, sum(octet_length(body)) OVER up_to AS size, row_number() OVER up_to AS place
@@ -112,6 +112,7 @@ pub(super) async fn read(
         epoch: number(first, 1)?,
         newest: number(first, 2)?,
         first: number(first, 3)?,
+        bytes: number(first, 11)?,
         cursor: cursor(first, reading.slot)?,
         entries: Vec::new(),
     };
@@ -274,15 +275,21 @@ pub(super) async fn trim(pool: &Pool, group: &[u8], limits: TrimLimits) -> Resul
                 coalesce(unneeded, 0),
                 first - 1 + least($4, unbounded / 2)
             ) AS sequence FROM bounds
+        ), gone AS (
+            DELETE FROM log USING last WHERE log.gid = $1 AND log.sequence <= last.sequence
+            RETURNING octet_length(body) AS size
         )
-        DELETE FROM log USING last WHERE log.gid = $1 AND log.sequence <= last.sequence";
+        SELECT count(*), coalesce(sum(size), 0)::bigint FROM gone";
     let delete = transaction.prepare_cached(sql).await.map_err(|error| reading(&error))?;
     let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
         [&group, &before, &unread_before, &to_sql(limits.most)];
-    let gone = transaction.execute(&delete, &values).await.map_err(|error| reading(&error))?;
-    let touch = transaction.prepare_cached("UPDATE groups SET trimmed = $2 WHERE gid = $1").await;
-    let touch = touch.map_err(|error| reading(&error))?;
-    transaction.execute(&touch, &[&group, &to_sql(limits.at.0)]).await.map_err(|error| reading(&error))?;
+    let gone = transaction.query_one(&delete, &values).await.map_err(|error| reading(&error))?;
+    let (gone, bytes) = (number(&gone, 0)?, number(&gone, 1)?);
+    let touch = "UPDATE groups SET trimmed = $2, bytes = greatest(0, bytes - $3) WHERE gid = $1";
+    let touch = transaction.prepare_cached(touch).await.map_err(|error| reading(&error))?;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&group, &to_sql(limits.at.0), &to_sql(bytes)];
+    transaction.execute(&touch, &values).await.map_err(|error| reading(&error))?;
     transaction.commit().await.map_err(|error| writing(&error))?;
     Ok(gone)
 }
@@ -300,11 +307,16 @@ pub(super) async fn idle(pool: &Pool, since: Seconds, most: u32) -> Result<Vec<V
     rows.iter().map(|row| column(row, 0)).collect()
 }
 
-pub(super) async fn erase(pool: &Pool, group: &[u8]) -> Result<(), BackendError> {
+pub(super) async fn erase(pool: &Pool, group: &[u8], since: Seconds) -> Result<(), BackendError> {
     let mut client = connection(pool).await?;
     let transaction = client.transaction().await.map_err(|error| reading(&error))?;
+    let lock = "SELECT 1 FROM groups WHERE gid = $1 AND used < $2 FOR UPDATE";
+    let lock = transaction.prepare_cached(lock).await.map_err(|error| reading(&error))?;
+    let there = transaction.query_opt(&lock, &[&group, &to_sql(since.0)]).await;
+    if there.map_err(|error| reading(&error))?.is_none() {
+        return Ok(());
+    }
     for sql in [
-        "SELECT 1 FROM groups WHERE gid = $1 FOR UPDATE",
         "DELETE FROM log WHERE gid = $1",
         "DELETE FROM outgoing WHERE gid = $1",
         "DELETE FROM shared WHERE gid = $1",

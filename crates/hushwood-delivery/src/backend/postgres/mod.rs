@@ -188,8 +188,8 @@ impl Backend for PostgresBackend {
         self.read_by(group::idle(&self.pool, since, most)).await
     }
 
-    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError> {
-        self.write_by(group::erase(&self.pool, group)).await
+    async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError> {
+        self.write_by(group::erase(&self.pool, group, since)).await
     }
 
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError> {

@@ -45,6 +45,7 @@ pub(super) struct State<'a> {
     committed: Option<u64>,
     group_info: Option<&'a [u8]>,
     used: Seconds,
+    bytes: usize,
     seen: HashMap<RequestId, u64>,
 }
 
@@ -58,6 +59,7 @@ impl State<'_> {
             committed: None,
             group_info: None,
             used: Seconds(0),
+            bytes: 0,
             seen: HashMap::new(),
         }
     }
@@ -92,6 +94,7 @@ struct Heads<'a> {
     sequence: Vec<i64>,
     committed: Vec<Option<i64>>,
     used: Vec<i64>,
+    bytes: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -207,6 +210,7 @@ impl<'a> Plan<'a> {
     ) -> u64 {
         state.sequence = state.sequence.saturating_add(1);
         state.used = state.used.max(at);
+        state.bytes = state.bytes.saturating_add(body.len());
         state.seen(*request, state.sequence);
         let rows = &mut self.entries;
         rows.gid.push(group);
@@ -232,6 +236,7 @@ impl<'a> Plan<'a> {
         heads.sequence.push(to_sql(state.sequence));
         heads.committed.push(state.committed.map(to_sql));
         heads.used.push(to_sql(state.used.0));
+        heads.bytes.push(i64::try_from(state.bytes).unwrap_or(i64::MAX));
         if let Some(group_info) = state.group_info {
             self.infos.0.push(group);
             self.infos.1.push(group_info);
@@ -249,7 +254,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The values of [`sql::WRITE`](crate::backend::postgres::sql::WRITE).
-    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 27] {
+    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 28] {
         let Self { heads, infos, welcomes, shared, entries, .. } = self;
         [
             &heads.gid,
@@ -279,6 +284,7 @@ impl<'a> Plan<'a> {
             &shared.gid,
             &shared.epoch,
             &shared.body,
+            &heads.bytes,
         ]
     }
 

@@ -24,9 +24,9 @@ pub(super) const WINNERS: &str = "SELECT log.gid, log.epoch, log.sequence
 /// last line divides by zero, so that nothing of the transaction is. The second fence is the index on commits by epoch.
 pub(super) const WRITE: &str = "WITH moved AS (
         UPDATE groups SET epoch = head.epoch, sequence = head.sequence, used = head.used, used_day = head.used / 86400,
-            committed = coalesce(head.committed, groups.committed)
-        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-            AS head (gid, was_epoch, was_sequence, epoch, sequence, committed, used)
+            committed = coalesce(head.committed, groups.committed), bytes = groups.bytes + head.bytes
+        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $28::bigint[])
+            AS head (gid, was_epoch, was_sequence, epoch, sequence, committed, used, bytes)
         WHERE groups.gid = head.gid AND groups.epoch = head.was_epoch AND groups.sequence = head.was_sequence
         RETURNING groups.gid
     ), infos AS (

@@ -17,6 +17,7 @@ struct State {
     incarnation: Incarnation,
     epoch: u64,
     sequence: u64,
+    bytes: u64,
 }
 
 pub(super) fn create(connection: &Connection, new: &NewGroup) -> Result<Created, BackendError> {
@@ -74,9 +75,10 @@ pub(super) fn commit(
     }
     let sequence = state.sequence.saturating_add(1);
     // The first fence: the head is still where the commit begins.
-    let sql = "UPDATE groups SET epoch = epoch + 1, sequence = ?3, committed = ?3, group_info = ?4, used = ?5
-        WHERE id = ?1 AND epoch = ?2";
-    let values = params![state.id, to_sql(new.epoch), to_sql(sequence), new.group_info, to_sql(new.at.0)];
+    let sql = "UPDATE groups SET epoch = epoch + 1, sequence = ?3, committed = ?3, group_info = ?4, used = ?5,
+        bytes = bytes + length(?6) WHERE id = ?1 AND epoch = ?2";
+    let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
+    let values = params![state.id, epoch, to_sql(sequence), new.group_info, at, new.body];
     if run(connection, sql, values)? != 1 {
         return Err(BackendError::Corrupt("a head that moves within a transaction"));
     }
@@ -154,8 +156,8 @@ pub(super) fn append(
         return Ok(Appended::Stale { epoch: state.epoch });
     }
     let sequence = state.sequence.saturating_add(1);
-    let sql = "UPDATE groups SET sequence = ?2, used = ?3 WHERE id = ?1";
-    run(connection, sql, params![state.id, to_sql(sequence), to_sql(new.at.0)])?;
+    let sql = "UPDATE groups SET sequence = ?2, used = ?3, bytes = bytes + length(?4) WHERE id = ?1";
+    run(connection, sql, params![state.id, to_sql(sequence), to_sql(new.at.0), new.body])?;
     let entry =
         LogRow { kind: new.kind, epoch: new.epoch, request: new.request, body: &new.body, at: new.at };
     insert(connection, &state, sequence, &entry)?;
@@ -180,8 +182,8 @@ pub(super) fn read(
         None => None,
     };
     let entries = entries(&transaction, &state, reading, limit)?;
-    let State { incarnation, epoch, sequence: newest, .. } = state;
-    Ok(Some(Page { incarnation, epoch, newest, first, cursor, entries }))
+    let State { incarnation, epoch, sequence: newest, bytes, .. } = state;
+    Ok(Some(Page { incarnation, epoch, newest, first, bytes, cursor, entries }))
 }
 
 fn cursor(connection: &Connection, state: &State, slot: SlotId) -> Result<Option<Cursor>, BackendError> {
@@ -344,6 +346,9 @@ pub(super) fn trim(connection: &Connection, group: &[u8], limits: TrimLimits) ->
         .min(read_by_all.unwrap_or(u64::MAX).max(old(limits.unread_before)?))
         .min(unneeded.unwrap_or(0))
         .min(first.saturating_add(limits.most).saturating_sub(1));
+    let sql = "UPDATE groups SET bytes = max(0, bytes - (SELECT coalesce(sum(length(body)), 0) FROM log
+        WHERE grp = ?1 AND sequence <= ?2)) WHERE id = ?1";
+    run(connection, sql, params![state.id, to_sql(last)])?;
     let sql = "DELETE FROM log WHERE grp = ?1 AND sequence <= ?2";
     let gone = run(connection, sql, params![state.id, to_sql(last)])?;
     touched(connection, &state, limits.at)?;
@@ -372,18 +377,20 @@ pub(super) fn idle(connection: &Connection, since: Seconds, most: u32) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn erase(connection: &Connection, group: &[u8]) -> Result<(), BackendError> {
-    run(connection, "DELETE FROM groups WHERE gid = ?1", params![group])?;
+pub(super) fn erase(connection: &Connection, group: &[u8], since: Seconds) -> Result<(), BackendError> {
+    run(connection, "DELETE FROM groups WHERE gid = ?1 AND used < ?2", params![group, to_sql(since.0)])?;
     Ok(())
 }
 
 fn state(connection: &Connection, group: &[u8]) -> Result<Option<State>, BackendError> {
-    let sql = "SELECT id, epoch, sequence, incarnation FROM groups WHERE gid = ?1";
+    let sql = "SELECT id, epoch, sequence, incarnation, bytes FROM groups WHERE gid = ?1";
     let row = connection.prepare_cached(sql)?.query_row(params![group], |row| {
-        Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, Incarnation(row.get(3)?)))
+        let numbers = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(4)?);
+        Ok((row.get(0)?, numbers, Incarnation(row.get(3)?)))
     });
-    let Some((id, epoch, sequence, incarnation)) = found(row)? else { return Ok(None) };
-    Ok(Some(State { id, incarnation, epoch: from_sql(epoch)?, sequence: from_sql(sequence)? }))
+    let Some((id, (epoch, sequence, bytes), incarnation)) = found(row)? else { return Ok(None) };
+    let (epoch, sequence, bytes) = (from_sql(epoch)?, from_sql(sequence)?, from_sql(bytes)?);
+    Ok(Some(State { id, incarnation, epoch, sequence, bytes }))
 }
 
 /// The number of the entry that this request has made.

@@ -165,9 +165,9 @@ impl Backend for SqliteBackend {
         self.readers.read(move |connection| group::idle(connection, since, most)).await
     }
 
-    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError> {
+    async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError> {
         let group = group.to_vec();
-        self.writer.write(move |connection| group::erase(connection, &group)).await
+        self.writer.write(move |connection| group::erase(connection, &group, since)).await
     }
 
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError> {

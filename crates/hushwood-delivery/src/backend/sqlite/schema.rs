@@ -28,6 +28,7 @@ const TABLES: &str = "
         epoch       INTEGER NOT NULL,
         sequence    INTEGER NOT NULL,
         committed   INTEGER NOT NULL,
+        bytes       INTEGER NOT NULL DEFAULT 0,
         group_info  BLOB NOT NULL,
         used        INTEGER NOT NULL,
         trimmed     INTEGER NOT NULL

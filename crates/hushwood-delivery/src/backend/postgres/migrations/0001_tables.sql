@@ -15,6 +15,7 @@ CREATE TABLE groups (
     epoch       bigint NOT NULL,
     sequence    bigint NOT NULL,
     committed   bigint NOT NULL,
+    bytes       bigint NOT NULL DEFAULT 0,
     used        bigint NOT NULL,
     used_day    bigint NOT NULL,
     trimmed     bigint NOT NULL
