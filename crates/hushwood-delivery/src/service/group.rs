@@ -1,5 +1,6 @@
 //! The group plane: what is written to a group's log, and what becomes true with it.
 
+use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::{Content, ContentType, MlsMessage, PublicMessage, Sender};
 use hushwood::group::GroupView;
 use hushwood::policy::{ExternalCommits, Policy, Timestamp};
@@ -23,7 +24,7 @@ use crate::service::seal::{What, seal};
 use crate::service::welcomes::{Split, split};
 use crate::service::{Device, Service, ServiceSettings, random_array};
 use crate::wire::{
-    CommitAnswer, CommitRequest, CreateRequest, EntryKind, ProposeRequest, REQUEST_LABEL, Refusal,
+    CommitAnswer, CommitRequest, CreateRequest, DELIVERY_EXTENSION, EntryKind, ProposeRequest, REQUEST_LABEL, Refusal,
     SendAnswer, SendRequest,
 };
 
@@ -346,6 +347,7 @@ fn new_commit(
         return Err(Refusal::Malformed("this is no commit".to_owned()));
     };
     check_committer(&admitted, &observed)?;
+    check_delivery(group, &observed.context().extensions)?;
     observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
     check_group_info(&request.group_info, &settings.policy)?;
     let Split { welcomes, shared } = split(request, settings.max_welcomes)?;
@@ -379,8 +381,15 @@ fn new_proposal(
     bytes: &[u8],
     (request, at): (RequestId, Seconds),
 ) -> Result<NewEntry, Refusal> {
-    if matches!(group.observe(bytes, at).map_err(invalid)?, Observed::Commit(_)) {
-        return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
+    match group.observe(bytes, at).map_err(invalid)? {
+        Observed::Commit(_) => {
+            return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
+        }
+        Observed::Proposal(observed) => {
+            if let Proposal::GroupContextExtensions(changed) = observed.proposal() {
+                check_delivery(group, &changed.extensions)?;
+            }
+        }
     }
     let epoch = group.public().epoch();
     let body = seal(group.key(), (group.place(epoch), What::Handshake), bytes)?;
@@ -419,6 +428,16 @@ fn check_committer(admitted: &Admitted, commit: &ObservedCommit) -> Result<(), R
     }
 }
 
+/// How a group is delivered stays as it was when it came here: its members know it from when they joined, and who joins later has to
+/// find the same.
+fn check_delivery(group: &Followed, next: &Extensions) -> Result<(), Refusal> {
+    let delivery = ExtensionType(DELIVERY_EXTENSION);
+    match group.public().context().extensions.get(delivery) == next.get(delivery) {
+        true => Ok(()),
+        false => Err(Refusal::Forbidden("the extension that says how the group is delivered stays as it is")),
+    }
+}
+
 /// Whether who asks may send this proposal: members their own, and those of others outside; who is outside their own.
 fn check_proposer(admitted: &Admitted, message: &PublicMessage) -> Result<(), Refusal> {
     let allowed = match (admitted, &message.content.sender) {
@@ -444,8 +463,6 @@ fn adds(message: &PublicMessage, key: &SignaturePublicKey) -> bool {
 /// A GroupInfo is as those need it who join: without the tree, which they get from here, and with the key for those who come
 /// from outside, as long as anybody may (RFC 9420 §12.4.3.2; RFC 9750 §7, A064). Gives who has signed it.
 fn check_group_info(bytes: &[u8], policy: &Policy) -> Result<hushwood::tree::LeafIndex, Refusal> {
-    use hushwood::extension::ExtensionType;
-
     let MlsMessage::GroupInfo(group_info) = message(bytes)? else {
         return Err(Refusal::Malformed("this is no GroupInfo in an MLSMessage".to_owned()));
     };

@@ -16,7 +16,7 @@ pub use account::{
     Registration, StockEntry, Token, WelcomeEntry,
 };
 pub use admission::{
-    Admission, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,
+    Admission, DELIVERY_EXTENSION, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,
     REQUEST_LABEL,
 };
 pub use call::{

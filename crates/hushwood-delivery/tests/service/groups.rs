@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushwood::extension::ExtensionType;
+use hushwood::codec::Encode;
+use hushwood::crypto::Signer;
+use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
+use hushwood::group::{CommitPlan, Group, NewGroup, NewProposal};
+use hushwood::tree::Supported;
 use hushwood_delivery::service::{Rate, Service};
-use hushwood_delivery::wire::{GroupKey, PublishedKeyPackage, Refusal, SendAnswer};
+use hushwood_delivery::wire::{DELIVERY_EXTENSION, GroupKey, PublishedKeyPackage, Refusal, SendAnswer};
+use test_support::actor::NOW;
 
 use crate::world::{Client, SERVICE, settings, two, with_extensions, without, world, world_with};
 
@@ -120,6 +125,53 @@ async fn an_account_brings_so_many_groups() {
     assert!(matches!(service.create_group(device, alice.create_request()).await, Err(Refusal::TooMany(_))));
     let (mut bob, _) = Client::registered("bob", service).await;
     bob.create_group(service).await;
+}
+
+/// Whoever changed the key that stands in a group's context would keep all later joiners out.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_group_is_delivered_is_not_changed() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    let delivery = ExtensionType(DELIVERY_EXTENSION);
+    let extensions = |value: &[u8]| {
+        let mut extensions = Extensions::new();
+        extensions.set(delivery, value.to_vec());
+        extensions
+    };
+    let actor = &mut alice.actor;
+    let mut supported = Supported::new(&actor.provider).preferring(actor.suite.id());
+    supported.extensions.push(delivery);
+    let settings = NewGroup {
+        extensions: extensions(b"as it is"),
+        policy: actor.policy.clone(),
+        ..NewGroup::new(actor.suite, actor.credential(), supported)
+    };
+    let step = Group::create(settings, &actor.signer, NOW, &mut actor.random).unwrap();
+    actor.group = Some(step.commit(&mut actor.store).unwrap());
+    service.create_group(device, alice.create_request()).await.unwrap();
+
+    let change = |extensions| vec![NewProposal::GroupContextExtensions(extensions)];
+    for changed in [extensions(b"another"), Extensions::new()] {
+        let plan = CommitPlan { proposals: change(changed.clone()), ..CommitPlan::default() };
+        let (_, commit) = alice.commit(plan, Vec::new());
+        assert!(matches!(service.commit(commit).await, Err(Refusal::Forbidden(_))));
+    }
+    // Other extensions are the members' own.
+    let mut more = extensions(b"as it is");
+    let sender = ExternalSender {
+        signature_key: alice.actor.signer.public_key().clone(),
+        credential: alice.actor.credential(),
+    };
+    more.set(ExtensionType::EXTERNAL_SENDERS, vec![sender].to_bytes().unwrap());
+    let plan = CommitPlan { proposals: change(more), ..CommitPlan::default() };
+    let commit = alice.commit(plan, Vec::new());
+    alice.send_commit(service, commit).await;
+    // Nor does such a proposal wait for somebody to commit it.
+    let proposal = NewProposal::GroupContextExtensions(extensions(b"another"));
+    let proposal = alice.actor.propose(proposal).unwrap();
+    let send = alice.send_request(proposal);
+    assert!(matches!(service.send(send).await, Err(Refusal::Forbidden(_))));
 }
 
 /// Who fills a log is removed all the same.
