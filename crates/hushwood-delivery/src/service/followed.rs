@@ -55,6 +55,8 @@ pub(super) struct Followed {
     bytes: usize,
     /// Bytes of its log, as it was seen last.
     log_bytes: u64,
+    /// The number of the newest entry, handshake or not, as it was seen last: what came up to there is in this state.
+    seen: u64,
     key: GroupKey,
 }
 
@@ -89,6 +91,7 @@ impl Followed {
             waiting: Waiting::default(),
             bytes: 0,
             log_bytes: 0,
+            seen: 0,
             key,
         };
         new.name_tree();
@@ -120,6 +123,7 @@ impl Followed {
             waiting: Waiting::default(),
             bytes,
             log_bytes: 0,
+            seen: snapshot.sequence,
             key,
         })
     }
@@ -160,6 +164,7 @@ impl Followed {
         }
         self.bytes = self.bytes.saturating_add(length);
         self.sequence = sequence;
+        self.seen = self.seen.max(sequence);
         Ok(())
     }
 
@@ -186,9 +191,15 @@ impl Followed {
         self.waiting.check_room(sender, length, limits)
     }
 
-    /// The log was seen, and is so long.
-    pub(super) fn see_log(&mut self, bytes: u64) {
+    /// The log was seen to its end: it has so many bytes, and ends with this number.
+    pub(super) fn see_log(&mut self, bytes: u64, newest: u64) {
         self.log_bytes = bytes;
+        self.seen = self.seen.max(newest);
+    }
+
+    /// The number of the newest entry that it is known to be up to date with.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Whether the log takes so many bytes more.

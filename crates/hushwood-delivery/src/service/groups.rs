@@ -136,8 +136,8 @@ impl Service {
             {
                 return Ok((followed, Caught::Lost));
             }
-            followed.see_log(page.bytes);
             if page.entries.is_empty() {
+                followed.see_log(page.bytes, page.newest);
                 break;
             }
             let take = move || {

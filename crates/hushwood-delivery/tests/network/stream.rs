@@ -154,9 +154,49 @@ async fn whoever_is_removed_is_told_up_to_that_and_not_beyond() {
 
     // Beginning again does not help, and everything at once does not either.
     stream.say(ClientFrame::Subscribe(bob.subscribe(8, 0))).await;
-    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 8, head: 4 });
+    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 8, head: 2 });
     assert_eq!(stream.entry().await.sequence, 2);
     let ServerFrame::Refused { number: Some(8), .. } = stream.next().await else { panic!() };
+}
+
+/// Whoever keeps a stream without ever taking anything learns of the commit that removes them, and of nothing after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_removed_is_not_told_how_the_log_grows() {
+    let world = world().await;
+    let ((mut alice, _), (bob, _)) = two(world.place).await;
+    let mut stream = Stream::open(world.place).await;
+    stream.say(ClientFrame::Subscribe(bob.subscribe(7, 1))).await;
+    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 7, head: 1 });
+    alice.send(b"with bob").await;
+    assert_eq!(stream.next().await, hint(2));
+    let proposals = vec![NewProposal::Remove(bob.actor.leaf())];
+    alice.commit_now(CommitPlan { proposals, ..CommitPlan::default() }, Vec::new()).await;
+    assert_eq!(stream.next().await, hint(3));
+    for _ in 0..3 {
+        alice.send(b"without bob").await;
+    }
+    alice.commit_now(CommitPlan::default(), Vec::new()).await;
+    stream.settle().await;
+    stream.settle().await;
+    // Nor by asking anew, whatever is said to have been read.
+    stream.say(ClientFrame::Subscribe(bob.subscribe(8, 1))).await;
+    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 8, head: 3 });
+    assert_eq!(stream.next().await, ServerFrame::Hint { number: 8, head: 3 });
+    alice.send(b"still without bob").await;
+    stream.settle().await;
+    // With credit, what is theirs comes, and then the end.
+    stream.say(ClientFrame::Credit { entries: 100 }).await;
+    let mut ends = 0;
+    while ends < 2 {
+        match stream.next().await {
+            ServerFrame::Entry { entry, .. } => assert!(entry.sequence <= 3),
+            ServerFrame::Refused { refused, .. } => {
+                assert_eq!(refused.code, RefusalCode::FORBIDDEN);
+                ends += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

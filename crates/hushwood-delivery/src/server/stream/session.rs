@@ -262,9 +262,17 @@ impl Session {
             held = self.entries(&mut messages).await;
         } else {
             for number in std::mem::take(&mut self.due) {
-                if let Some(head) = self.readings.get_mut(&number).and_then(Reading::hint) {
-                    push(&mut messages, &ServerFrame::Hint { number, head });
-                    self.app.metrics.hints.inc();
+                let Some(reading) = self.readings.get_mut(&number) else { continue };
+                match reading.hint(&self.app).await {
+                    Ok(Some(head)) => {
+                        push(&mut messages, &ServerFrame::Hint { number, head });
+                        self.app.metrics.hints.inc();
+                    }
+                    Ok(None) => {}
+                    Err(refused) => {
+                        push(&mut messages, &ServerFrame::Refused { number: Some(number), refused });
+                        drop(self.forget(number));
+                    }
                 }
             }
         }
@@ -276,7 +284,8 @@ impl Session {
         let next = self.due.range(self.turn.saturating_add(1)..).next().or(self.due.first()).copied();
         let Some(number) = next else { return Held::nothing() };
         self.turn = number;
-        let Some(reading) = self.readings.get_mut(&number).filter(|reading| reading.is_behind()) else {
+        let waits = |reading: &&mut Reading| reading.is_behind() || reading.is_over();
+        let Some(reading) = self.readings.get_mut(&number).filter(waits) else {
             self.due.remove(&number);
             return Held::nothing();
         };
@@ -294,7 +303,7 @@ impl Session {
                 }
             }
         };
-        if !reading.is_behind() {
+        if !reading.is_behind() && !reading.is_over() {
             self.due.remove(&number);
         }
         let sent = u64::try_from(frames.len()).unwrap_or(u64::MAX);
