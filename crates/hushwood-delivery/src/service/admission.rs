@@ -2,9 +2,11 @@
 
 use hushwood::tree::LeafIndex;
 use hushwood_crypto::SignaturePublicKey;
+use sha2::{Digest, Sha256};
 
 use crate::service::Service;
 use crate::service::followed::{Followed, corrupt};
+use crate::service::limits::Who;
 use crate::wire::{
     Admission, INVITATION_LABEL, Invitation, InvitedProof, MemberProof, REQUEST_LABEL, Refusal,
 };
@@ -45,15 +47,14 @@ impl Service {
                 let leaf = LeafIndex::new(proof.leaf_index);
                 let key = member_key(group, leaf)?.ok_or(STRANGER)?;
                 verify(group, (&key, content), &proof.signature)?;
-                self.limits.member(group.name(), proof.leaf_index, bytes)?;
+                self.limits.member(who(group, &key.0), bytes)?;
                 Ok(Admitted::Member(leaf))
             }
             Admission::Invited(InvitedProof { invitation, signature, .. }) => {
-                self.check_invitation(group, invitation)?;
+                let by = self.check_invitation(group, invitation)?;
                 let key = SignaturePublicKey(invitation.signature_key.clone());
                 verify(group, (&key, content), signature)?;
-                // Whom somebody invites asks at their expense.
-                self.limits.member(group.name(), invitation.leaf_index, bytes)?;
+                self.limits.invited(who(group, &key.0), who(group, &by.0), bytes)?;
                 Ok(Admitted::Invited(key))
             }
             Admission::ExternalSender(proof) => {
@@ -79,6 +80,7 @@ impl Service {
         let leaf = LeafIndex::new(proof.leaf_index);
         let reach = match member_key(group, leaf)? {
             Some(key) if verify(group, (&key, content), &proof.signature).is_ok() => {
+                self.limits.member(who(group, &key.0), 0)?;
                 Reach { key: key.0, from: group.people().from(leaf), until: None }
             }
             Some(_) | None => {
@@ -86,16 +88,20 @@ impl Service {
                     verify(group, (&SignaturePublicKey(key.to_vec()), content), &proof.signature).is_ok()
                 };
                 let departed = group.people().departed(leaf).find(|one| was(&one.key)).ok_or(STRANGER)?;
+                self.limits.departed(who(group, &departed.key))?;
                 let until = Some((departed.until, departed.epoch));
                 Reach { key: departed.key.clone(), from: departed.from, until }
             }
         };
-        self.limits.member(group.name(), proof.leaf_index, 0)?;
         Ok(reach)
     }
 
-    /// By a member who is there now with the key that signed it, for somebody who has not gone since.
-    fn check_invitation(&self, group: &Followed, invitation: &Invitation) -> Result<(), Refusal> {
+    /// By a member who is there now with the key that signed it, for somebody who has not gone since. Gives that key.
+    fn check_invitation(
+        &self,
+        group: &Followed,
+        invitation: &Invitation,
+    ) -> Result<SignaturePublicKey, Refusal> {
         let now = self.now().0;
         if invitation.not_after < now {
             return Err(Refusal::Forbidden("the invitation has expired: ask for another"));
@@ -110,14 +116,9 @@ impl Service {
         }
         let signer = member_key(group, LeafIndex::new(invitation.leaf_index))?;
         let content = invitation.signed(&self.settings.name, group.public().group_id());
-        let verified = signer
-            .is_some_and(|key| group.verifies(INVITATION_LABEL, (&key, &content), &invitation.signature));
-        match verified {
-            true => Ok(()),
-            false => {
-                Err(Refusal::Forbidden("the invitation is not of a member of the group: ask for another"))
-            }
-        }
+        let signer = signer
+            .filter(|key| group.verifies(INVITATION_LABEL, (key, &content), &invitation.signature));
+        signer.ok_or(Refusal::Forbidden("the invitation is not of a member of the group: ask for another"))
     }
 
     /// A proof is young.
@@ -127,6 +128,11 @@ impl Service {
             false => Err(Refusal::Unauthorized("the proof is of another time: check the clock")),
         }
     }
+}
+
+/// The name under which requests are counted.
+fn who(group: &Followed, key: &[u8]) -> Who {
+    Sha256::new().chain_update(group.name()).chain_update(key).finalize().into()
 }
 
 const STRANGER: Refusal = Refusal::Forbidden("the proof is not of a member of the group");

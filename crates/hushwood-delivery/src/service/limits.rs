@@ -15,10 +15,15 @@ use crate::backend::AccountId;
 use crate::service::settings::{Rate, Rates};
 use crate::wire::Refusal;
 
+/// Who asks about a group: a hash of it and of the signature key by which they show who they are.
+pub(super) type Who = [u8; 32];
+
 /// All that is counted.
 pub(super) struct Limits {
     account: Counter<AccountId>,
-    member: Counter<([u8; 32], u32)>,
+    member: Counter<Who>,
+    outsider: Counter<Who>,
+    invited: Counter<Who>,
     external_sender: Counter<([u8; 32], u32)>,
     claims: Counter<AccountId>,
     claims_of_one: Counter<(AccountId, AccountId)>,
@@ -33,6 +38,8 @@ impl Limits {
         Self {
             account: Counter::new(rates.account),
             member: Counter::new(rates.member),
+            outsider: Counter::new(rates.outsider),
+            invited: Counter::new(rates.invited),
             external_sender: Counter::new(rates.outside),
             claims: Counter::new(rates.claims),
             claims_of_one: Counter::new(rates.claims_of_one),
@@ -48,10 +55,21 @@ impl Limits {
         self.account.count(&account)
     }
 
-    /// A request about a group, by whoever stands at a leaf of it, that brings so many bytes to be kept. The group has a name of
-    /// 32 bytes here.
-    pub(super) fn member(&self, group: [u8; 32], leaf_index: u32, bytes: usize) -> Result<(), Refusal> {
-        self.member.count_with(&(group, leaf_index), bytes)
+    /// A request about a group, by a member of it, that brings so many bytes to be kept.
+    pub(super) fn member(&self, who: Who, bytes: usize) -> Result<(), Refusal> {
+        self.member.count_with(&who, bytes)
+    }
+
+    /// A request about a group, by somebody who was a member of it. They take nothing of whoever stands at their leaf now.
+    pub(super) fn departed(&self, who: Who) -> Result<(), Refusal> {
+        self.outsider.count(&who)
+    }
+
+    /// A request about a group, by somebody whom a member has invited. They take nothing of that member's own, but whom one member
+    /// invites is counted together as well: keys to be invited cost nothing.
+    pub(super) fn invited(&self, who: Who, by: Who, bytes: usize) -> Result<(), Refusal> {
+        self.outsider.count_with(&who, bytes)?;
+        self.invited.count_with(&by, bytes)
     }
 
     /// A request about a group, by one of its external senders.
@@ -89,6 +107,8 @@ impl Limits {
     pub(super) fn forget(&self) {
         self.account.forget();
         self.member.forget();
+        self.outsider.forget();
+        self.invited.forget();
         self.external_sender.forget();
         self.claims.forget();
         self.claims_of_one.forget();

@@ -108,6 +108,10 @@ pub struct Rates {
     pub account: Rate,
     /// Requests of a member of a group; each 64 KiB that are written count as one more.
     pub member: Rate,
+    /// Requests of somebody who was a member of a group, or is invited to it.
+    pub outsider: Rate,
+    /// Requests of all whom one member of a group has invited to it.
+    pub invited: Rate,
     /// KeyPackages that an account claims, counted by the accounts that it claims them of.
     pub claims: Rate,
     /// KeyPackages that an account claims of one other.
@@ -174,6 +178,8 @@ impl Default for Rates {
         Self {
             account: rate(500, ms(50)),
             member: rate(500, ms(20)),
+            outsider: rate(50, secs(1)),
+            invited: rate(200, ms(100)),
             claims: rate(1000, secs(10)),
             claims_of_one: rate(20, secs(10 * 60)),
             registrations: rate(1000, ms(3600)),

@@ -9,7 +9,7 @@ use hushwood_delivery::wire::{
     Authorization, ClaimRequest, InviteToken, PublishedKeyPackage, Refusal, Registration,
 };
 
-use crate::world::{Client, SERVICE, settings, two, world, world_with};
+use crate::world::{Client, SERVICE, invited, settings, two, world, world_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_belong_to_who_had_them_first_and_devices_vouch_for_each_other() {
@@ -207,6 +207,44 @@ async fn a_member_asks_so_often() {
     }
     assert!(answers[0].is_ok() && matches!(answers[8], Err(Refusal::TooMany(_))), "{answers:?}");
     assert!(world.service.read(bob.read_request(0)).await.is_ok());
+}
+
+/// Whoever stands where somebody has gone is not made to wait by them, nor is a member by those whom it has invited.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_gone_or_is_invited_takes_nothing_of_the_members() {
+    let mut settings = settings();
+    settings.rates.member = Rate { burst: 20, every: Duration::from_secs(3600) };
+    settings.rates.outsider = Rate { burst: 3, every: Duration::from_secs(3600) };
+    settings.rates.invited = Rate { burst: 5, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, bob) = two(&world).await;
+    let (mut carol, _) = Client::registered("carol", service).await;
+    let leaf = bob.actor.leaf();
+    alice.remove(service, leaf).await;
+    let device = alice.log_in(service).await;
+    let commit = alice.invite(service, device, &["carol"]).await;
+    alice.send_commit(service, commit).await;
+    carol.join(service).await;
+    assert_eq!(carol.actor.leaf(), leaf);
+    let mut last = Ok(());
+    for _ in 0..50 {
+        last = service.read(bob.read_request(0)).await.map(drop);
+    }
+    assert!(matches!(last, Err(Refusal::TooMany(_))), "{last:?}");
+    assert!(service.read(carol.read_request(0)).await.is_ok());
+
+    let group_id = alice.group_id();
+    let mut refused = 0;
+    for name in ["dave", "eve", "frank"] {
+        let guest = Client::new(name);
+        for _ in 0..3 {
+            let admission = invited(alice.invitation(&guest));
+            refused += usize::from(guest.group_info(service, &group_id, admission).await.is_err());
+        }
+    }
+    assert_eq!(refused, 4, "three of one, five of all");
+    assert!(service.read(alice.read_request(0)).await.is_ok());
 }
 
 /// Welcomes come by themselves, after a crash too, and an inbox that is full stands in nobody's way.
