@@ -96,6 +96,8 @@ pub struct Claim {
     pub device: Option<DeviceId>,
     /// The suite.
     pub suite: u16,
+    /// Of last resort alone, so that the others stay for others.
+    pub last_resort: bool,
     /// Now: what has expired is not given.
     pub now: Seconds,
     /// How much an inbox may hold. A device whose inbox is full gives no KeyPackage: the Welcome would not reach it.

@@ -178,16 +178,22 @@ impl Service {
     pub async fn claim(&self, by: Device, request: ClaimRequest) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
         self.alive(by).await?;
         let Name { name, .. } = name(&request.name, self.settings.max_name)?;
-        let account =
-            self.backend.account(&name).await?.ok_or(Refusal::NotFound("an account of this name"))?;
+        let Some(account) = self.backend.account(&name).await? else {
+            self.limits.probe(by.account)?;
+            return Err(Refusal::NotFound("an account of this name"));
+        };
         self.limits.claim(by.account, account)?;
+        let fresh = self.limits.fresh(by.account, account);
         let (now, inbox) = (self.now(), self.settings.inbox);
-        let claim = Claim { account, device: None, suite: request.suite, now, inbox };
+        let last_resort = fresh.is_err();
+        let claim = Claim { account, device: None, suite: request.suite, last_resort, now, inbox };
         let claimed = self.backend.claim(claim).await?;
         if claimed.packages.is_empty() && claimed.full > 0 {
             return Err(Refusal::Full("their inbox holds as much as it may: ask them to be online"));
         }
         if claimed.packages.is_empty() {
+            // There may be some, for others.
+            fresh?;
             return Err(Refusal::NotFound("a KeyPackage of this suite: ask them to be online"));
         }
         let claimed = claimed.packages.into_iter().map(|entry| ClaimedKeyPackage {

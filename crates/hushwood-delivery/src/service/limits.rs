@@ -27,6 +27,8 @@ pub(super) struct Limits {
     external_sender: Counter<([u8; 32], u32)>,
     claims: Counter<AccountId>,
     claims_of_one: Counter<(AccountId, AccountId)>,
+    fresh_of_one: Counter<(AccountId, AccountId)>,
+    fresh: Counter<AccountId>,
     registrations: Counter<()>,
     devices: Counter<AccountId>,
     groups: Counter<AccountId>,
@@ -43,6 +45,8 @@ impl Limits {
             external_sender: Counter::new(rates.outside),
             claims: Counter::new(rates.claims),
             claims_of_one: Counter::new(rates.claims_of_one),
+            fresh_of_one: Counter::new(rates.fresh_of_one),
+            fresh: Counter::new(rates.fresh),
             registrations: Counter::new(rates.registrations),
             devices: Counter::new(rates.devices),
             groups: Counter::new(rates.groups),
@@ -83,6 +87,21 @@ impl Limits {
         self.claims.count(&by)
     }
 
+    /// Somebody asks for a name that nobody has.
+    pub(super) fn probe(&self, by: AccountId) -> Result<(), Refusal> {
+        self.claims.count(&by)
+    }
+
+    /// Whether a claim may take one of the KeyPackages that are given once. What one account, or a few together, could take is
+    /// less than what somebody keeps here.
+    pub(super) fn fresh(&self, by: AccountId, of: AccountId) -> Result<(), Refusal> {
+        if by == of {
+            return Ok(());
+        }
+        self.fresh_of_one.count(&(by, of))?;
+        self.fresh.count(&of)
+    }
+
     /// A new account.
     pub(super) fn registration(&self) -> Result<(), Refusal> {
         self.registrations.count(&())
@@ -112,6 +131,8 @@ impl Limits {
         self.external_sender.forget();
         self.claims.forget();
         self.claims_of_one.forget();
+        self.fresh_of_one.forget();
+        self.fresh.forget();
         self.devices.forget();
         self.groups.forget();
         self.outside.forget();

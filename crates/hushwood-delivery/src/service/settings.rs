@@ -116,6 +116,10 @@ pub struct Rates {
     pub claims: Rate,
     /// KeyPackages that an account claims of one other.
     pub claims_of_one: Rate,
+    /// KeyPackages of those that are given once, that an account gets of one other; beyond that it gets those of last resort.
+    pub fresh_of_one: Rate,
+    /// KeyPackages of those that are given once, that all together get of an account.
+    pub fresh: Rate,
     /// New accounts, of all who come to this node.
     pub registrations: Rate,
     /// Devices that want to belong to an account.
@@ -182,6 +186,8 @@ impl Default for Rates {
             invited: rate(200, ms(100)),
             claims: rate(1000, secs(10)),
             claims_of_one: rate(20, secs(10 * 60)),
+            fresh_of_one: rate(3, secs(10 * 60)),
+            fresh: rate(10, secs(10 * 60)),
             registrations: rate(1000, ms(3600)),
             devices: rate(10, secs(10 * 60)),
             groups: rate(100, secs(10 * 60)),

@@ -155,7 +155,7 @@ fn delivery(welcome: NewWelcome) -> Delivery {
 }
 
 fn claim(account: AccountId, suite: u16) -> Claim {
-    Claim { account, device: None, suite, now: NOW, inbox: ALL }
+    Claim { account, device: None, suite, last_resort: false, now: NOW, inbox: ALL }
 }
 
 pub(crate) async fn a_group_is_created_once(backend: &dyn Backend) {
@@ -516,6 +516,9 @@ pub(crate) async fn the_last_resort_comes_last(backend: &dyn Backend) {
     backend.publish(account, device, packages, (MOST, NOW)).await.unwrap();
     let stock = async || backend.stock(account, device, NOW).await.unwrap();
     assert_eq!((stock().await[0].left, stock().await[0].last_resort), (2, true));
+    let only_last = Claim { last_resort: true, ..claim(account, 1) };
+    assert_eq!(backend.claim(only_last).await.unwrap().packages[0].body, b"package 1");
+    assert_eq!(stock().await[0].left, 2);
     let claimed = async |now| {
         let claim = Claim { device: Some(device), now, ..claim(account, 1) };
         let claimed = backend.claim(claim).await.unwrap();
@@ -523,7 +526,6 @@ pub(crate) async fn the_last_resort_comes_last(backend: &dyn Backend) {
     };
     assert_eq!(claimed(NOW).await, Some((b"package 2".to_vec(), false)));
     assert_eq!(claimed(NOW).await, Some((b"package 3".to_vec(), false)));
-    assert!(!stock().await[0].last_resort_used);
     assert_eq!(claimed(NOW).await, Some((b"package 1".to_vec(), true)));
     assert_eq!(claimed(NOW).await, Some((b"package 1".to_vec(), true)));
     assert_eq!((stock().await[0].left, stock().await[0].last_resort_used), (0, true));

@@ -180,6 +180,60 @@ async fn who_claims_again_and_again_is_told_to_wait_and_others_are_not() {
     assert_eq!(claim(other, "victim").await, Ok(1));
 }
 
+/// One account, or a few that are one person's, do not take all that somebody has here: beyond some they get the one of last
+/// resort, and others still get theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stock_is_not_drained_at_once() {
+    let mut settings = settings();
+    settings.rates.fresh_of_one = Rate { burst: 1, every: Duration::from_secs(3600) };
+    settings.rates.fresh = Rate { burst: 2, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut victim, device) = Client::registered("victim", service).await;
+    let last_resort = victim.last_resort();
+    let left = async || service.stock(device).await.unwrap()[0].left;
+    let claim = async |by, name: &str| {
+        let claimed = service.claim(by, ClaimRequest { name: name.as_bytes().to_vec(), suite: 1 }).await;
+        claimed.map(|mut all| all.remove(0).message)
+    };
+    let (_, mallory) = Client::registered("mallory", service).await;
+    assert!(claim(mallory, "victim").await.is_ok());
+    // There is none of last resort yet: those that are left are for others.
+    assert!(matches!(claim(mallory, "victim").await, Err(Refusal::TooMany(_))));
+    let package = PublishedKeyPackage { message: last_resort.clone() };
+    service.publish(device, vec![package]).await.unwrap();
+    assert_eq!(claim(mallory, "victim").await, Ok(last_resort.clone()));
+    assert_eq!(left().await, 2);
+    let (_, puppet) = Client::registered("puppet", service).await;
+    assert_ne!(claim(puppet, "victim").await, Ok(last_resort.clone()));
+    let (_, other) = Client::registered("other", service).await;
+    assert_eq!(claim(other, "victim").await, Ok(last_resort));
+    assert_eq!(left().await, 1, "all together have had as many as they may");
+    // For oneself there is always one.
+    assert!(claim(device, "victim").await.is_ok());
+    assert_eq!(left().await, 0);
+}
+
+/// Who tries names is counted as who claims.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_not_tried_without_end() {
+    let mut settings = settings();
+    settings.rates.claims = Rate { burst: 2, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (_, mallory) = Client::registered("mallory", service).await;
+    Client::registered("bob", service).await;
+    let claim = async |name: &str| {
+        service.claim(mallory, ClaimRequest { name: name.as_bytes().to_vec(), suite: 1 }).await
+    };
+    for name in ["nobody", "noone"] {
+        assert!(matches!(claim(name).await, Err(Refusal::NotFound(_))));
+    }
+    for name in ["nowhere", "bob"] {
+        assert!(matches!(claim(name).await, Err(Refusal::TooMany(_))));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_asks_so_often() {
     let mut settings = settings();

@@ -210,7 +210,8 @@ pub(super) async fn claim(pool: &Pool, claim: &Claim) -> Result<Claimed, Backend
         let device = DeviceId(fixed(row, 0)?);
         let room_for_last_resort = column::<bool>(row, 2)?;
         // The last resort comes after all others, the oldest first among them.
-        for (sql, last_resort) in [(NEXT, false), (LAST_RESORT, true)] {
+        let kinds = [(NEXT, false), (LAST_RESORT, true)];
+        for (sql, last_resort) in kinds.into_iter().filter(|(_, last)| *last || !claim.last_resort) {
             let values: [&(dyn ToSql + Sync); 4] =
                 [&account, &device.0.as_slice(), &i32::from(claim.suite), &to_sql(claim.now.0)];
             if let Some(row) = ask(&transaction, sql, &values).await?.first() {

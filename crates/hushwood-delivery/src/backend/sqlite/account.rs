@@ -164,8 +164,9 @@ pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Claimed, B
         // The last resort comes after all others, the oldest first among them.
         let sql = "SELECT id, reference, last_resort, body FROM key_packages
             WHERE account = ?1 AND suite = ?2 AND device = ?3 AND (claimed = 0 OR last_resort = 1) AND not_after >= ?4
+                AND last_resort >= ?5
             ORDER BY last_resort, id LIMIT 1";
-        let values = params![account.0, claim.suite, device.0, to_sql(claim.now.0)];
+        let values = params![account.0, claim.suite, device.0, to_sql(claim.now.0), claim.last_resort];
         let row = connection.prepare_cached(sql)?.query_row(values, |row| {
             let entry = KeyPackageEntry {
                 device,
