@@ -158,7 +158,7 @@ impl Service {
             }
             MlsMessage::PublicMessage(message) => {
                 check_proposer(&admitted, &message)?;
-                self.add_proposal(followed, &message, (id, request.message)).await
+                self.add_proposal(followed, &message, (id, request.message), None).await
             }
             MlsMessage::Welcome(_) | MlsMessage::GroupInfo(_) | MlsMessage::KeyPackage(_) => {
                 Err(Refusal::Malformed("only messages of the group are sent to it".to_owned()))
@@ -187,14 +187,11 @@ impl Service {
         };
         self.limits.outside(by.account)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
+        self.limits.outside_of(followed.name())?;
         followed.check_log(request.message.len(), self.settings.max_log)?;
-        if let Some(package) = package {
-            // Its Welcome finds the inbox, and nobody else is given it.
-            let package = package.map_err(|_| Refusal::TooLarge("a KeyPackage"))?;
-            self.reserve(by, package).await?;
-        }
+        let package = package.transpose().map_err(|_| Refusal::TooLarge("a KeyPackage"))?;
         let id = request_id("propose", &request.request, &[&request.message]);
-        self.add_proposal(followed, &message, (id, request.message)).await
+        self.add_proposal(followed, &message, (id, request.message), Some(Outsider { by, package })).await
     }
 
     /// Appends a proposal, if the members would accept it and there is room for it.
@@ -203,7 +200,10 @@ impl Service {
         followed: OwnedMutexGuard<Followed>,
         message: &PublicMessage,
         (id, bytes): (RequestId, Vec<u8>),
+        outsider: Option<Outsider>,
     ) -> Result<SendAnswer, Refusal> {
+        // How far the group is, is not for those who have only heard of it.
+        let told = |epoch| SendAnswer::Stale { epoch: if outsider.is_some() { 0 } else { epoch } };
         let (sender, epoch, now) = (message.content.sender, message.content.epoch, self.now());
         let group = followed.public().group_id().to_vec();
         if epoch != followed.public().epoch() {
@@ -212,7 +212,7 @@ impl Service {
                 Committed::Accepted(sequence) | Committed::Duplicate(sequence) => {
                     Ok(SendAnswer::Accepted(sequence))
                 }
-                Committed::Stale { epoch, .. } => Ok(SendAnswer::Stale { epoch }),
+                Committed::Stale { epoch, .. } => Ok(told(epoch)),
                 Committed::NoGroup => Err(NO_GROUP),
             };
         }
@@ -224,9 +224,17 @@ impl Service {
         // It is followed when it is read, by the next who asks: another node may have been faster with another. Until it is
         // there nobody else is asked whether there is room.
         let (followed, new) = self.work.run(check).await?;
-        let answer = self.append(&group, new?).await;
+        let new = new?;
+        if let Some(Outsider { by, package: Some(package) }) = &outsider {
+            // Its Welcome finds the inbox, and nobody else is given it.
+            self.reserve(*by, package.clone()).await?;
+        }
+        let answer = self.append(&group, new).await;
         drop(followed);
-        answer
+        match answer? {
+            SendAnswer::Stale { epoch } => Ok(told(epoch)),
+            accepted @ SendAnswer::Accepted(_) => Ok(accepted),
+        }
     }
 
     async fn append(&self, group: &[u8], new: NewEntry) -> Result<SendAnswer, Refusal> {
@@ -256,6 +264,13 @@ impl Service {
             false => Err(Refusal::TooLarge("a message")),
         }
     }
+}
+
+/// An account that brings a proposal, and shows nothing of what it has to do with the group.
+struct Outsider {
+    by: Device,
+    /// The KeyPackage by which it wants to be added.
+    package: Option<Vec<u8>>,
 }
 
 /// A tree of so many bytes takes no longer to check than what others wait for.

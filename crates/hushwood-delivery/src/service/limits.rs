@@ -33,6 +33,8 @@ pub(super) struct Limits {
     devices: Counter<AccountId>,
     groups: Counter<AccountId>,
     outside: Counter<AccountId>,
+    outside_of: Counter<[u8; 32]>,
+    trees: Counter<[u8; 32]>,
 }
 
 impl Limits {
@@ -51,6 +53,8 @@ impl Limits {
             devices: Counter::new(rates.devices),
             groups: Counter::new(rates.groups),
             outside: Counter::new(rates.outside),
+            outside_of: Counter::new(rates.outside_of_group),
+            trees: Counter::new(rates.trees),
         }
     }
 
@@ -122,6 +126,16 @@ impl Limits {
         self.outside.count(&by)
     }
 
+    /// A proposal from outside a group, of whichever account.
+    pub(super) fn outside_of(&self, group: [u8; 32]) -> Result<(), Refusal> {
+        self.outside_of.count(&group)
+    }
+
+    /// A tree of an epoch of a group that is over, which has to be made anew from what was before.
+    pub(super) fn old_tree(&self, group: [u8; 32]) -> Result<(), Refusal> {
+        self.trees.count(&group)
+    }
+
     /// Forgets those who may ask as often as if they never had.
     pub(super) fn forget(&self) {
         self.account.forget();
@@ -136,6 +150,8 @@ impl Limits {
         self.devices.forget();
         self.groups.forget();
         self.outside.forget();
+        self.outside_of.forget();
+        self.trees.forget();
     }
 }
 

@@ -128,6 +128,10 @@ pub struct Rates {
     pub groups: Rate,
     /// Proposals of an account, from outside, to groups.
     pub outside: Rate,
+    /// Proposals from outside to one group, of all accounts: each makes its members commit.
+    pub outside_of_group: Rate,
+    /// Trees of epochs of a group that are over, each of which has to be made anew.
+    pub trees: Rate,
 }
 
 impl ServiceSettings {
@@ -192,6 +196,8 @@ impl Default for Rates {
             devices: rate(10, secs(10 * 60)),
             groups: rate(100, secs(10 * 60)),
             outside: rate(20, secs(60)),
+            outside_of_group: rate(50, secs(60)),
+            trees: rate(32, secs(10)),
         }
     }
 }
