@@ -74,6 +74,8 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Subscriptions of one WebSocket.
     pub subscriptions: usize,
+    /// How long a WebSocket may be open without a subscription or a device.
+    pub idle_stream: Duration,
     /// How long a WebSocket may take to take what is written to it.
     pub stalled_write: Duration,
     /// Bytes of log entries on their way to WebSockets, all together.
@@ -100,6 +102,7 @@ impl Default for Limits {
             request_bytes: 512 << 20,
             answer_bytes: 512 << 20,
             subscriptions: 1000,
+            idle_stream: Duration::from_secs(30),
             stalled_write: Duration::from_secs(20),
             stream_bytes: 256 << 20,
             drain: Duration::from_secs(20),

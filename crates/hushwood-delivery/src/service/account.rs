@@ -231,6 +231,18 @@ impl Service {
         Ok(inbox.into_iter().map(|entry| WelcomeEntry { id: entry.id, message: entry.body }).collect())
     }
 
+    /// Whose token this is, if it may ask for something now, and whether something waits for it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `Unauthorized`, `Revoked`, `TooMany`.
+    pub async fn watch(&self, token: &[u8]) -> Result<(Device, bool), Refusal> {
+        let device = self.device(token)?;
+        self.alive(device).await?;
+        let one = PageLimit { entries: 1, bytes: 1 };
+        let inbox = self.backend.inbox(device.account, device.device, (None, one)).await?;
+        Ok((device, !inbox.is_empty()))
+    }
+
     /// Takes out of the inbox what the device has stored for itself.
     ///
     /// # Errors

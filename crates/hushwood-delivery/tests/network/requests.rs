@@ -91,11 +91,11 @@ async fn a_request_that_is_none_is_refused_for_what_it_lacks() {
     let (_, token) = Person::registered("alice", world.place).await;
     let good = |kind: CallKind, body: &[u8]| request(kind, body.to_vec(), Some(&token.bytes));
 
-    let mut no_token = good(CallKind::Inbox, &[]);
+    let mut no_token = good(CallKind::Stock, &[]);
     no_token.headers_mut().remove("authorization");
-    let mut not_base64 = good(CallKind::Inbox, &[]);
+    let mut not_base64 = good(CallKind::Stock, &[]);
     not_base64.headers_mut().insert("authorization", "Bearer !!!".parse().unwrap());
-    let mut made_up = good(CallKind::Inbox, &[]);
+    let mut made_up = good(CallKind::Stock, &[]);
     made_up.headers_mut().insert("authorization", bearer(b"made up").parse().unwrap());
     let mut json = good(CallKind::Challenge, &[]);
     json.headers_mut().insert("content-type", "application/json".parse().unwrap());

@@ -8,7 +8,8 @@ use hushwood::group::{CommitPlan, NewProposal};
 use hushwood_codec::Encode;
 use hushwood_delivery::server::{Alone, Limits, Polling};
 use hushwood_delivery::wire::{
-    Call, ClientFrame, GroupKey, LogEntry, Nothing, ReadAnswer, RefusalCode, STREAM_PATH, ServerFrame,
+    Call, ClientFrame, GroupKey, LogEntry, Nothing, ReadAnswer, RefusalCode, RevokeRequest, STREAM_PATH,
+    ServerFrame,
 };
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
@@ -257,6 +258,49 @@ async fn a_device_is_told_of_its_inbox() {
     let mut stream = Stream::open(world.place).await;
     stream.say(ClientFrame::Device { token: carols.bytes.clone() }).await;
     assert_eq!(stream.next().await, ServerFrame::Inbox);
+}
+
+/// Who asks for nothing has no place here, and a device that was revoked is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_asks_for_nothing_is_closed() {
+    let limits = Limits { idle_stream: Duration::from_millis(500), ..quick() };
+    let world = World::with(limits).await;
+    let ((_, token), (bob, bobs)) = two(world.place).await;
+    let mut idle = Stream::open(world.place).await;
+    let mut watching = Stream::open(world.place).await;
+    watching.say(ClientFrame::Device { token: token.bytes.clone() }).await;
+    let mut reading = Stream::open(world.place).await;
+    reading.say(ClientFrame::Subscribe(bob.subscribe(7, 1))).await;
+    reading.next().await;
+    // Pings ask for nothing.
+    idle.settle().await;
+    assert_eq!(idle.closed().await, 1008);
+    watching.settle().await;
+    reading.settle().await;
+    until("its end", || async { world.metric("hushwood_streams").await == 2 }).await;
+    assert!(world.metrics().await.contains("why=\"stream without a subscription\"} 1"));
+    reading.say(ClientFrame::Unsubscribe { number: 7 }).await;
+    assert_eq!(reading.closed().await, 1008);
+
+    let revoke = Call::Revoke(RevokeRequest { device: bob.device });
+    answered!(Revoke, world.place.call(revoke, Some(&bobs.bytes)).await);
+    watching.say(ClientFrame::Device { token: bobs.bytes }).await;
+    let ServerFrame::Refused { number: None, refused } = watching.next().await else { panic!() };
+    assert_eq!(refused.code, RefusalCode::REVOKED);
+}
+
+/// A client that says again and again which device it is asks as often as it may, and not more.
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_on_a_stream_count_as_requests() {
+    let limits = Limits { requests_per_second: 1, requests_at_once: 20, limit_loopback: true, ..quick() };
+    let world = World::with(limits).await;
+    let (_, token) = crate::person::Person::registered("alice", world.place).await;
+    let mut stream = Stream::open(world.place).await;
+    for _ in 0..20 {
+        stream.say(ClientFrame::Device { token: token.bytes.clone() }).await;
+    }
+    let ServerFrame::Refused { number: None, refused } = stream.next().await else { panic!() };
+    assert_eq!(refused.code, RefusalCode::TOO_MANY);
 }
 
 /// Hundreds read the same group: the log is read once for all of them.

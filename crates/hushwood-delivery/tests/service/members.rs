@@ -374,7 +374,7 @@ async fn a_member_that_was_set_back_learns_how_far_it_had_been() {
 /// What has been forgotten is not nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_on_where_the_log_was_trimmed_is_told() {
-    const LATER: u64 = 200 * 24 * 60 * 60;
+    const LATER: u64 = 150 * 24 * 60 * 60;
     let mut one_snapshot = settings();
     one_snapshot.snapshots = 1;
     let world = world_with(one_snapshot).await;

@@ -14,7 +14,6 @@ use hushwood_codec::Encode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::backend::PageLimit;
 use crate::server::App;
 use crate::server::addresses::Origin;
 use crate::server::budget::Held;
@@ -23,7 +22,7 @@ use crate::server::http::Peer;
 use crate::server::stream::End;
 use crate::server::stream::reading::{Next, PAGE_BYTES, Reading, told};
 use crate::service::{Device, Subscribed};
-use crate::wire::{ClientFrame, Refusal, RefusalCode, Refused, ServerFrame, Subscribe};
+use crate::wire::{ClientFrame, RefusalCode, Refused, ServerFrame, Subscribe};
 
 /// One WebSocket.
 pub(super) struct Session {
@@ -41,6 +40,8 @@ pub(super) struct Session {
     device: Option<(Device, Vec<u8>)>,
     inbox: bool,
     heard: Instant,
+    /// When it last had something that it has asked for.
+    wanted: Instant,
     ping: bool,
 }
 
@@ -71,6 +72,7 @@ impl Session {
             device: None,
             inbox: false,
             heard: Instant::now(),
+            wanted: Instant::now(),
             ping: false,
         }
     }
@@ -108,7 +110,10 @@ impl Session {
         slot: &Arc<Semaphore>,
     ) -> End {
         let app = self.app.clone();
-        let mut pings = interval((app.limits.silence / 3).max(Duration::from_millis(10)));
+        let often = (app.limits.silence / 3).max(Duration::from_millis(10));
+        let mut pings = interval(often);
+        let mut looks = interval((app.limits.idle_stream / 3).clamp(Duration::from_millis(10), often));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mailbox = self.mailbox.clone();
         loop {
@@ -137,6 +142,12 @@ impl Session {
                     self.due.extend(marks.moved);
                     self.inbox |= marks.inbox;
                 }
+                _ = looks.tick() => {
+                    if self.is_idle() {
+                        app.metrics.turn_away("stream without a subscription");
+                        return End::Idle;
+                    }
+                }
                 _ = pings.tick() => {
                     if self.heard.elapsed() > app.limits.silence {
                         return End::Gone;
@@ -145,6 +156,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Whether it has had nothing that it has asked for, for too long. What a token was good for ends with it.
+    fn is_idle(&mut self) -> bool {
+        if self.device.as_ref().is_some_and(|(_, token)| self.app.service.device(token).is_err()) {
+            self.unwatch();
+        }
+        if !self.readings.is_empty() || self.device.is_some() {
+            self.wanted = Instant::now();
+        }
+        self.wanted.elapsed() > self.app.limits.idle_stream
     }
 
     /// What the client says.
@@ -209,15 +231,22 @@ impl Session {
     }
 
     async fn watch(&mut self, token: Vec<u8>) -> Result<(), Refused> {
-        const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
+        self.app.take(self.origin, 1)?;
+        // First the hints, then the look: nothing falls between them. Of a token that is no good nobody hears.
         let device = self.app.service.device(&token).map_err(|refusal| told(&refusal))?;
         self.unwatch();
         self.app.hub.watch(device, &self.mailbox);
-        self.device = Some((device, token));
-        let waiting = self.app.service.backend().inbox(device.account, device.device, (None, ONE)).await;
-        let waiting = waiting.map_err(|error| told(&Refusal::from(error)))?;
-        self.inbox |= !waiting.is_empty();
-        Ok(())
+        match self.app.service.watch(&token).await {
+            Ok((device, waiting)) => {
+                self.device = Some((device, token));
+                self.inbox |= waiting;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.app.hub.unwatch(device, &self.mailbox);
+                Err(told(&refusal))
+            }
+        }
     }
 
     fn unwatch(&mut self) {
