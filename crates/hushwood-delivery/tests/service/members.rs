@@ -3,7 +3,9 @@
 use hushwood::extension::ExtensionType;
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
 use hushwood_delivery::service::ProposalLimits;
-use hushwood_delivery::wire::{EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer};
+use hushwood_delivery::wire::{
+    EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer, TreeRequest,
+};
 
 use crate::world::{
     Client, SERVICE, invited, key, settings, two, with_extensions, without, world, world_with,
@@ -316,6 +318,28 @@ async fn a_tree_is_given_for_its_hash() {
     let mut other_key = request;
     other_key.key = GroupKey::new([1; 32]);
     assert!(matches!(service.tree(&other_key).await, Err(Refusal::Forbidden(_))));
+}
+
+/// Trees of epochs that are over have to be made anew: not without end. Those that were asked for are at hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_trees_are_made_so_often() {
+    let mut settings = settings();
+    settings.rates.trees =
+        hushwood_delivery::service::Rate { burst: 1, every: std::time::Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, _) = two(&world).await;
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        let context = alice.actor.group().context();
+        let (group_id, epoch, tree_hash) = (alice.group_id(), context.epoch, context.tree_hash.clone());
+        requests.push(TreeRequest { group_id, key: key(), epoch, tree_hash });
+        alice.update(service).await;
+    }
+    for _ in 0..2 {
+        assert!(service.tree(&requests[1]).await.is_ok());
+    }
+    assert!(matches!(service.tree(&requests[2]).await, Err(Refusal::TooMany(_))));
 }
 
 /// One member that proposes without end leaves room for the others, and the group goes on after a commit.
