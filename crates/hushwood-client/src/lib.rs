@@ -50,9 +50,9 @@ pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 #[cfg(feature = "async")]
 pub use async_client::{AsyncClient, AsyncRoom};
 pub use client::{Client, Events, Outcome, Room};
-pub use hushwood_delivery::wire::InviteToken;
 pub use error::Error;
 pub use event::{Attention, Event, EventKind, Message, MessageId};
+pub use hushwood_delivery::wire::InviteToken;
 pub use identity::{DeviceId, Member};
 pub use records::Standing;
 pub use room::RoomId;

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
     Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
-    InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
-    Token, WelcomeEntry, WelcomeId,
+    InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration,
+    RevokeRequest, Token, WelcomeEntry, WelcomeId,
 };
 
 use crate::core::answers::Purpose;

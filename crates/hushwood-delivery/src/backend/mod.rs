@@ -15,12 +15,13 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry, NewDevice,
-    NewKeyPackage, Published, REPLACED, Registered, Stock,
+    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
+    NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
-    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits, Uncarried,
+    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
+    Uncarried,
 };
 #[cfg(feature = "postgres")]
 pub use postgres::{Hint, Hints, PostgresBackend, PostgresSettings};

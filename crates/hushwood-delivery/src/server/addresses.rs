@@ -187,8 +187,16 @@ mod tests {
         }
         assert_eq!(addresses.requests.take(one, 1, SECOND), Err(Duration::from_millis(100)));
         assert_eq!(addresses.requests.take(other, 5, SECOND), Ok(()));
-        assert_eq!(addresses.requests.take(one, 1, SECOND + SECOND / 10), Ok(()), "a tenth of a second later");
-        assert_eq!(addresses.requests.take(one, 6, 100 * SECOND), Err(Duration::from_millis(100)), "never at once");
+        assert_eq!(
+            addresses.requests.take(one, 1, SECOND + SECOND / 10),
+            Ok(()),
+            "a tenth of a second later"
+        );
+        assert_eq!(
+            addresses.requests.take(one, 6, 100 * SECOND),
+            Err(Duration::from_millis(100)),
+            "never at once"
+        );
     }
 
     #[test]
@@ -213,8 +221,7 @@ mod tests {
 
     #[test]
     fn accounts_are_made_apart_from_requests() {
-        let limits =
-            Limits { registrations_per_hour: 20, registrations_at_once: 3, ..Limits::default() };
+        let limits = Limits { registrations_per_hour: 20, registrations_at_once: 3, ..Limits::default() };
         let addresses = Addresses::new(&limits);
         let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
         let register = |origin, now| addresses.registrations.take(origin, 1, now);

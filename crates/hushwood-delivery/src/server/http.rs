@@ -81,7 +81,11 @@ async fn other_method(
     })
 }
 
-async fn health(State(app): State<Arc<App>>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
+async fn health(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
     match counted(&app, &peer, &headers) {
         Some(refused) => refused,
         None => admin::health(State(app)).await.into_response(),

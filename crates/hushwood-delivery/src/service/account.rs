@@ -149,7 +149,9 @@ impl Service {
         let mut suites: Vec<_> = last_resorts.map(|package| package.suite).collect();
         suites.sort_unstable();
         if !suites.is_sorted_by(|one, next| one < next) {
-            return Err(Refusal::Malformed("a device has one KeyPackage of last resort for a suite".to_owned()));
+            return Err(Refusal::Malformed(
+                "a device has one KeyPackage of last resort for a suite".to_owned(),
+            ));
         }
         match self.backend.publish(by.account, by.device, packages, (most, now)).await? {
             Published::Kept => Ok(()),

@@ -116,8 +116,8 @@ impl Service {
         }
         let signer = member_key(group, LeafIndex::new(invitation.leaf_index))?;
         let content = invitation.signed(&self.settings.name, group.public().group_id());
-        let signer = signer
-            .filter(|key| group.verifies(INVITATION_LABEL, (key, &content), &invitation.signature));
+        let signer =
+            signer.filter(|key| group.verifies(INVITATION_LABEL, (key, &content), &invitation.signature));
         signer.ok_or(Refusal::Forbidden("the invitation is not of a member of the group: ask for another"))
     }
 

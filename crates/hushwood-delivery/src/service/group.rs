@@ -24,8 +24,8 @@ use crate::service::seal::{What, seal};
 use crate::service::welcomes::{Split, split};
 use crate::service::{Device, Service, ServiceSettings, random_array};
 use crate::wire::{
-    CommitAnswer, CommitRequest, CreateRequest, DELIVERY_EXTENSION, EntryKind, ProposeRequest, REQUEST_LABEL, Refusal,
-    SendAnswer, SendRequest,
+    CommitAnswer, CommitRequest, CreateRequest, DELIVERY_EXTENSION, EntryKind, ProposeRequest, REQUEST_LABEL,
+    Refusal, SendAnswer, SendRequest,
 };
 
 impl Service {
@@ -305,13 +305,14 @@ fn brought(
     }
     let suite = provider.suite(context.cipher_suite);
     let suite = suite.ok_or_else(|| Refusal::Invalid("a suite that is unknown here".to_owned()))?;
-    let tree = RatchetTree::from_extension(suite, &request.ratchet_tree, &settings.policy).map_err(invalid)?;
+    let tree =
+        RatchetTree::from_extension(suite, &request.ratchet_tree, &settings.policy).map_err(invalid)?;
     let key = tree.leaf(signer).map_err(invalid)?.map(|leaf| leaf.signature_key);
     let (proof, content) = (&request.proof, request.signed(&settings.name));
     // Whoever brings a group is in it: nobody takes the place of a group that they have only heard of.
-    let verified = key.filter(|_| signer.number() == proof.leaf_index).is_some_and(|key| {
-        verify_with_label(suite, &key, REQUEST_LABEL, &content, &proof.signature).is_ok()
-    });
+    let verified = key
+        .filter(|_| signer.number() == proof.leaf_index)
+        .is_some_and(|key| verify_with_label(suite, &key, REQUEST_LABEL, &content, &proof.signature).is_ok());
     if !verified {
         return Err(Refusal::Forbidden("a group is brought by the member that has signed its GroupInfo"));
     }

@@ -16,8 +16,8 @@ pub use account::{
     Registration, StockEntry, Token, WelcomeEntry,
 };
 pub use admission::{
-    Admission, DELIVERY_EXTENSION, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,
-    REQUEST_LABEL,
+    Admission, DELIVERY_EXTENSION, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof,
+    MemberProof, REQUEST_LABEL,
 };
 pub use call::{
     Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, InboxRequest,

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
-    AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
-    Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, Page,
-    PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, Uncarried, self_check,
+    AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery,
+    DeviceId, Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome,
+    Page, PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds, SlotId, Snapshot,
+    TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -322,8 +323,7 @@ pub(crate) async fn what_welcomes_share_is_there_once(backend: &dyn Backend) {
     let uncarried = async || backend.uncarried(&id).await.unwrap();
     assert_eq!(uncarried().await, Uncarried { number: 3, bytes: 1503 });
     let all = backend.outgoing(NOW, 1000).await.unwrap();
-    let bodies: Vec<_> =
-        all.into_iter().filter(|one| one.group == id).map(|one| one.welcome.body).collect();
+    let bodies: Vec<_> = all.into_iter().filter(|one| one.group == id).map(|one| one.welcome.body).collect();
     let whole = |own: u8, shared: u8, length| [vec![own], vec![shared; length]].concat();
     assert_eq!(bodies, [whole(1, 9, 1000), whole(2, 9, 1000), whole(3, 8, 500)]);
     // It goes with the last that needs it.

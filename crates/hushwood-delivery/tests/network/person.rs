@@ -146,7 +146,8 @@ impl Person {
     }
 
     pub async fn inbox(&self, token: &Token) -> Vec<WelcomeEntry> {
-        answered!(Inbox, self.place.call(Call::Inbox(InboxRequest::default()), Some(&token.bytes)).await).welcomes
+        answered!(Inbox, self.place.call(Call::Inbox(InboxRequest::default()), Some(&token.bytes)).await)
+            .welcomes
     }
 
     pub async fn join(&mut self, token: &Token) {

@@ -1,8 +1,8 @@
 //! Requests and answers: each route, and what is wrong with requests.
 
 use hushwood_delivery::wire::{
-    Call, CallKind, ClaimRequest, CommitAnswer, GroupKey, HeadAnswer, InboxRequest, MEDIA_TYPE, Nothing, ProposeRequest,
-    RefusalCode, RevokeRequest,
+    Call, CallKind, ClaimRequest, CommitAnswer, GroupKey, HeadAnswer, InboxRequest, MEDIA_TYPE, Nothing,
+    ProposeRequest, RefusalCode, RevokeRequest,
 };
 use hyper::{Request, StatusCode};
 
@@ -37,7 +37,8 @@ async fn people_find_each_other_and_talk() {
     assert_eq!(stock.entries[0].left, 1);
     let revoke = Call::Revoke(RevokeRequest { device: alice.device });
     answered!(Revoke, world.place.call(revoke, Some(&token.bytes)).await);
-    let refused = world.place.call(Call::Inbox(InboxRequest::default()), Some(&token.bytes)).await.unwrap_err();
+    let refused =
+        world.place.call(Call::Inbox(InboxRequest::default()), Some(&token.bytes)).await.unwrap_err();
     assert_eq!(refused.code, RefusalCode::REVOKED);
 
     let metrics = world.metrics().await;

@@ -144,7 +144,8 @@ pub(super) async fn publish(
     for package in packages {
         // The name of the one before stays: a Welcome for it may be on its way.
         if package.last_resort && !package.reserved && kept.contains(&package.reference) {
-            let sql = "UPDATE key_packages SET last_resort = false, replaced = true, claimed = true, body = ''
+            let sql =
+                "UPDATE key_packages SET last_resort = false, replaced = true, claimed = true, body = ''
                 WHERE account = $1 AND device = $2 AND suite = $3 AND last_resort AND reference <> $4";
             let suite = i32::from(package.suite);
             change(&transaction, sql, &[of_account, of_device, &suite, &package.reference]).await?;
@@ -154,7 +155,8 @@ pub(super) async fn publish(
             change(&transaction, sql, &[of_account, of_device, &suite, &i64::from(REPLACED)]).await?;
         }
     }
-    let sql = "DELETE FROM key_packages WHERE account = $1 AND reference IN (SELECT reference FROM key_packages
+    let sql =
+        "DELETE FROM key_packages WHERE account = $1 AND reference IN (SELECT reference FROM key_packages
         WHERE account = $1 AND device = $2 AND claimed AND NOT last_resort ORDER BY id DESC OFFSET $3)";
     change(&transaction, sql, &[of_account, of_device, &i64::from(CLAIMED)]).await?;
     transaction.commit().await.map_err(|error| writing(&error))?;
@@ -300,8 +302,10 @@ pub(super) async fn deliver(pool: &Pool, delivery: &Delivery) -> Result<Delivere
         let sql = "UPDATE key_packages SET welcomed = true, claimed = true, body = '' WHERE account = $1 AND reference = $2";
         change(&transaction, sql, &[&account, &welcome.reference]).await?;
     }
-    let sql = "INSERT INTO inbox (account, device, name, last_resort, body, at) VALUES ($1, $2, $3, $4, $5, $6)";
-    change(&transaction, sql, &[&account, &device, &name, &last_resort, &welcome.body, &to_sql(at.0)]).await?;
+    let sql =
+        "INSERT INTO inbox (account, device, name, last_resort, body, at) VALUES ($1, $2, $3, $4, $5, $6)";
+    change(&transaction, sql, &[&account, &device, &name, &last_resort, &welcome.body, &to_sql(at.0)])
+        .await?;
     transaction.commit().await.map_err(|error| writing(&error))?;
     Ok(Delivered::New)
 }

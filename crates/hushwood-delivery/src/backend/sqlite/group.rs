@@ -42,7 +42,8 @@ pub(super) fn created(
     request: RequestId,
 ) -> Result<Option<Created>, BackendError> {
     let sql = "SELECT request FROM groups WHERE gid = ?1";
-    let there = found::<[u8; 32]>(connection.prepare_cached(sql)?.query_row(params![group], |row| row.get(0)))?;
+    let there =
+        found::<[u8; 32]>(connection.prepare_cached(sql)?.query_row(params![group], |row| row.get(0)))?;
     Ok(there.map(|there| if there == request.0 { Created::Duplicate } else { Created::Exists }))
 }
 
@@ -75,7 +76,8 @@ pub(super) fn commit(
     }
     let sequence = state.sequence.saturating_add(1);
     // The first fence: the head is still where the commit begins.
-    let sql = "UPDATE groups SET epoch = epoch + 1, sequence = ?3, committed = ?3, group_info = ?4, used = ?5,
+    let sql =
+        "UPDATE groups SET epoch = epoch + 1, sequence = ?3, committed = ?3, group_info = ?4, used = ?5,
         bytes = bytes + length(?6) WHERE id = ?1 AND epoch = ?2";
     let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
     let values = params![state.id, epoch, to_sql(sequence), new.group_info, at, new.body];
@@ -103,7 +105,8 @@ fn send(connection: &Connection, state: &State, new: &NewCommit) -> Result<(), B
         run(connection, sql, params![state.id, epoch, new.shared])?;
     }
     for welcome in &new.welcomes {
-        let sql = "INSERT OR IGNORE INTO outgoing (grp, epoch, account, device, name, reference, body, at, due)
+        let sql =
+            "INSERT OR IGNORE INTO outgoing (grp, epoch, account, device, name, reference, body, at, due)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)";
         let (account, device) = (welcome.account.0, welcome.device.0);
         let values =
