@@ -130,8 +130,10 @@ impl Service {
         let followed = self.follow(&request.group_id, &request.key).await?;
         let content = request.signed(&self.settings.name);
         let admitted = self.admit(&followed, &request.admission, (&content, request.message.len()))?;
-        followed.check_log(request.message.len(), self.settings.max_log)?;
         let id = request_id("send", &request.request, &[&request.message]);
+        if let Err(full) = followed.check_log(request.message.len(), self.settings.max_log) {
+            return self.before(&request.group_id, id, full).await;
+        }
         match message {
             MlsMessage::PrivateMessage(message) if message.content_type == ContentType::Application => {
                 if message.group_id != request.group_id {
@@ -188,9 +190,11 @@ impl Service {
         self.limits.outside(by.account)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
         self.limits.outside_of(followed.name())?;
-        followed.check_log(request.message.len(), self.settings.max_log)?;
         let package = package.transpose().map_err(|_| Refusal::TooLarge("a KeyPackage"))?;
         let id = request_id("propose", &request.request, &[&request.message]);
+        if let Err(full) = followed.check_log(request.message.len(), self.settings.max_log) {
+            return self.before(&request.group_id, id, full).await;
+        }
         self.add_proposal(followed, &message, (id, request.message), Some(Outsider { by, package })).await
     }
 
@@ -234,6 +238,14 @@ impl Service {
         match answer? {
             SendAnswer::Stale { epoch } => Ok(told(epoch)),
             accepted @ SendAnswer::Accepted(_) => Ok(accepted),
+        }
+    }
+
+    /// What does not fit now may have come before: then that is the answer.
+    async fn before(&self, group: &[u8], id: RequestId, full: Refusal) -> Result<SendAnswer, Refusal> {
+        match self.backend.outcome(group, id, 0).await? {
+            Committed::Duplicate(sequence) => Ok(SendAnswer::Accepted(sequence)),
+            Committed::Accepted(_) | Committed::Stale { .. } | Committed::NoGroup => Err(full),
         }
     }
 

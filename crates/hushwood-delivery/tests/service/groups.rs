@@ -182,14 +182,16 @@ async fn a_log_has_so_many_bytes_and_commits_a_few_more() {
     let world = world_with(settings).await;
     let service = &world.service;
     let (mut alice, mut bob) = two(&world).await;
-    let mut send = async || {
+    for _ in 0..2 {
         let message = bob.actor.send(&[0; 10_000]).unwrap();
-        service.send(bob.send_request(message)).await
-    };
-    for _ in 0..3 {
-        send().await.unwrap();
+        service.send(bob.send_request(message)).await.unwrap();
     }
-    assert!(matches!(send().await, Err(Refusal::Full(_))));
+    let message = bob.actor.send(&[0; 10_000]).unwrap();
+    let third = bob.send_request(message);
+    assert_eq!(service.send(third.clone()).await, Ok(SendAnswer::Accepted(4)));
+    let message = bob.actor.send(&[0; 10_000]).unwrap();
+    assert!(matches!(service.send(bob.send_request(message)).await, Err(Refusal::Full(_))));
+    assert_eq!(service.send(third).await, Ok(SendAnswer::Accepted(4)), "asked again");
     let leaf = hushwood::tree::LeafIndex::new(1);
     alice.remove(service, leaf).await;
 }
