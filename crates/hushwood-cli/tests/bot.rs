@@ -30,8 +30,14 @@ struct Served {
 }
 
 fn serve(data: &Path) -> Served {
+    serve_with(data, &[])
+}
+
+fn serve_with(data: &Path, words: &[&str]) -> Served {
     let mut process = Command::new(PROGRAM)
-        .args(["serve", "--json", "--port", "0", "--log", "error", "--data"])
+        .args(["serve", "--json", "--port", "0", "--log", "error"])
+        .args(words)
+        .arg("--data")
         .arg(data)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -56,8 +62,13 @@ struct Bot {
 
 impl Bot {
     fn start(person: &str, home: &Path, served: &Served) -> Self {
+        Self::start_with(person, home, served, &[])
+    }
+
+    fn start_with(person: &str, home: &Path, served: &Served, words: &[&str]) -> Self {
         let mut process = Command::new(PROGRAM)
             .args(["bot", person, "--poll", "200", "--server", &served.url])
+            .args(words)
             .args(["--fingerprint", &served.fingerprint, "--home"])
             .arg(home)
             .env("HUSHWOOD_KEY_FILE", home.with_extension("key"))
@@ -201,6 +212,31 @@ fn events_come_again_until_they_are_acknowledged() {
     assert_eq!(waited["ok"], false, "{waited}");
     ada.done(json!({ "do": "remove", "room": room, "person": "ben" }));
     ben.done(json!({ "do": "wait", "event": "removed", "timeout_ms": 30_000 }));
+}
+
+/// Where the operator has said a word, who does not know it has no account, and is told why.
+#[test]
+fn an_account_may_need_the_services_token() {
+    let place = Place::with_key_file("bot");
+    let token = place.path("token");
+    std::fs::write(&token, "come in, there is tea\n").unwrap();
+    let shown = ["--invite-token-file", token.to_str().unwrap()];
+    let served = serve_with(&place.path("server"), &shown);
+    let mut ada = Bot::start_with("ada", &place.path("ada"), &served, &shown);
+    let mut eve = Bot::start_with("eve", &place.path("eve"), &served, &["--patience", "1000"]);
+    for (bot, has_account) in [(&mut ada, true), (&mut eve, false)] {
+        let room = bot.done(json!({ "do": "create" }))["room"].clone();
+        let answer = bot.ask(json!({ "do": "send", "room": room, "text": "hello" }));
+        assert_eq!(answer["done"], has_account, "{answer}");
+        assert!(has_account || answer["why"].to_string().contains("invite token"), "{answer}");
+    }
+    // A word that is guessed in an afternoon is none.
+    std::fs::write(&token, "tea").unwrap();
+    let mut short = Command::new(PROGRAM);
+    short.args(["serve", "--port", "0"]).args(shown).arg("--data").arg(place.path("other"));
+    let short = short.output().unwrap();
+    assert_eq!(short.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&short.stderr).contains("16 characters"));
 }
 
 #[test]

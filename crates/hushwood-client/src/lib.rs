@@ -57,6 +57,7 @@ pub use async_client::{AsyncClient, AsyncRoom};
 pub use client::{Client, Events, Outcome, Room};
 pub use error::Error;
 pub use event::{Attention, Event, EventKind, Message, MessageId};
+pub use hushwood_delivery::wire::InviteToken;
 pub use identity::{DeviceId, Member};
 pub use invitation::{Invitation, InvitationId, Invitations, Invitee};
 pub use records::Standing;

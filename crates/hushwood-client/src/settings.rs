@@ -4,6 +4,7 @@ use std::fmt;
 
 use hushwood::policy::{Padding, Policy, Timestamp};
 use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random};
+use hushwood_delivery::wire::InviteToken;
 
 use crate::invitation::Invitations;
 
@@ -58,6 +59,8 @@ impl fmt::Debug for Provider {
 pub struct Settings {
     /// The suite of groups that are made here, and of our KeyPackages. It stays what it was when the store was made.
     pub suite: CipherSuiteId,
+    /// What the service's operator has given to those who may have an account, where that is asked for.
+    pub invite_token: Option<InviteToken>,
     /// How messages are padded.
     pub padding: Padding,
     /// So many KeyPackages are kept with the service.
@@ -87,6 +90,7 @@ impl Default for Settings {
         const DAY: u64 = 24 * 60 * 60;
         Self {
             suite: CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519,
+            invite_token: None,
             padding: Padding::Padme,
             stock: 20,
             stock_low: 8,

@@ -248,6 +248,7 @@ fn commit(epoch: u64) -> NewCommit {
         body: vec![7; BODY],
         group_info: vec![7; 512],
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: Seconds(0),
     }
 }

@@ -34,6 +34,7 @@ fn commit(epoch: u64, process: u8) -> NewCommit {
         body: vec![process],
         group_info: Vec::new(),
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: Seconds(0),
     }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hushwood_crypto::Random;
@@ -15,8 +16,8 @@ use hushwood_delivery::backend::{
 use hushwood_delivery::server::{
     Alone, Bus, Limits, PostgresBus, Protection, Server, ServerSettings, StartError,
 };
-use hushwood_delivery::service::{Service, ServiceSettings};
-use hushwood_delivery::wire::Refusal;
+use hushwood_delivery::service::{Rate, Service, ServiceSettings};
+use hushwood_delivery::wire::{InviteToken, Refusal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
@@ -24,6 +25,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::failure::{Class, Failure};
+use crate::files;
 use crate::output::{Output, Report};
 use crate::system::{self, OsRandom};
 
@@ -75,6 +77,19 @@ pub(crate) struct Serve {
     /// How many requests a second an address may make
     #[arg(long, value_name = "N", default_value_t = Limits::default().requests_per_second)]
     rate: u32,
+    /// How many accounts an address may make in an hour, five times as many at once; and all addresses together fifty times as
+    /// many
+    #[arg(long, value_name = "N", default_value_t = Limits::default().registrations_per_hour)]
+    registrations: u32,
+    /// A file with a word of 16 characters or more: only who shows it may make an account
+    #[arg(long, value_name = "FILE")]
+    invite_token_file: Option<PathBuf>,
+    /// The largest log of a group, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    max_log: u32,
+    /// The largest tree of a group that comes here from elsewhere, in MiB: about 1 for 3,000 members
+    #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    max_tree: u32,
     /// What is told on standard error; with --json as JSON
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Log,
@@ -112,7 +127,7 @@ impl Serve {
         /// Enough to see a database that lets two win.
         const EPOCHS: u64 = 16;
         self_check(&*backend, &check, EPOCHS).await.map_err(unfit)?;
-        let service = Service::new(backend, ServiceSettings::new(&name)).await.map_err(refused)?;
+        let service = Service::new(backend, self.rules(&name)?).await.map_err(refused)?;
         let server = Server::bind(Arc::new(service), bus, self.settings(&data)).await.map_err(not_started)?;
         self.tell(output, &server, (&name, &data))?;
         if let Some(most) = open_files
@@ -150,6 +165,16 @@ impl Serve {
         output.finish("serve", &report).map(|_| ())
     }
 
+    fn rules(&self, name: &str) -> Result<ServiceSettings, Failure> {
+        let mut rules = ServiceSettings::new(name);
+        let all = self.registrations.saturating_mul(50).max(1);
+        rules.rates.registrations = Rate { burst: all, every: Duration::from_secs(60 * 60) / all };
+        rules.max_log = u64::from(self.max_log) << 20;
+        rules.max_tree = usize::try_from(u64::from(self.max_tree) << 20).unwrap_or(usize::MAX);
+        rules.invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
+        Ok(rules)
+    }
+
     fn settings(&self, data: &Path) -> ServerSettings {
         let protection = match (&self.tls_cert, &self.tls_key) {
             _ if self.plain => Protection::Plain { forwarded: self.forwarded },
@@ -162,6 +187,8 @@ impl Serve {
             connections: self.connections,
             requests_per_second: self.rate,
             requests_at_once: self.rate.saturating_mul(4),
+            registrations_per_hour: self.registrations,
+            registrations_at_once: self.registrations.saturating_mul(5),
             ..Limits::default()
         };
         ServerSettings { listen: self.listen(), admin: self.admin, protection, limits }
@@ -217,6 +244,19 @@ impl Serve {
                 Ok((Arc::new(opened.map_err(database)?), Arc::new(Alone)))
             }
         }
+    }
+}
+
+/// What stands in a file, without the end of its line.
+pub(crate) fn invite_token(path: &Path) -> Result<InviteToken, Failure> {
+    /// What nobody guesses.
+    const SHORTEST: usize = 16;
+    let text = files::read(Some(path))?;
+    let word = text.trim_ascii();
+    match word.len() >= SHORTEST {
+        true => Ok(InviteToken::new(word.to_vec())),
+        false => Err(Failure::usage("an invite token has 16 characters or more")
+            .advise("`openssl rand -hex 16` makes one")),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
     Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
-    Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration, RevokeRequest,
-    Token, WelcomeId,
+    InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration,
+    RevokeRequest, Token, WelcomeId,
 };
 
 use crate::core::answers::Purpose;
@@ -152,6 +152,7 @@ impl Core {
                     challenge,
                     signature: Vec::new(),
                     authorization,
+                    invite_token: self.env.settings.invite_token.clone(),
                 };
                 registration.signature = sign(&registration.signed(&self.env.service()))?;
                 Ok(self.request(Call::Register(registration), Purpose::Register))
@@ -203,7 +204,7 @@ impl Core {
         }
         if self.account.inbox_wanted > self.account.inbox_done {
             let wanted = self.account.inbox_wanted;
-            return Ok(Some((Call::Inbox(Nothing), Purpose::Inbox { wanted })));
+            return Ok(Some((Call::Inbox(InboxRequest::default()), Purpose::Inbox { wanted })));
         }
         Ok(None)
     }

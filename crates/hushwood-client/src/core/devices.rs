@@ -106,6 +106,7 @@ impl Core {
             challenge: request.challenge,
             signature: Vec::new(),
             authorization: None,
+            invite_token: None,
         };
         let signed = registration.signed(&self.env.service());
         let signature = device.device_signer.sign(&signed).map_err(hushwood::error::Error::from)?;

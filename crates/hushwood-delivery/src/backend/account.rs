@@ -68,6 +68,13 @@ pub struct NewKeyPackage {
     pub body: Vec<u8>,
 }
 
+/// So many last-resort KeyPackages of a device and suite are remembered after others have taken their place, the newest: Welcomes
+/// for them may be on their way.
+pub const REPLACED: u32 = 4;
+
+/// So many KeyPackages of a device are remembered after somebody got them, the newest.
+pub const CLAIMED: u32 = 1000;
+
 /// What became of KeyPackages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Published {
@@ -89,6 +96,8 @@ pub struct Claim {
     pub device: Option<DeviceId>,
     /// The suite.
     pub suite: u16,
+    /// Of last resort alone, so that the others stay for others.
+    pub last_resort: bool,
     /// Now: what has expired is not given.
     pub now: Seconds,
     /// How much an inbox may hold. A device whose inbox is full gives no KeyPackage: the Welcome would not reach it.
@@ -148,8 +157,8 @@ pub enum Delivered {
     New,
     /// It was there already.
     Known,
-    /// There is no such device, or it was revoked, or it has never published the KeyPackage that the Welcome is for: it was
-    /// dropped.
+    /// There is no such device, or it was revoked, or it has never published the KeyPackage that the Welcome is for, or has
+    /// had another for it: it was dropped.
     Unwanted,
     /// The inbox holds as much as it may: try again later.
     Full,

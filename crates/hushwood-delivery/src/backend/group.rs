@@ -85,6 +85,8 @@ pub struct NewCommit {
     pub group_info: Vec<u8>,
     /// For those whom it adds, each their own.
     pub welcomes: Vec<NewWelcome>,
+    /// What follows in all of them after what is their own: kept once, however many they are.
+    pub shared: Vec<u8>,
     /// Now.
     pub at: Seconds,
 }
@@ -100,8 +102,17 @@ pub struct NewWelcome {
     pub id: [u8; 32],
     /// The KeyPackageRef of whom it is for (RFC 9420 §12.4.3.1, `new_member`).
     pub reference: Vec<u8>,
-    /// The message.
+    /// The message; in a [`NewCommit`], without what it shares with others.
     pub body: Vec<u8>,
+}
+
+/// Welcomes of a group that have not been carried.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Uncarried {
+    /// How many.
+    pub number: u64,
+    /// Bytes of them, what several share counted once.
+    pub bytes: u64,
 }
 
 /// A Welcome on its way from a group to an inbox.
@@ -190,6 +201,8 @@ pub struct Page {
     pub newest: u64,
     /// The number of the oldest entry that has not been trimmed; one more than the newest if none is left.
     pub first: u64,
+    /// Bytes of bodies in the log.
+    pub bytes: u64,
     /// How far the slot had come, as was noted last; none if nothing was, or for no slot.
     pub cursor: Option<Cursor>,
     /// The entries, in order.
@@ -218,6 +231,13 @@ pub struct PageLimit {
     pub entries: u32,
     /// Bytes of bodies.
     pub bytes: u64,
+}
+
+impl PageLimit {
+    /// A quarter of it, at least one of each.
+    pub(super) fn quarter(self) -> Self {
+        Self { entries: (self.entries / 4).max(1), bytes: (self.bytes / 4).max(1) }
+    }
 }
 
 /// A group's public state at the beginning of an epoch.

@@ -15,12 +15,13 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry, NewDevice,
-    NewKeyPackage, Published, Registered, Stock,
+    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
+    NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
     NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
+    Uncarried,
 };
 #[cfg(feature = "postgres")]
 pub use postgres::{Hint, Hints, PostgresBackend, PostgresSettings};
@@ -41,6 +42,12 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`BackendError`]. That the group exists is an answer.
     async fn create_group(&self, group: NewGroup) -> Result<Created, BackendError>;
+
+    /// What [`create_group`](Self::create_group) would answer, without writing anything; `None` if it would begin the log.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn created(&self, group: &[u8], request: RequestId) -> Result<Option<Created>, BackendError>;
 
     /// Where a group stands; `None` if there is none.
     ///
@@ -105,6 +112,12 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn outgoing(&self, now: Seconds, most: u32) -> Result<Vec<OutgoingWelcome>, BackendError>;
 
+    /// How much of one group waits to be carried, due or not.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn uncarried(&self, group: &[u8]) -> Result<Uncarried, BackendError>;
+
     /// Welcomes of one group that could not be carried: they are not due before that.
     ///
     /// # Errors
@@ -136,11 +149,11 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn idle_groups(&self, since: Seconds, most: u32) -> Result<Vec<Vec<u8>>, BackendError>;
 
-    /// Forgets a group and all that belongs to it.
+    /// Forgets a group and all that belongs to it, if nothing was written in it since then.
     ///
     /// # Errors
     /// [`BackendError`].
-    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError>;
+    async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError>;
 
     /// Adds a device, the first of a new account or another of an old one. What is there already is not changed.
     ///
@@ -169,7 +182,8 @@ pub trait Backend: Send + Sync {
 
     /// Keeps KeyPackages of a device, so that not more than `most` wait to be claimed, those of last resort apart. One whose
     /// reference is or was there is not kept again, so that nobody is given one that was claimed; a last-resort one takes
-    /// the place of the one before it (RFC 9420 §16.8), whose reference is remembered.
+    /// the place of the one before it (RFC 9420 §16.8), whose reference is remembered. Of what is only remembered, the
+    /// newest [`REPLACED`] and [`CLAIMED`] stay.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -200,14 +214,14 @@ pub trait Backend: Send + Sync {
     ) -> Result<Vec<Stock>, BackendError>;
 
     /// Puts a Welcome into a device's inbox, if the device has published the KeyPackage that it is for: nobody fills the
-    /// inbox of somebody who was not asked. One that was taken out may come again: who carries it has crashed before it
-    /// could say that it had.
+    /// inbox of somebody who was not asked. A KeyPackage that is not of last resort takes one; those for last-resort ones
+    /// may take a quarter of an inbox.
     ///
     /// # Errors
     /// [`BackendError`]. That it is not wanted, or that there is no room, is an answer.
     async fn deliver(&self, delivery: Delivery) -> Result<Delivered, BackendError>;
 
-    /// What waits for a device, the oldest first.
+    /// What waits for a device, the oldest first: after one of this name, if it is there, otherwise from the beginning.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -215,7 +229,7 @@ pub trait Backend: Send + Sync {
         &self,
         account: AccountId,
         device: DeviceId,
-        limit: PageLimit,
+        from: (Option<[u8; 32]>, PageLimit),
     ) -> Result<Vec<InboxEntry>, BackendError>;
 
     /// Takes something out of the inbox that the device has stored for itself.

@@ -32,7 +32,7 @@ pub enum SelfCheckError {
 /// [`SelfCheckError`].
 pub async fn self_check(backend: &dyn Backend, name: &[u8], epochs: u64) -> Result<(), SelfCheckError> {
     let checked = race(backend, name, epochs).await;
-    backend.erase_group(name).await?;
+    backend.erase_group(name, Seconds(u64::MAX)).await?;
     checked
 }
 
@@ -75,6 +75,7 @@ fn commit(epoch: u64, racer: u8) -> NewCommit {
         body: vec![racer],
         group_info: Vec::new(),
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: Seconds(0),
     }
 }

@@ -20,16 +20,27 @@ pub(super) struct Origin(Option<u64>);
 pub(super) struct Addresses {
     hasher: RandomState,
     started: Instant,
-    /// Nanoseconds for one request.
+    limit_loopback: bool,
+    most_connections: usize,
+    most_checks: usize,
+    requests: Owed,
+    registrations: Owed,
+    connections: Mutex<HashMap<u64, usize>>,
+    checks: Mutex<HashMap<u64, usize>>,
+}
+
+/// What addresses have used up of something that comes back with time.
+struct Owed {
+    /// Nanoseconds for one.
     interval: u64,
     /// Nanoseconds that may be owed.
     burst: u64,
-    limit_loopback: bool,
-    most_connections: usize,
     /// Until when an address owes, in nanoseconds since the start.
-    owed: Mutex<HashMap<u64, u64>>,
-    connections: Mutex<HashMap<u64, usize>>,
+    until: Mutex<HashMap<u64, u64>>,
 }
+
+/// Something that was counted for an address; it counts no more when this is dropped.
+pub(super) struct Counted<'a>(&'a Addresses, Origin);
 
 /// The most addresses that are kept apart: when all of them owe at the same time, the others share one account.
 const MOST: usize = 100_000;
@@ -37,16 +48,19 @@ const SHARED: u64 = 0;
 
 impl Addresses {
     pub(super) fn new(limits: &Limits) -> Self {
-        let interval = 1_000_000_000 / u64::from(limits.requests_per_second.max(1));
+        let requests = (Duration::from_secs(1), limits.requests_per_second, limits.requests_at_once);
+        let hour = Duration::from_secs(60 * 60);
+        let registrations = (hour, limits.registrations_per_hour, limits.registrations_at_once);
         Self {
             hasher: RandomState::new(),
             started: Instant::now(),
-            interval,
-            burst: interval.saturating_mul(limits.requests_at_once.into()),
+            requests: Owed::new(requests),
+            registrations: Owed::new(registrations),
             limit_loopback: limits.limit_loopback,
             most_connections: limits.connections_of_address,
-            owed: Mutex::default(),
+            most_checks: limits.checks_of_address,
             connections: Mutex::default(),
+            checks: Mutex::default(),
         }
     }
 
@@ -65,19 +79,50 @@ impl Addresses {
 
     /// Takes so many requests from what the origin has, or tells when there will be enough.
     pub(super) fn take(&self, origin: Origin, requests: u32) -> Result<(), Duration> {
-        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.take_at(origin, requests, now)
+        self.requests.take(origin, requests, self.now())
     }
 
-    fn take_at(&self, origin: Origin, requests: u32, now: u64) -> Result<(), Duration> {
+    /// Takes one account from what the origin may make, or tells when it may.
+    pub(super) fn register(&self, origin: Origin) -> Result<(), Duration> {
+        self.registrations.take(origin, 1, self.now())
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Counts a connection, if its origin may have one more.
+    pub(super) fn connect(&self, origin: Origin) -> bool {
+        one_more(&self.connections, origin, self.most_connections)
+    }
+
+    /// A connection that was counted is over.
+    pub(super) fn disconnect(&self, origin: Origin) {
+        one_less(&self.connections, origin);
+    }
+
+    /// Counts a request that may take long, if its origin may have one more.
+    pub(super) fn check(&self, origin: Origin) -> Option<Counted<'_>> {
+        one_more(&self.checks, origin, self.most_checks).then(|| Counted(self, origin))
+    }
+}
+
+impl Owed {
+    fn new((period, rate, burst): (Duration, u32, u32)) -> Self {
+        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+        let interval = period / u64::from(rate.max(1));
+        Self { interval, burst: interval.saturating_mul(burst.into()), until: Mutex::default() }
+    }
+
+    fn take(&self, origin: Origin, number: u32, now: u64) -> Result<(), Duration> {
         let Some(key) = origin.0 else { return Ok(()) };
-        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owed = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         if owed.len() >= MOST && !owed.contains_key(&key) {
             owed.retain(|_, until| *until > now);
         }
         let key = if owed.len() >= MOST && !owed.contains_key(&key) { SHARED } else { key };
         let until = owed.get(&key).copied().unwrap_or(0).max(now);
-        let next = until.saturating_add(self.interval.saturating_mul(requests.into()));
+        let next = until.saturating_add(self.interval.saturating_mul(number.into()));
         let beyond = next.saturating_sub(now).saturating_sub(self.burst);
         if beyond > 0 {
             return Err(Duration::from_nanos(beyond));
@@ -85,28 +130,31 @@ impl Addresses {
         owed.insert(key, next);
         Ok(())
     }
+}
 
-    /// Counts a connection, if its origin may have one more.
-    pub(super) fn connect(&self, origin: Origin) -> bool {
-        let Some(key) = origin.0 else { return true };
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = connections.entry(key).or_default();
-        let free = *count < self.most_connections;
-        if free {
-            *count = count.saturating_add(1);
-        }
-        free
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        one_less(&self.0.checks, self.1);
     }
+}
 
-    /// A connection that was counted is over.
-    pub(super) fn disconnect(&self, origin: Origin) {
-        let Some(key) = origin.0 else { return };
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = connections.get_mut(&key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                connections.remove(&key);
-            }
+fn one_more(counts: &Mutex<HashMap<u64, usize>>, origin: Origin, most: usize) -> bool {
+    let Some(key) = origin.0 else { return true };
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = counts.get(&key).copied().unwrap_or(0);
+    if count < most {
+        counts.insert(key, count.saturating_add(1));
+    }
+    count < most
+}
+
+fn one_less(counts: &Mutex<HashMap<u64, usize>>, origin: Origin) {
+    let Some(key) = origin.0 else { return };
+    let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(count) = counts.get_mut(&key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&key);
         }
     }
 }
@@ -135,12 +183,20 @@ mod tests {
         let addresses = addresses();
         let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
         for _ in 0..5 {
-            assert_eq!(addresses.take_at(one, 1, SECOND), Ok(()));
+            assert_eq!(addresses.requests.take(one, 1, SECOND), Ok(()));
         }
-        assert_eq!(addresses.take_at(one, 1, SECOND), Err(Duration::from_millis(100)));
-        assert_eq!(addresses.take_at(other, 5, SECOND), Ok(()));
-        assert_eq!(addresses.take_at(one, 1, SECOND + SECOND / 10), Ok(()), "a tenth of a second later");
-        assert_eq!(addresses.take_at(one, 6, 100 * SECOND), Err(Duration::from_millis(100)), "never at once");
+        assert_eq!(addresses.requests.take(one, 1, SECOND), Err(Duration::from_millis(100)));
+        assert_eq!(addresses.requests.take(other, 5, SECOND), Ok(()));
+        assert_eq!(
+            addresses.requests.take(one, 1, SECOND + SECOND / 10),
+            Ok(()),
+            "a tenth of a second later"
+        );
+        assert_eq!(
+            addresses.requests.take(one, 6, 100 * SECOND),
+            Err(Duration::from_millis(100)),
+            "never at once"
+        );
     }
 
     #[test]
@@ -164,14 +220,43 @@ mod tests {
     }
 
     #[test]
+    fn accounts_are_made_apart_from_requests() {
+        let limits = Limits { registrations_per_hour: 20, registrations_at_once: 3, ..Limits::default() };
+        let addresses = Addresses::new(&limits);
+        let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
+        let register = |origin, now| addresses.registrations.take(origin, 1, now);
+        assert!((0..3).all(|_| register(one, SECOND).is_ok()));
+        assert_eq!(register(one, SECOND), Err(Duration::from_secs(180)));
+        assert_eq!(register(other, SECOND), Ok(()));
+        assert_eq!(register(one, 181 * SECOND), Ok(()), "twenty an hour");
+        assert_eq!(addresses.take(one, 1), Ok(()));
+        let here = origin(&addresses, "127.0.0.1");
+        assert!((0..1000).all(|_| addresses.register(here).is_ok()), "this machine is not limited");
+    }
+
+    #[test]
+    fn checks_are_counted_while_they_are_made() {
+        let addresses =
+            Addresses::new(&Limits { checks_of_address: 2, limit_loopback: false, ..Limits::default() });
+        let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
+        let (first, _second) = (addresses.check(one).unwrap(), addresses.check(one).unwrap());
+        assert!(addresses.check(one).is_none() && addresses.check(other).is_some());
+        drop(first);
+        assert!(addresses.check(one).is_some());
+        let here = origin(&addresses, "127.0.0.1");
+        let all: Vec<_> = (0..10).map(|_| addresses.check(here)).collect();
+        assert!(all.iter().all(Option::is_some));
+    }
+
+    #[test]
     fn many_addresses_do_not_fill_the_memory() {
         let addresses = addresses();
         for number in 0..150_000u32 {
             let one = addresses.origin(Some(IpAddr::from(number.to_be_bytes())));
-            let _ = addresses.take_at(one, 1, SECOND);
+            let _ = addresses.requests.take(one, 1, SECOND);
         }
-        assert!(addresses.owed.lock().unwrap().len() <= MOST + 1);
+        assert!(addresses.requests.until.lock().unwrap().len() <= MOST + 1);
         let late = origin(&addresses, "198.51.100.1");
-        assert_eq!(addresses.take_at(late, 1, 10 * SECOND), Ok(()), "what is paid off makes room");
+        assert_eq!(addresses.requests.take(late, 1, 10 * SECOND), Ok(()), "what is paid off makes room");
     }
 }

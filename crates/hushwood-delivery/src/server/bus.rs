@@ -96,7 +96,7 @@ impl Polling {
     /// Gives the oldest of what waits.
     async fn ask_inbox(&self, hub: &Hub, device: Device) -> Option<(Device, [u8; 32])> {
         const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
-        let waiting = self.backend.inbox(device.account, device.device, ONE).await.ok()?;
+        let waiting = self.backend.inbox(device.account, device.device, (None, ONE)).await.ok()?;
         let oldest = waiting.first()?.id;
         if locked(&self.told).get(&device) != Some(&oldest) {
             hub.wake(&Wake::Inbox(device));

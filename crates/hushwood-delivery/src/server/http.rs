@@ -46,19 +46,50 @@ impl Peer {
 
 /// All paths.
 pub(super) fn routes(app: &Arc<App>) -> Router {
-    let mut routes = Router::new().route("/health", get(admin::health)).route(STREAM_PATH, any(stream::open));
+    let mut routes = Router::new().route("/health", get(health)).route(STREAM_PATH, any(stream::open));
     for kind in CallKind::ALL {
         let call = move |app, peer, request| call(*kind, app, peer, request);
         routes = routes.route(kind.path(), post(call));
     }
-    let nowhere = || async {
-        refusal(&Refused::new(RefusalCode::NOT_FOUND, "no such path: version 1 of the interface is at /v1/"))
-    };
-    let other_method = || async {
+    routes.fallback(nowhere).method_not_allowed_fallback(other_method).with_state(app.clone())
+}
+
+/// Counts a request that is none of [`CallKind`]; gives what to say if there are too many.
+fn counted(app: &Arc<App>, peer: &Peer, headers: &HeaderMap) -> Option<Response> {
+    app.take(peer.origin(app, headers), 1).err().map(|refused| refusal(&refused))
+}
+
+async fn nowhere(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    counted(&app, &peer, &headers).unwrap_or_else(|| {
+        let text = "no such path: version 1 of the interface is at /v1/";
+        refusal(&Refused::new(RefusalCode::NOT_FOUND, text))
+    })
+}
+
+async fn other_method(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    counted(&app, &peer, &headers).unwrap_or_else(|| {
         let refused = Refused::new(RefusalCode::MALFORMED, "requests are sent with POST");
         with_status(StatusCode::METHOD_NOT_ALLOWED, &refused)
-    };
-    routes.fallback(nowhere).method_not_allowed_fallback(other_method).with_state(app.clone())
+    })
+}
+
+async fn health(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match counted(&app, &peer, &headers) {
+        Some(refused) => refused,
+        None => admin::health(State(app)).await.into_response(),
+    }
 }
 
 async fn call(
@@ -109,9 +140,21 @@ async fn answer(
     let (body, held) = body::read(app, (origin, &peer.pulse), body, kind.max_body()).await?;
     let call = Call::from_body(kind, &body);
     let call = call.map_err(|error| Refused::new(RefusalCode::MALFORMED, error.to_string()))?;
+    if let Call::Register(registration) = &call
+        && registration.authorization.is_none()
+    {
+        app.register(origin)?;
+    }
     let request_size = body.len();
     drop(body);
     let _working = peer.pulse.work();
+    let _check = match takes_long(kind) {
+        true => Some(app.addresses.check(origin).ok_or_else(|| {
+            app.metrics.turn_away("checks of an address");
+            busy()
+        })?),
+        false => None,
+    };
     let answer = carry_out(app, call, token, held).await?;
     app.metrics.bytes(request_size, answer.len());
     let held = app.answers.take(answer.len()).ok_or_else(|| {
@@ -120,6 +163,11 @@ async fn answer(
         Refused { may_have_happened: true, ..busy() }
     })?;
     Ok((answer, held))
+}
+
+/// Whether what is brought may take long to check.
+fn takes_long(kind: CallKind) -> bool {
+    matches!(kind, CallKind::Commit | CallKind::CreateGroup | CallKind::Propose | CallKind::Publish)
 }
 
 async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) -> Result<Vec<u8>, Refused> {
@@ -131,7 +179,7 @@ async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) ->
             if let (Some(group_id), Some(head)) = (group_id, number(&answer)) {
                 app.wake(&Wake::Group { group_id, head });
             }
-            answer.to_body().or(Err(Refused::new(RefusalCode::TOO_LARGE, "the answer is too large")))
+            encode(kind, answer).await
         }
         Err(refusal) => {
             if let Refusal::Failed(error) = &refusal {
@@ -140,6 +188,16 @@ async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) ->
             Err(Refused::from(&refusal))
         }
     }
+}
+
+/// An answer's body. A large one is encoded away from the threads that serve everybody.
+async fn encode(kind: CallKind, answer: Answer) -> Result<Vec<u8>, Refused> {
+    const LARGE: usize = 1 << 20;
+    let body = match kind.max_answer() > LARGE {
+        true => tokio::task::spawn_blocking(move || answer.to_body()).await.map_err(|_| failed())?,
+        false => answer.to_body(),
+    };
+    body.or(Err(Refused::new(RefusalCode::TOO_LARGE, "the answer is too large")))
 }
 
 /// The group whose log grows by this, if it succeeds.

@@ -131,6 +131,15 @@ impl App {
         })
     }
 
+    /// Takes an account from what an origin may make.
+    fn register(&self, origin: Origin) -> Result<(), Refused> {
+        self.addresses.register(origin).map_err(|wait| {
+            self.metrics.turn_away("registrations of an address");
+            Refused::new(RefusalCode::TOO_MANY, "too many new accounts from this address: try again later")
+                .after(wait)
+        })
+    }
+
     /// Tells those who are connected, here and at other nodes.
     fn wake(&self, wake: &Wake) {
         self.hub.wake(wake);

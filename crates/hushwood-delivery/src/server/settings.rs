@@ -51,6 +51,13 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests of one address at once.
     pub requests_at_once: u32,
+    /// Accounts that one address may make in an hour, over time.
+    pub registrations_per_hour: u32,
+    /// Accounts that one address may make at once.
+    pub registrations_at_once: u32,
+    /// Requests of one address that are worked on at once, of those that may take long to check: groups, commits, KeyPackages,
+    /// proposals from outside.
+    pub checks_of_address: usize,
     /// Whether this machine's own addresses are limited as well. They are not by default: a proxy may be there.
     pub limit_loopback: bool,
     /// How long a connection may take for its TLS handshake, and for its first request's head.
@@ -67,6 +74,8 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Subscriptions of one WebSocket.
     pub subscriptions: usize,
+    /// How long a WebSocket may be open without a subscription or a device.
+    pub idle_stream: Duration,
     /// How long a WebSocket may take to take what is written to it.
     pub stalled_write: Duration,
     /// Bytes of log entries on their way to WebSockets, all together.
@@ -82,6 +91,9 @@ impl Default for Limits {
             connections_of_address: 512,
             requests_per_second: 100,
             requests_at_once: 400,
+            registrations_per_hour: 20,
+            registrations_at_once: 100,
+            checks_of_address: 4,
             limit_loopback: false,
             greeting: Duration::from_secs(10),
             silence: Duration::from_secs(120),
@@ -90,6 +102,7 @@ impl Default for Limits {
             request_bytes: 512 << 20,
             answer_bytes: 512 << 20,
             subscriptions: 1000,
+            idle_stream: Duration::from_secs(30),
             stalled_write: Duration::from_secs(20),
             stream_bytes: 256 << 20,
             drain: Duration::from_secs(20),

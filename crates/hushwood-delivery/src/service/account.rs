@@ -33,7 +33,7 @@ impl Service {
     /// [`Refusal`]: `Unauthorized` if a signature does not verify; `Taken` if the name, one that looks like it, or the ids are
     /// somebody else's; `OtherName` if the account has another; `Revoked` if the device was; `Full` if the account has as
     /// many devices as it may; `NotFound` if there is no such account for a further device; `Malformed` for a name that is
-    /// none.
+    /// none; `Forbidden` for a new account without the operator's token; `TooMany`.
     pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
         let now = self.now();
         self.tokens.check_challenge(&registration.challenge, now, self.settings.clock_skew.as_secs())?;
@@ -41,6 +41,10 @@ impl Service {
         let signed = registration.signed(&self.settings.name);
         self.check_device(&registration.key, &signed, &registration.signature)?;
         let account = AccountId(registration.account);
+        if registration.authorization.is_none() {
+            self.check_invite(&registration).await?;
+            self.limits.registration()?;
+        }
         if let Some(authorization) = &registration.authorization {
             let key = self.backend.device_key(account, DeviceId(authorization.device)).await?;
             let key = key.ok_or(Refusal::NotFound("the device that agrees"))?;
@@ -68,6 +72,21 @@ impl Service {
             Registered::Revoked => Err(Refusal::Revoked),
             Registered::TooMany => {
                 Err(Refusal::Full("the account has as many devices as it may: revoke one that is not used"))
+            }
+        }
+    }
+
+    /// Whether somebody may make a new account. Who asks again has one: their answer was lost, and the token with it.
+    async fn check_invite(&self, registration: &Registration) -> Result<(), Refusal> {
+        let Some(wanted) = &self.settings.invite_token else { return Ok(()) };
+        if registration.invite_token.as_ref() == Some(wanted) {
+            return Ok(());
+        }
+        let (account, device) = (AccountId(registration.account), DeviceId(registration.device));
+        match self.backend.device_key(account, device).await? {
+            Some(key) if key == registration.key => Ok(()),
+            Some(_) | None => {
+                Err(Refusal::Forbidden("new accounts need an invite token: ask whoever runs this service"))
             }
         }
     }
@@ -118,13 +137,23 @@ impl Service {
         if packages.len() > usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(Refusal::TooLarge("so many KeyPackages at once"));
         }
+        let _turn = self.turns.take(by.account)?;
         let (settings, provider) = (self.settings.clone(), self.provider);
         let check = move || {
             let packages = packages.into_iter();
             packages.map(|one| key_package(one.message, (&settings, &provider), now)).collect()
         };
         let packages: Result<Vec<_>, Refusal> = self.work.run(check).await?;
-        match self.backend.publish(by.account, by.device, packages?, (most, now)).await? {
+        let packages = packages?;
+        let last_resorts = packages.iter().filter(|package| package.last_resort);
+        let mut suites: Vec<_> = last_resorts.map(|package| package.suite).collect();
+        suites.sort_unstable();
+        if !suites.is_sorted_by(|one, next| one < next) {
+            return Err(Refusal::Malformed(
+                "a device has one KeyPackage of last resort for a suite".to_owned(),
+            ));
+        }
+        match self.backend.publish(by.account, by.device, packages, (most, now)).await? {
             Published::Kept => Ok(()),
             Published::TooMany { .. } => {
                 Err(Refusal::Full("as many KeyPackages wait as may: publish more when some were claimed"))
@@ -151,16 +180,22 @@ impl Service {
     pub async fn claim(&self, by: Device, request: ClaimRequest) -> Result<Vec<ClaimedKeyPackage>, Refusal> {
         self.alive(by).await?;
         let Name { name, .. } = name(&request.name, self.settings.max_name)?;
-        let account =
-            self.backend.account(&name).await?.ok_or(Refusal::NotFound("an account of this name"))?;
+        let Some(account) = self.backend.account(&name).await? else {
+            self.limits.probe(by.account)?;
+            return Err(Refusal::NotFound("an account of this name"));
+        };
         self.limits.claim(by.account, account)?;
+        let fresh = self.limits.fresh(by.account, account);
         let (now, inbox) = (self.now(), self.settings.inbox);
-        let claim = Claim { account, device: None, suite: request.suite, now, inbox };
+        let last_resort = fresh.is_err();
+        let claim = Claim { account, device: None, suite: request.suite, last_resort, now, inbox };
         let claimed = self.backend.claim(claim).await?;
         if claimed.packages.is_empty() && claimed.full > 0 {
             return Err(Refusal::Full("their inbox holds as much as it may: ask them to be online"));
         }
         if claimed.packages.is_empty() {
+            // There may be some, for others.
+            fresh?;
             return Err(Refusal::NotFound("a KeyPackage of this suite: ask them to be online"));
         }
         let claimed = claimed.packages.into_iter().map(|entry| ClaimedKeyPackage {
@@ -187,15 +222,27 @@ impl Service {
         Ok(entries.collect())
     }
 
-    /// Welcomes that wait for a device, the oldest first.
+    /// Welcomes that wait for a device, the oldest first: after one that is there, or from the beginning.
     ///
     /// # Errors
     /// [`Refusal::Failed`].
-    pub async fn inbox(&self, of: Device) -> Result<Vec<WelcomeEntry>, Refusal> {
+    pub async fn inbox(&self, of: Device, after: Option<[u8; 32]>) -> Result<Vec<WelcomeEntry>, Refusal> {
         self.alive(of).await?;
         let limit = PageLimit { entries: 100, bytes: 16 << 20 };
-        let inbox = self.backend.inbox(of.account, of.device, limit).await?;
+        let inbox = self.backend.inbox(of.account, of.device, (after, limit)).await?;
         Ok(inbox.into_iter().map(|entry| WelcomeEntry { id: entry.id, message: entry.body }).collect())
+    }
+
+    /// Whose token this is, if it may ask for something now, and whether something waits for it.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `Unauthorized`, `Revoked`, `TooMany`.
+    pub async fn watch(&self, token: &[u8]) -> Result<(Device, bool), Refusal> {
+        let device = self.device(token)?;
+        self.alive(device).await?;
+        let one = PageLimit { entries: 1, bytes: 1 };
+        let inbox = self.backend.inbox(device.account, device.device, (None, one)).await?;
+        Ok((device, !inbox.is_empty()))
     }
 
     /// Takes out of the inbox what the device has stored for itself.

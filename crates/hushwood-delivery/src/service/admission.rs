@@ -2,9 +2,11 @@
 
 use hushwood::tree::LeafIndex;
 use hushwood_crypto::SignaturePublicKey;
+use sha2::{Digest, Sha256};
 
 use crate::service::Service;
 use crate::service::followed::{Followed, corrupt};
+use crate::service::limits::Who;
 use crate::service::people::Departed;
 use crate::wire::{
     Admission, INVITATION_LABEL, Invitation, InvitedProof, MemberProof, REQUEST_LABEL, Refusal,
@@ -32,12 +34,13 @@ pub(super) struct Reach {
 }
 
 impl Service {
-    /// Checks an admission: a signature over the request's content, by somebody whom the group knows now.
+    /// Checks an admission: a signature over the request's content, by somebody whom the group knows now. The request brings so
+    /// many bytes to be kept.
     pub(super) fn admit(
         &self,
         group: &Followed,
         admission: &Admission,
-        content: &[u8],
+        (content, bytes): (&[u8], usize),
     ) -> Result<Admitted, Refusal> {
         self.check_time(admission.at())?;
         match admission {
@@ -45,15 +48,14 @@ impl Service {
                 let leaf = LeafIndex::new(proof.leaf_index);
                 let key = member_key(group, leaf)?.ok_or(STRANGER)?;
                 verify(group, (&key, content), &proof.signature)?;
-                self.limits.member(group.name(), proof.leaf_index)?;
+                self.limits.member(who(group, &key.0), bytes)?;
                 Ok(Admitted::Member(leaf))
             }
             Admission::Invited(InvitedProof { invitation, signature, .. }) => {
-                self.check_invitation(group, invitation)?;
+                let by = self.check_invitation(group, invitation)?;
                 let key = SignaturePublicKey(invitation.signature_key.clone());
                 verify(group, (&key, content), signature)?;
-                // Whom somebody invites asks at their expense.
-                self.limits.member(group.name(), invitation.leaf_index)?;
+                self.limits.invited(who(group, &key.0), who(group, &by.0), bytes)?;
                 Ok(Admitted::Invited(key))
             }
             Admission::ExternalSender(proof) => {
@@ -88,6 +90,7 @@ impl Service {
         let member = member_key(group, leaf)?.filter(|key| is_of(&key.0));
         let reach = match member {
             Some(key) => {
+                self.limits.member(who(group, &key.0), 0)?;
                 let from = group.people().from(leaf);
                 let unread = |one: &&Departed| one.key == key.0 && one.until > after && after < from;
                 match group.people().departed(leaf).filter(unread).last() {
@@ -98,15 +101,19 @@ impl Service {
             None => {
                 let mut was = group.people().departed(leaf).filter(|one| is_of(&one.key));
                 let last = was.next().ok_or(STRANGER)?;
+                self.limits.departed(who(group, &last.key))?;
                 departed(was.take_while(|one| one.until > after).last().unwrap_or(last))
             }
         };
-        self.limits.member(group.name(), proof.leaf_index)?;
         Ok(reach)
     }
 
-    /// By a member who is there now with the key that signed it, for somebody who has not gone since.
-    fn check_invitation(&self, group: &Followed, invitation: &Invitation) -> Result<(), Refusal> {
+    /// By a member who is there now with the key that signed it, for somebody who has not gone since. Gives that key.
+    fn check_invitation(
+        &self,
+        group: &Followed,
+        invitation: &Invitation,
+    ) -> Result<SignaturePublicKey, Refusal> {
         let now = self.now().0;
         if invitation.not_after < now {
             return Err(Refusal::Forbidden("the invitation has expired: ask for another"));
@@ -121,14 +128,9 @@ impl Service {
         }
         let signer = member_key(group, LeafIndex::new(invitation.leaf_index))?;
         let content = invitation.signed(&self.settings.name, group.public().group_id());
-        let verified = signer
-            .is_some_and(|key| group.verifies(INVITATION_LABEL, (&key, &content), &invitation.signature));
-        match verified {
-            true => Ok(()),
-            false => {
-                Err(Refusal::Forbidden("the invitation is not of a member of the group: ask for another"))
-            }
-        }
+        let signer =
+            signer.filter(|key| group.verifies(INVITATION_LABEL, (key, &content), &invitation.signature));
+        signer.ok_or(Refusal::Forbidden("the invitation is not of a member of the group: ask for another"))
     }
 
     /// A proof is young.
@@ -138,6 +140,11 @@ impl Service {
             false => Err(Refusal::Unauthorized("the proof is of another time: check the clock")),
         }
     }
+}
+
+/// The name under which requests are counted.
+fn who(group: &Followed, key: &[u8]) -> Who {
+    Sha256::new().chain_update(group.name()).chain_update(key).finalize().into()
 }
 
 const STRANGER: Refusal = Refusal::Forbidden("the proof is not of a member of the group");

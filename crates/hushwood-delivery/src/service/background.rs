@@ -26,6 +26,8 @@ const CARRY_EVERY: Duration = Duration::from_secs(15);
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 /// How old a group's last trimming is before the next.
 const TRIM_EVERY: u64 = 24 * 60 * 60;
+/// So many groups are looked at in one turn.
+const AT_ONCE: u32 = 100;
 /// So many entries are forgotten in one transaction.
 const TRIM_AT_ONCE: u64 = 1000;
 
@@ -92,15 +94,19 @@ async fn keep_up(
     }
 }
 
-/// Forgets what is old, of groups for which it is time.
+/// Forgets what is old, of groups for which it is time, and groups that nobody uses.
 pub(super) async fn trim(backend: &dyn Backend, settings: &ServiceSettings) -> Result<(), BackendError> {
     let now = (settings.clock)();
     let before = |time: Duration| Seconds(now.0.saturating_sub(time.as_secs()));
     let (retention, unread) = (settings.retention, settings.unread_retention.max(settings.retention));
     let limits =
         TrimLimits { before: before(retention), unread_before: before(unread), most: TRIM_AT_ONCE, at: now };
-    for group in backend.untrimmed(before(Duration::from_secs(TRIM_EVERY)), 100).await? {
+    for group in backend.untrimmed(before(Duration::from_secs(TRIM_EVERY)), AT_ONCE).await? {
         while backend.trim(&group, limits).await? >= TRIM_AT_ONCE {}
+    }
+    let idle = before(settings.idle_retention.max(unread));
+    for group in backend.idle_groups(idle, AT_ONCE).await? {
+        backend.erase_group(&group, idle).await?;
     }
     Ok(())
 }

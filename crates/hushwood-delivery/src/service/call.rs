@@ -31,7 +31,10 @@ impl Service {
             Call::Claim(request) => {
                 Answer::Claim(ClaimAnswer { packages: self.claim(device()?, request).await? })
             }
-            Call::Inbox(Nothing) => Answer::Inbox(InboxAnswer { welcomes: self.inbox(device()?).await? }),
+            Call::Inbox(request) => {
+                let after = request.after.map(|id| id.0);
+                Answer::Inbox(InboxAnswer { welcomes: self.inbox(device()?, after).await? })
+            }
             Call::Acknowledge(request) => {
                 let ids = request.ids.into_iter().map(|id| id.0).collect();
                 Answer::Acknowledge(self.acknowledge(device()?, ids).await.map(nothing)?)

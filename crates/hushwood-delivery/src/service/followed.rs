@@ -53,6 +53,10 @@ pub(super) struct Followed {
     waiting: Waiting,
     /// About how much memory it takes.
     bytes: usize,
+    /// Bytes of its log, as it was seen last.
+    log_bytes: u64,
+    /// The number of the newest entry, handshake or not, as it was seen last: what came up to there is in this state.
+    seen: u64,
     key: GroupKey,
 }
 
@@ -86,6 +90,8 @@ impl Followed {
             trees: VecDeque::new(),
             waiting: Waiting::default(),
             bytes: 0,
+            log_bytes: 0,
+            seen: 0,
             key,
         };
         new.name_tree();
@@ -116,6 +122,8 @@ impl Followed {
             trees: record.trees.into(),
             waiting: Waiting::default(),
             bytes,
+            log_bytes: 0,
+            seen: snapshot.sequence,
             key,
         })
     }
@@ -156,6 +164,7 @@ impl Followed {
         }
         self.bytes = self.bytes.saturating_add(length);
         self.sequence = sequence;
+        self.seen = self.seen.max(sequence);
         Ok(())
     }
 
@@ -180,6 +189,26 @@ impl Followed {
         limits: &ProposalLimits,
     ) -> Result<(), Refusal> {
         self.waiting.check_room(sender, length, limits)
+    }
+
+    /// The log was seen to its end: it has so many bytes, and ends with this number.
+    pub(super) fn see_log(&mut self, bytes: u64, newest: u64) {
+        self.log_bytes = bytes;
+        self.seen = self.seen.max(newest);
+    }
+
+    /// The number of the newest entry that it is known to be up to date with.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Whether the log takes so many bytes more.
+    pub(super) fn check_log(&self, more: usize, most: u64) -> Result<(), Refusal> {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        match self.log_bytes.saturating_add(more) <= most {
+            true => Ok(()),
+            false => Err(Refusal::Full("the group's log is as long as it may be: old entries go with time")),
+        }
     }
 
     /// Whether somebody has signed this with a key of this group's suite.

@@ -1,14 +1,16 @@
 //! The group plane: what is written to a group's log, and what becomes true with it.
 
+use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::{Content, ContentType, MlsMessage, PublicMessage, Sender};
 use hushwood::group::GroupView;
 use hushwood::policy::{ExternalCommits, Policy, Timestamp};
 use hushwood::proposal::{Proposal, ProposalType};
 use hushwood::public_group::{Observed, ObservedCommit, PublicGroup};
+use hushwood::tree::RatchetTree;
 use hushwood::unverified::Unverified;
 use hushwood_aws_lc::OsRandom;
 use hushwood_codec::{Decode, Encode};
-use hushwood_crypto::{CryptoProvider, SignaturePublicKey};
+use hushwood_crypto::{CryptoProvider, SignaturePublicKey, verify_with_label};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 
@@ -19,11 +21,11 @@ use crate::service::admission::Admitted;
 use crate::service::followed::{Followed, all};
 use crate::service::groups::NO_GROUP;
 use crate::service::seal::{What, seal};
-use crate::service::welcomes::split;
+use crate::service::welcomes::{Split, split};
 use crate::service::{Device, Service, ServiceSettings, random_array};
 use crate::wire::{
-    CommitAnswer, CommitRequest, CreateRequest, EntryKind, ProposeRequest, REQUEST_LABEL, Refusal,
-    SendAnswer, SendRequest,
+    CommitAnswer, CommitRequest, CreateRequest, DELIVERY_EXTENSION, EntryKind, ProposeRequest, REQUEST_LABEL,
+    Refusal, SendAnswer, SendRequest,
 };
 
 impl Service {
@@ -39,11 +41,23 @@ impl Service {
             return Err(Refusal::TooLarge("a group"));
         }
         self.check_time(request.proof.at)?;
-        self.limits.group(by.account)?;
+        let _turn = self.turns.take(by.account)?;
         let (settings, provider, at) = (self.settings.clone(), self.provider, self.now());
-        let incarnation = Incarnation(random_array()?);
-        let check = move || new_group(&request, (&settings, &provider), (incarnation, at));
-        match self.backend.create_group(self.work.run(check).await??).await? {
+        let look = move || brought(&request, (&settings, &provider)).map(|brought| (request, brought));
+        let (request, Brought { group, id }) = self.work.run(look).await??;
+        // What costs much is done for what is not there already, and for each account now and then.
+        let there = match self.backend.created(&group, id).await? {
+            Some(there) => there,
+            None => {
+                self.limits.group(by.account, request.ratchet_tree.len())?;
+                let queue = if request.ratchet_tree.len() <= SMALL { &self.work } else { &self.creates };
+                let settings = self.settings.clone();
+                let incarnation = Incarnation(random_array()?);
+                let check = move || new_group(&request, id, (&settings, &provider), (incarnation, at));
+                self.backend.create_group(queue.run(check).await??).await?
+            }
+        };
+        match there {
             Created::Created | Created::Duplicate => Ok(()),
             Created::Exists => Err(Refusal::Taken("a group has this id: choose a random one")),
         }
@@ -67,11 +81,17 @@ impl Service {
             let outcome = self.backend.outcome(&group, id, request.epoch).await?;
             if !matches!(outcome, Committed::Duplicate(_)) {
                 // How far the group is, is for those who are in it. Who asks again may have gone by that very commit.
-                self.admit(&followed, &request.admission, &signed)?;
+                self.admit(&followed, &request.admission, (&signed, 0))?;
             }
             return commit_answer(outcome);
         }
-        let admitted = self.admit(&followed, &request.admission, &signed)?;
+        let brought = request.commit.len().saturating_add(welcome.len());
+        let admitted = self.admit(&followed, &request.admission, (&signed, brought))?;
+        let most = self.settings.max_log.saturating_add(self.settings.max_log / 8);
+        followed.check_log(request.commit.len(), most)?;
+        if request.welcome.is_some() {
+            self.check_uncarried(&group).await?;
+        }
         let (settings, now) = (self.settings.clone(), self.now());
         let length = request.commit.len();
         let check = move || {
@@ -108,8 +128,12 @@ impl Service {
         self.check_size(&[&request.message])?;
         let message = message(&request.message)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
-        let admitted = self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        let content = request.signed(&self.settings.name);
+        let admitted = self.admit(&followed, &request.admission, (&content, request.message.len()))?;
         let id = request_id("send", &request.request, &[&request.message]);
+        if let Err(full) = followed.check_log(request.message.len(), self.settings.max_log) {
+            return self.before(&request.group_id, id, full).await;
+        }
         match message {
             MlsMessage::PrivateMessage(message) if message.content_type == ContentType::Application => {
                 if message.group_id != request.group_id {
@@ -136,7 +160,7 @@ impl Service {
             }
             MlsMessage::PublicMessage(message) => {
                 check_proposer(&admitted, &message)?;
-                self.add_proposal(followed, &message, (id, request.message)).await
+                self.add_proposal(followed, &message, (id, request.message), None).await
             }
             MlsMessage::Welcome(_) | MlsMessage::GroupInfo(_) | MlsMessage::KeyPackage(_) => {
                 Err(Refusal::Malformed("only messages of the group are sent to it".to_owned()))
@@ -165,13 +189,13 @@ impl Service {
         };
         self.limits.outside(by.account)?;
         let followed = self.follow(&request.group_id, &request.key).await?;
-        if let Some(package) = package {
-            // Its Welcome finds the inbox, and nobody else is given it.
-            let package = package.map_err(|_| Refusal::TooLarge("a KeyPackage"))?;
-            self.reserve(by, package).await?;
-        }
+        self.limits.outside_of(followed.name())?;
+        let package = package.transpose().map_err(|_| Refusal::TooLarge("a KeyPackage"))?;
         let id = request_id("propose", &request.request, &[&request.message]);
-        self.add_proposal(followed, &message, (id, request.message)).await
+        if let Err(full) = followed.check_log(request.message.len(), self.settings.max_log) {
+            return self.before(&request.group_id, id, full).await;
+        }
+        self.add_proposal(followed, &message, (id, request.message), Some(Outsider { by, package })).await
     }
 
     /// Appends a proposal, if the members would accept it and there is room for it.
@@ -180,7 +204,10 @@ impl Service {
         followed: OwnedMutexGuard<Followed>,
         message: &PublicMessage,
         (id, bytes): (RequestId, Vec<u8>),
+        outsider: Option<Outsider>,
     ) -> Result<SendAnswer, Refusal> {
+        // How far the group is, is not for those who have only heard of it.
+        let told = |epoch| SendAnswer::Stale { epoch: if outsider.is_some() { 0 } else { epoch } };
         let (sender, epoch, now) = (message.content.sender, message.content.epoch, self.now());
         let group = followed.public().group_id().to_vec();
         if epoch != followed.public().epoch() {
@@ -189,7 +216,7 @@ impl Service {
                 Committed::Accepted(sequence) | Committed::Duplicate(sequence) => {
                     Ok(SendAnswer::Accepted(sequence))
                 }
-                Committed::Stale { epoch, .. } => Ok(SendAnswer::Stale { epoch }),
+                Committed::Stale { epoch, .. } => Ok(told(epoch)),
                 Committed::NoGroup => Err(NO_GROUP),
             };
         }
@@ -201,9 +228,25 @@ impl Service {
         // It is followed when it is read, by the next who asks: another node may have been faster with another. Until it is
         // there nobody else is asked whether there is room.
         let (followed, new) = self.work.run(check).await?;
-        let answer = self.append(&group, new?).await;
+        let new = new?;
+        if let Some(Outsider { by, package: Some(package) }) = &outsider {
+            // Its Welcome finds the inbox, and nobody else is given it.
+            self.reserve(*by, package.clone()).await?;
+        }
+        let answer = self.append(&group, new).await;
         drop(followed);
-        answer
+        match answer? {
+            SendAnswer::Stale { epoch } => Ok(told(epoch)),
+            accepted @ SendAnswer::Accepted(_) => Ok(accepted),
+        }
+    }
+
+    /// What does not fit now may have come before: then that is the answer.
+    async fn before(&self, group: &[u8], id: RequestId, full: Refusal) -> Result<SendAnswer, Refusal> {
+        match self.backend.outcome(group, id, 0).await? {
+            Committed::Duplicate(sequence) => Ok(SendAnswer::Accepted(sequence)),
+            Committed::Accepted(_) | Committed::Stale { .. } | Committed::NoGroup => Err(full),
+        }
     }
 
     async fn append(&self, group: &[u8], new: NewEntry) -> Result<SendAnswer, Refusal> {
@@ -216,6 +259,17 @@ impl Service {
         }
     }
 
+    /// Whether more Welcomes of a group may wait: those for inboxes that are full do so for days.
+    async fn check_uncarried(&self, group: &[u8]) -> Result<(), Refusal> {
+        let (waiting, most) = (self.backend.uncarried(group).await?, self.settings.uncarried);
+        match waiting.number < u64::from(most.entries) && waiting.bytes < most.bytes {
+            true => Ok(()),
+            false => Err(Refusal::Full(
+                "many Welcomes of this group wait for inboxes that are full: add others when they have gone",
+            )),
+        }
+    }
+
     fn check_size(&self, messages: &[&[u8]]) -> Result<(), Refusal> {
         match messages.iter().all(|message| message.len() <= self.settings.max_message) {
             true => Ok(()),
@@ -224,12 +278,64 @@ impl Service {
     }
 }
 
-/// The longest id of a group, in bytes. RFC 9420 has no limit; an index of a database has.
-pub(super) const MAX_GROUP_ID: usize = 255;
+/// An account that brings a proposal, and shows nothing of what it has to do with the group.
+struct Outsider {
+    by: Device,
+    /// The KeyPackage by which it wants to be added.
+    package: Option<Vec<u8>>,
+}
 
-/// A group that comes here, checked.
+/// A tree of so many bytes takes no longer to check than what others wait for.
+const SMALL: usize = 64 << 10;
+
+/// A group that comes here, before it was checked: by whom it says it is.
+struct Brought {
+    group: Vec<u8>,
+    id: RequestId,
+}
+
+/// What can be said without much work: the GroupInfo has the right form, and the member that it says to be signed by has signed
+/// the request. Whether the rest is true is seen later.
+fn brought(
+    request: &CreateRequest,
+    (settings, provider): (&ServiceSettings, &CryptoProvider),
+) -> Result<Brought, Refusal> {
+    /// Longer ids are of no use to anybody.
+    const LONGEST_ID: usize = 255;
+    /// No group comes so far, and databases count no further.
+    const LAST_EPOCH: u64 = 1 << 62;
+    let signer = check_group_info(&request.group_info, &settings.policy)?;
+    let MlsMessage::GroupInfo(group_info) = message(&request.group_info)? else {
+        return Err(Refusal::Malformed("this is no GroupInfo in an MLSMessage".to_owned()));
+    };
+    let context = &group_info.inspect().group_context;
+    if context.group_id.len() > LONGEST_ID {
+        return Err(Refusal::TooLarge("a group's id"));
+    }
+    if context.epoch > LAST_EPOCH {
+        return Err(Refusal::TooLarge("a group's epoch"));
+    }
+    let suite = provider.suite(context.cipher_suite);
+    let suite = suite.ok_or_else(|| Refusal::Invalid("a suite that is unknown here".to_owned()))?;
+    let tree =
+        RatchetTree::from_extension(suite, &request.ratchet_tree, &settings.policy).map_err(invalid)?;
+    let key = tree.leaf(signer).map_err(invalid)?.map(|leaf| leaf.signature_key);
+    let (proof, content) = (&request.proof, request.signed(&settings.name));
+    // Whoever brings a group is in it: nobody takes the place of a group that they have only heard of.
+    let verified = key
+        .filter(|_| signer.number() == proof.leaf_index)
+        .is_some_and(|key| verify_with_label(suite, &key, REQUEST_LABEL, &content, &proof.signature).is_ok());
+    if !verified {
+        return Err(Refusal::Forbidden("a group is brought by the member that has signed its GroupInfo"));
+    }
+    let id = request_id("create", &request.request, &[&request.group_info, &request.ratchet_tree]);
+    Ok(Brought { group: context.group_id.clone(), id })
+}
+
+/// A group that was [`brought`] here, checked.
 fn new_group(
     request: &CreateRequest,
+    id: RequestId,
     (settings, provider): (&ServiceSettings, &CryptoProvider),
     (incarnation, at): (Incarnation, Seconds),
 ) -> Result<NewGroup, Refusal> {
@@ -245,26 +351,12 @@ fn new_group(
     let view = view.map_err(invalid)?;
     let verdicts = all(view.checks());
     let public = PublicGroup::new(view, &verdicts).map_err(invalid)?;
-    if public.group_id().len() > MAX_GROUP_ID {
-        return Err(Refusal::TooLarge("a group's id has at most 255 bytes: 16 or 32 random ones are enough"));
-    }
-    let signer = check_group_info(&request.group_info, &settings.policy)?;
-    // Whoever brings a group is in it: nobody takes the place of a group that they have only heard of.
-    let key = public.tree().leaf(signer).map_err(invalid)?.map(|leaf| leaf.signature_key);
-    let proof = &request.proof;
     let followed = Followed::new(public, incarnation, request.key.clone());
-    let content = request.signed(&settings.name);
-    let verified = key
-        .filter(|_| signer.number() == proof.leaf_index)
-        .is_some_and(|key| followed.verifies(REQUEST_LABEL, (&key, &content), &proof.signature));
-    if !verified {
-        return Err(Refusal::Forbidden("a group is brought by the member that has signed its GroupInfo"));
-    }
     let epoch = followed.public().epoch();
     Ok(NewGroup {
         group: followed.public().group_id().to_vec(),
         incarnation,
-        request: request_id("create", &request.request, &[&request.group_info, &request.ratchet_tree]),
+        request: id,
         epoch,
         snapshot: followed.to_snapshot()?.body,
         group_info: seal(&request.key, (followed.place(epoch), What::GroupInfo), &request.group_info)?,
@@ -283,12 +375,19 @@ fn new_commit(
         return Err(Refusal::Malformed("this is no commit".to_owned()));
     };
     check_committer(&admitted, &observed)?;
+    check_delivery(group, &observed.context().extensions)?;
     observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
     check_group_info(&request.group_info, &settings.policy)?;
-    let welcomes = split(request, settings.max_welcomes)?;
-    // Nobody is added who could not join.
-    if observed.change().added.len() != welcomes.len() {
-        return Err(Refusal::Malformed("a commit comes with a Welcome for each whom it adds".to_owned()));
+    let Split { welcomes, shared } = split(request, settings.max_welcomes)?;
+    // Nobody is added who could not join, and nobody else gets a Welcome (RFC 9420 §12.4.3.1).
+    let mut added: Vec<_> = observed.added().iter().map(|reference| reference.0.as_slice()).collect();
+    let mut welcomed: Vec<_> = welcomes.iter().map(|welcome| welcome.reference.as_slice()).collect();
+    added.sort_unstable();
+    welcomed.sort_unstable();
+    if added != welcomed {
+        return Err(Refusal::Malformed(
+            "a commit comes with a Welcome for each KeyPackage that it adds, and for no other".to_owned(),
+        ));
     }
     let next = group.place(request.epoch.saturating_add(1));
     let new = NewCommit {
@@ -298,6 +397,7 @@ fn new_commit(
         body: seal(&request.key, (group.place(request.epoch), What::Handshake), &request.commit)?,
         group_info: seal(&request.key, (next, What::GroupInfo), &request.group_info)?,
         welcomes,
+        shared,
         at,
     };
     Ok((observed, new))
@@ -309,8 +409,15 @@ fn new_proposal(
     bytes: &[u8],
     (request, at): (RequestId, Seconds),
 ) -> Result<NewEntry, Refusal> {
-    if matches!(group.observe(bytes, at).map_err(invalid)?, Observed::Commit(_)) {
-        return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
+    match group.observe(bytes, at).map_err(invalid)? {
+        Observed::Commit(_) => {
+            return Err(Refusal::Malformed("a commit is sent with what belongs to it".to_owned()));
+        }
+        Observed::Proposal(observed) => {
+            if let Proposal::GroupContextExtensions(changed) = observed.proposal() {
+                check_delivery(group, &changed.extensions)?;
+            }
+        }
     }
     let epoch = group.public().epoch();
     let body = seal(group.key(), (group.place(epoch), What::Handshake), bytes)?;
@@ -349,6 +456,16 @@ fn check_committer(admitted: &Admitted, commit: &ObservedCommit) -> Result<(), R
     }
 }
 
+/// How a group is delivered stays as it was when it came here: its members know it from when they joined, and who joins later has to
+/// find the same.
+fn check_delivery(group: &Followed, next: &Extensions) -> Result<(), Refusal> {
+    let delivery = ExtensionType(DELIVERY_EXTENSION);
+    match group.public().context().extensions.get(delivery) == next.get(delivery) {
+        true => Ok(()),
+        false => Err(Refusal::Forbidden("the extension that says how the group is delivered stays as it is")),
+    }
+}
+
 /// Whether who asks may send this proposal: members their own, and those of others outside; who is outside their own.
 fn check_proposer(admitted: &Admitted, message: &PublicMessage) -> Result<(), Refusal> {
     let allowed = match (admitted, &message.content.sender) {
@@ -374,8 +491,6 @@ fn adds(message: &PublicMessage, key: &SignaturePublicKey) -> bool {
 /// A GroupInfo is as those need it who join: without the tree, which they get from here, and with the key for those who come
 /// from outside, as long as anybody may (RFC 9420 §12.4.3.2; RFC 9750 §7, A064). Gives who has signed it.
 fn check_group_info(bytes: &[u8], policy: &Policy) -> Result<hushwood::tree::LeafIndex, Refusal> {
-    use hushwood::extension::ExtensionType;
-
     let MlsMessage::GroupInfo(group_info) = message(bytes)? else {
         return Err(Refusal::Malformed("this is no GroupInfo in an MLSMessage".to_owned()));
     };

@@ -137,6 +137,7 @@ impl Service {
                 return Ok((followed, Caught::Lost));
             }
             if page.entries.is_empty() {
+                followed.see_log(page.bytes, page.newest);
                 break;
             }
             let take = move || {

@@ -32,7 +32,7 @@ use crate::service::cursors::Cursors;
 use crate::service::groups::{Groups, Trees};
 use crate::service::limits::Limits;
 use crate::service::token::TokenKeys;
-use crate::service::work::Work;
+use crate::service::work::{Turns, Work};
 use crate::wire::Refusal;
 
 pub use settings::{ProposalLimits, Rate, Rates, ServiceSettings};
@@ -53,6 +53,9 @@ pub struct Service {
     cursors: Arc<Cursors>,
     limits: Arc<Limits>,
     work: Work,
+    /// Large groups that come here: one at a time, and nobody else waits for them.
+    creates: Work,
+    turns: Turns,
     background: Background,
     delivered: broadcast::Sender<Device>,
 }
@@ -78,6 +81,8 @@ impl Service {
             cursors,
             limits,
             work: Work::new(settings.checks, settings.waiting_checks),
+            creates: Work::new(1, 16),
+            turns: Turns::new(settings.checks_of_account),
             background,
             delivered,
             backend,

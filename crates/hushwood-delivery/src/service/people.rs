@@ -8,6 +8,7 @@ use hushwood::public_group::ObservedCommit;
 use hushwood::tree::{LeafIndex, RatchetTree};
 use hushwood_codec::wire_struct;
 use hushwood_crypto::SignaturePublicKey;
+use sha2::{Digest, Sha256};
 
 wire_struct! {
     /// Who stood at a leaf, and until which commit.
@@ -36,11 +37,21 @@ wire_struct! {
 }
 
 wire_struct! {
+    /// Somebody who has gone, and of whom no more is remembered: the beginning of a hash of their key, and their last epoch.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    struct Trace {
+        key: [u8; 8],
+        epoch: u64,
+    }
+}
+
+wire_struct! {
     /// All of it, to be kept.
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub(super) struct PeopleRecord {
         departed: Vec<Departed>,
         joined: Vec<Joined>,
+        traces: Vec<Trace>,
         forgotten: Option<u64>,
     }
 }
@@ -51,7 +62,9 @@ pub(super) struct People {
     departed: VecDeque<Departed>,
     /// The number of the commit with which the member at a leaf came, for those who came since the group is followed.
     joined: BTreeMap<u32, u64>,
-    /// The last epoch of somebody who has gone and is forgotten.
+    /// Those who are not remembered otherwise: an invitation from before does not bring them back.
+    traces: VecDeque<Trace>,
+    /// The last epoch of somebody who has gone and has left no trace.
     forgotten: Option<u64>,
 }
 
@@ -65,11 +78,14 @@ pub(super) struct Change {
 /// How many of those who have gone are remembered, and of those from one leaf: with each of them a proof has to be compared.
 const MOST: usize = 1024;
 const MOST_OF_LEAF: usize = 4;
+/// How many have left a trace, of 16 bytes: beyond that an invitation from before counts for nobody.
+const MOST_TRACES: usize = 4096;
 
 impl People {
     pub(super) fn from_record(record: PeopleRecord) -> Self {
         let joined = record.joined.into_iter().map(|one| (one.leaf_index, one.from)).collect();
-        Self { departed: record.departed.into(), joined, forgotten: record.forgotten }
+        let (departed, traces) = (record.departed.into(), record.traces.into());
+        Self { departed, joined, traces, forgotten: record.forgotten }
     }
 
     pub(super) fn to_record(&self) -> PeopleRecord {
@@ -78,6 +94,7 @@ impl People {
         PeopleRecord {
             departed: self.departed.iter().cloned().collect(),
             joined: joined.collect(),
+            traces: self.traces.iter().copied().collect(),
             forgotten: self.forgotten,
         }
     }
@@ -94,7 +111,9 @@ impl People {
 
     /// Whether the holder of this key may have gone in this epoch or after it. Of those who are forgotten, anybody may.
     pub(super) fn may_have_gone_since(&self, key: &[u8], epoch: u64) -> bool {
+        let trace = trace(key);
         self.forgotten.is_some_and(|last| last >= epoch)
+            || self.traces.iter().any(|one| one.key == trace && one.epoch >= epoch)
             || self.departed.iter().any(|one| one.key == key && one.epoch >= epoch)
     }
 
@@ -154,9 +173,19 @@ impl People {
 
     fn forget(&mut self, place: Option<usize>) {
         if let Some(one) = place.and_then(|place| self.departed.remove(place)) {
-            self.forgotten = self.forgotten.max(Some(one.epoch));
+            self.traces.push_back(Trace { key: trace(&one.key), epoch: one.epoch });
+            if self.traces.len() > MOST_TRACES
+                && let Some(oldest) = self.traces.pop_front()
+            {
+                self.forgotten = self.forgotten.max(Some(oldest.epoch));
+            }
         }
     }
+}
+
+fn trace(key: &[u8]) -> [u8; 8] {
+    let hash: [u8; 32] = Sha256::digest(key).into();
+    hash.first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -196,10 +225,26 @@ mod tests {
         assert!(people.may_have_gone_since(&key, 5) && people.may_have_gone_since(&key, 3));
         assert!(!people.may_have_gone_since(&key, 6), "invited again after it");
         assert!(!people.may_have_gone_since(&other, 3), "somebody else");
-        for epoch in 6..6 + u64::try_from(MOST).unwrap() {
-            goes(&mut people, departed(u32::try_from(epoch).unwrap(), epoch));
+        let leaf = |epoch: u64| u32::try_from(epoch).unwrap();
+        let until = 6 + u64::try_from(MOST).unwrap();
+        for epoch in 6..until {
+            goes(&mut people, departed(leaf(epoch), epoch));
         }
-        assert!(people.may_have_gone_since(&key, 5));
-        assert!(!people.may_have_gone_since(&key, 6));
+        let people_now = People::from_record(people.to_record());
+        assert!(people_now.departed(LeafIndex::new(1)).next().is_none(), "not remembered");
+        assert!(people_now.may_have_gone_since(&key, 5) && !people_now.may_have_gone_since(&key, 6));
+        let stranger = u64::MAX.to_be_bytes();
+        assert!(!people_now.may_have_gone_since(&stranger, 3), "somebody else is not touched by that");
+        // Nor if one member changes its key again and again.
+        for epoch in until..until + 100 {
+            goes(&mut people, departed(7, epoch));
+        }
+        assert!(!people.may_have_gone_since(&stranger, 3));
+        let end = until + 100 + u64::try_from(MOST_TRACES).unwrap();
+        for epoch in until + 100..end {
+            goes(&mut people, departed(leaf(epoch), epoch));
+        }
+        assert!(people.may_have_gone_since(&key, 5) && people.may_have_gone_since(&stranger, 5));
+        assert!(!people.may_have_gone_since(&stranger, end));
     }
 }

@@ -59,7 +59,7 @@ impl Service {
     /// [`Refusal`]: `Forbidden` if the admission is not good, or for another key; `NotFound`.
     pub async fn head(&self, request: &HeadRequest) -> Result<HeadAnswer, Refusal> {
         let followed = self.follow(&request.group_id, &request.key).await?;
-        self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        self.admit(&followed, &request.admission, (&request.signed(&self.settings.name), 0))?;
         drop(followed);
         let head = self.backend.head(&request.group_id).await?.ok_or(NO_GROUP)?;
         Ok(HeadAnswer { epoch: head.epoch, sequence: head.sequence, commit: head.commit })
@@ -73,7 +73,7 @@ impl Service {
     pub async fn group_info(&self, request: &GroupInfoRequest) -> Result<GroupInfoAnswer, Refusal> {
         let group = &request.group_id;
         let followed = self.follow(group, &request.key).await?;
-        self.admit(&followed, &request.admission, &request.signed(&self.settings.name))?;
+        self.admit(&followed, &request.admission, (&request.signed(&self.settings.name), 0))?;
         let head = self.backend.head(group).await?.ok_or(NO_GROUP)?;
         // Another node may have been faster: its epoch is then asked for again.
         if head.incarnation != followed.incarnation() || head.epoch != followed.public().epoch() {
@@ -89,7 +89,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Refusal`]: `NotFound` if the epoch has no tree of this hash, or was too long ago: then a member has to add them
-    /// again; `Forbidden` for another key.
+    /// again; `Forbidden` for another key; `TooMany`, where those of many epochs that are over are asked for.
     pub async fn tree(&self, request: &TreeRequest) -> Result<TreeAnswer, Refusal> {
         let (group, key, epoch) = (&request.group_id, &request.key, request.epoch);
         let followed = self.follow(group, key).await?;
@@ -98,20 +98,25 @@ impl Service {
                 "a tree of this hash in that epoch, or it is long over: be added again",
             ));
         }
-        if followed.public().epoch() == epoch {
-            return self.work.run(move || followed.tree()).await?;
-        }
         let incarnation = followed.incarnation();
+        let name = (followed.name(), incarnation, epoch);
+        // Many who were added together ask for one tree: it is encoded for the first of them.
+        if followed.public().epoch() == epoch {
+            let load = async { self.work.run(move || followed.tree()).await?.map(Arc::new) };
+            let tree = self.trees.try_get_with(name, load).await;
+            return Ok(TreeAnswer::clone(&*tree.map_err(|refusal| Refusal::clone(&refusal))?));
+        }
         drop(followed);
         let load = async {
+            // It costs up to as many commits as there are between snapshots.
+            self.limits.old_tree(group_name(group, key))?;
             let then = self.load(group, key, Some(epoch)).await?;
             match then.incarnation() == incarnation {
                 true => self.work.run(move || then.tree()).await?.map(Arc::new),
                 false => Err(AGAIN),
             }
         };
-        // Many who were added together ask for one tree.
-        let tree = self.trees.try_get_with((group_name(group, key), incarnation, epoch), load).await;
+        let tree = self.trees.try_get_with(name, load).await;
         Ok(TreeAnswer::clone(&*tree.map_err(|refusal| Refusal::clone(&refusal))?))
     }
 }

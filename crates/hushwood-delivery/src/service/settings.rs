@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hushwood::policy::Policy;
 
 use crate::backend::{PageLimit, Seconds};
+use crate::wire::InviteToken;
 
 /// What an operator decides, with what fits most.
 #[derive(Clone)]
@@ -29,6 +30,11 @@ pub struct ServiceSettings {
     pub retention: Duration,
     /// How old it becomes otherwise. Who has read nothing for so long is waited for no longer, and has to rejoin.
     pub unread_retention: Duration,
+    /// A group in which nothing was written for so long is forgotten, whoever may come back to it.
+    pub idle_retention: Duration,
+    /// The most bytes of a group's log: there are no more messages and proposals then until older ones are forgotten. Commits may
+    /// take an eighth more, so that who fills it can be removed.
+    pub max_log: u64,
     /// How long a Welcome is carried again and again to an inbox that is full.
     pub welcome_retention: Duration,
     /// The most KeyPackages that wait here to be claimed for a device, and that it publishes at once.
@@ -37,14 +43,19 @@ pub struct ServiceSettings {
     pub max_devices: u32,
     /// How many Welcomes, and bytes of them, may wait for a device. While so many do, it can't be added to groups.
     pub inbox: PageLimit,
+    /// Who makes a new account has to show this; nobody has to for none.
+    pub invite_token: Option<InviteToken>,
     /// The longest name of an account, in bytes.
     pub max_name: usize,
     /// The largest message.
     pub max_message: usize,
-    /// The largest tree of a group that comes to the service.
+    /// The largest tree of a group that comes to the service: each of its nodes is checked then. Once here, it may grow.
     pub max_tree: usize,
-    /// The most bytes that the Welcomes of one commit may come to, each with its own copy of what they share.
+    /// The most bytes that the Welcomes of one commit may come to when they have arrived, each with its own copy of what they
+    /// share.
     pub max_welcomes: usize,
+    /// How many Welcomes of a group, and bytes of them, may wait to be carried to inboxes. While so many do, it adds nobody.
+    pub uncarried: PageLimit,
     /// What may wait for a commit in one epoch of a group.
     pub proposals: ProposalLimits,
     /// The most bytes of groups that are kept in memory, so that what is asked for again is there. About.
@@ -55,6 +66,8 @@ pub struct ServiceSettings {
     pub checks: usize,
     /// How many more may wait for that.
     pub waiting_checks: usize,
+    /// How many of them may be one account's.
+    pub checks_of_account: usize,
     /// How often somebody may ask.
     pub rates: Rates,
     /// What groups may be like, and how KeyPackages are judged.
@@ -93,18 +106,32 @@ pub struct Rate {
 pub struct Rates {
     /// Requests of an account.
     pub account: Rate,
-    /// Requests of a member of a group.
+    /// Requests of a member of a group; each 64 KiB that are written count as one more.
     pub member: Rate,
+    /// Requests of somebody who was a member of a group, or is invited to it.
+    pub outsider: Rate,
+    /// Requests of all whom one member of a group has invited to it.
+    pub invited: Rate,
     /// KeyPackages that an account claims, counted by the accounts that it claims them of.
     pub claims: Rate,
     /// KeyPackages that an account claims of one other.
     pub claims_of_one: Rate,
+    /// KeyPackages of those that are given once, that an account gets of one other; beyond that it gets those of last resort.
+    pub fresh_of_one: Rate,
+    /// KeyPackages of those that are given once, that all together get of an account.
+    pub fresh: Rate,
+    /// New accounts, of all who come to this node.
+    pub registrations: Rate,
     /// Devices that want to belong to an account.
     pub devices: Rate,
-    /// Groups that an account brings here.
+    /// Groups that an account brings here; each 64 KiB of a tree count as one more.
     pub groups: Rate,
     /// Proposals of an account, from outside, to groups.
     pub outside: Rate,
+    /// Proposals from outside to one group, of all accounts: each makes its members commit.
+    pub outside_of_group: Rate,
+    /// Trees of epochs of a group that are over, each of which has to be made anew.
+    pub trees: Rate,
 }
 
 impl ServiceSettings {
@@ -121,19 +148,24 @@ impl ServiceSettings {
             snapshots: 4,
             retention: Duration::from_secs(30 * DAY),
             unread_retention: Duration::from_secs(90 * DAY),
-            welcome_retention: Duration::from_secs(30 * DAY),
+            idle_retention: Duration::from_secs(180 * DAY),
+            max_log: 2 << 30,
+            welcome_retention: Duration::from_secs(7 * DAY),
             max_key_packages: 200,
             max_devices: 20,
-            inbox: PageLimit { entries: 1000, bytes: 64 << 20 },
+            inbox: PageLimit { entries: 1000, bytes: 16 << 20 },
+            invite_token: None,
             max_name: 64,
             max_message: 1 << 20,
-            max_tree: 64 << 20,
-            max_welcomes: 64 << 20,
+            max_tree: 4 << 20,
+            max_welcomes: 4 << 20,
+            uncarried: PageLimit { entries: 4096, bytes: 8 << 20 },
             proposals: ProposalLimits::default(),
             max_followed: 1 << 30,
             max_unused: Duration::from_secs(60 * 60),
             checks: std::thread::available_parallelism().map_or(2, usize::from),
             waiting_checks: 1000,
+            checks_of_account: 2,
             rates: Rates::default(),
             policy: Policy::default(),
             clock: system_clock,
@@ -154,11 +186,18 @@ impl Default for Rates {
         Self {
             account: rate(500, ms(50)),
             member: rate(500, ms(20)),
+            outsider: rate(50, secs(1)),
+            invited: rate(200, ms(100)),
             claims: rate(1000, secs(10)),
             claims_of_one: rate(20, secs(10 * 60)),
+            fresh_of_one: rate(3, secs(10 * 60)),
+            fresh: rate(10, secs(10 * 60)),
+            registrations: rate(1000, ms(3600)),
             devices: rate(10, secs(10 * 60)),
             groups: rate(100, secs(10 * 60)),
             outside: rate(20, secs(60)),
+            outside_of_group: rate(50, secs(60)),
+            trees: rate(32, secs(10)),
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Subscribed {
     pub reader: LogReader,
     /// The number after which it reads: what it asked for, or the commit that added it.
     pub after: u64,
-    /// The number of the newest entry.
+    /// The number of the newest entry that it may know of.
     pub head: u64,
 }
 
@@ -80,6 +80,12 @@ impl LogReader {
 }
 
 impl LogReader {
+    /// Whether it is for somebody who has gone, and who has read all that was for them up to this number.
+    #[must_use]
+    pub fn is_over(&self, after: u64) -> bool {
+        self.until.is_some_and(|until| after >= until)
+    }
+
     /// Which life of the group it reads.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
@@ -108,6 +114,7 @@ impl Service {
             return Err(Refusal::Malformed("the log does not go as far as what was read of it".to_owned()));
         }
         let after = request.after.max(reach.from);
+        let until = reach.until.map(|(until, _)| until);
         let reader = LogReader {
             group_id: group.clone(),
             key: request.key.clone(),
@@ -115,13 +122,15 @@ impl Service {
             slot: slot(&request.key, &reach.key)?,
             leaf_index: LeafIndex::new(request.proof.leaf_index),
             leaf_key: reach.key,
-            until: reach.until.map(|(until, _)| until),
+            until,
             checked,
             // What lies between was read elsewhere; it may hold a commit.
             passed: (after > checked).then_some(after),
             last: after,
         };
-        Ok(Subscribed { reader, after, head: head.sequence })
+        // How the log grows is not for those who have gone.
+        let head = until.map_or(head.sequence, |until| head.sequence.min(until));
+        Ok(Subscribed { reader, after, head })
     }
 
     /// Entries after a number, whoever they are for: [`LogReader::may`] is to be asked for each. They are the same for all
@@ -148,15 +157,34 @@ impl Service {
         opened(page.entries, (&reader.group_id, &reader.key), page.incarnation)
     }
 
+    /// How far the log goes for a reader, if it goes as far as this: who has gone is not told how it grows.
+    ///
+    /// # Errors
+    /// [`Refusal`]: `NotFound`; `Failed`.
+    pub async fn told(&self, reader: &mut LogReader, head: u64) -> Result<u64, Refusal> {
+        if reader.until.is_none() && head > reader.checked {
+            self.look(reader, head).await?;
+        }
+        Ok(reader.until.map_or(head, |until| head.min(until)))
+    }
+
     /// Looks whether a reader still is a member, after the commits that have gone by.
     ///
     /// # Errors
     /// [`Refusal`]: `NotFound`; `Failed`.
     pub async fn recheck(&self, reader: &mut LogReader) -> Result<(), Refusal> {
         let needed = reader.passed.unwrap_or(0);
-        // Thousands of readers ask after each commit: who finds the group as it must be does not read the log again.
+        self.look(reader, needed).await?;
+        reader.checked = reader.checked.max(needed);
+        reader.passed = None;
+        Ok(())
+    }
+
+    /// Looks who is a member, in a state that has what the log has up to this number.
+    async fn look(&self, reader: &mut LogReader, needed: u64) -> Result<(), Refusal> {
+        // Thousands of readers ask after each entry: who finds the group as it must be does not read the log again.
         let known = self.known(&reader.group_id, &reader.key).await;
-        let known = known.filter(|group| group.sequence() >= needed);
+        let known = known.filter(|group| group.seen() >= needed);
         let group = match known {
             Some(group) => group,
             None => self.follow(&reader.group_id, &reader.key).await?,
@@ -165,8 +193,10 @@ impl Service {
             return Err(AGAIN);
         }
         reader.until = gone(&group, reader)?;
-        reader.checked = group.sequence().max(needed);
-        reader.passed = None;
+        reader.checked = reader.checked.max(group.seen());
+        if reader.passed.is_some_and(|passed| passed <= reader.checked) {
+            reader.passed = None;
+        }
         Ok(())
     }
 

@@ -21,12 +21,22 @@ use crate::service::group::message;
 use crate::service::{Device, ServiceSettings};
 use crate::wire::{CommitRequest, Refusal};
 
+/// The Welcomes of a commit.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// One for each joiner, without its end.
+    pub(super) welcomes: Vec<NewWelcome>,
+    /// The end of all of them: the encrypted GroupInfo, which is the last field of a Welcome.
+    pub(super) shared: Vec<u8>,
+}
+
 /// A Welcome for each joiner: what the others get is not for them to see, and a large one is not sent many times
-/// (RFC 9420 §12.4.3.1 allows it). Together they are not larger than that.
-pub(super) fn split(request: &CommitRequest, max: usize) -> Result<Vec<NewWelcome>, Refusal> {
+/// (RFC 9420 §12.4.3.1 allows it). Together they are not larger than that when they have arrived; until then what they share is
+/// there once.
+pub(super) fn split(request: &CommitRequest, max: usize) -> Result<Split, Refusal> {
     let Some(welcome) = &request.welcome else {
         return match request.recipients.is_empty() {
-            true => Ok(Vec::new()),
+            true => Ok(Split::default()),
             false => Err(Refusal::Malformed("there are recipients and no Welcome".to_owned())),
         };
     };
@@ -44,21 +54,24 @@ pub(super) fn split(request: &CommitRequest, max: usize) -> Result<Vec<NewWelcom
             "the Welcomes of one commit: add fewer at once, or leave the tree out",
         ));
     }
+    let too_large = |_| Refusal::TooLarge("a Welcome");
+    let shared = encrypted_group_info.to_bytes().map_err(too_large)?;
     let each = secrets.into_iter().zip(&request.recipients).map(|(secrets, recipient)| {
-        let encrypted_group_info = encrypted_group_info.clone();
         let reference = secrets.new_member.0.clone();
-        let welcome = Welcome { cipher_suite, secrets: vec![secrets], encrypted_group_info };
-        let body = MlsMessage::Welcome(welcome).to_bytes();
-        let body = body.map_err(|_| Refusal::TooLarge("a Welcome"))?;
+        let welcome = Welcome { cipher_suite, secrets: vec![secrets], encrypted_group_info: Vec::new() };
+        let mut body = MlsMessage::Welcome(welcome).to_bytes().map_err(too_large)?;
+        // The length of a GroupInfo that is not there, one octet.
+        body.pop();
         Ok(NewWelcome {
             account: AccountId(recipient.account),
             device: DeviceId(recipient.device),
-            id: Sha256::digest(&body).into(),
+            id: Sha256::new().chain_update(&body).chain_update(&shared).finalize().into(),
             reference,
             body,
         })
     });
-    each.collect()
+    let welcomes = each.collect::<Result<_, Refusal>>()?;
+    Ok(Split { welcomes, shared })
 }
 
 /// Carries all that is due, and tells whose inboxes have something new.

@@ -1,10 +1,12 @@
 //! Work that takes long, such as the checks of a large group, away from the threads that serve everybody.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::backend::AccountId;
 use crate::service::unavailable;
 use crate::wire::Refusal;
 
@@ -43,6 +45,47 @@ impl Work {
     }
 }
 
+/// Whose checks are made or wait, so that nobody has all places.
+pub(super) struct Turns {
+    most: usize,
+    taken: Mutex<HashMap<AccountId, usize>>,
+}
+
+/// A place of an account; free again when this is dropped.
+pub(super) struct Turn<'a>(&'a Turns, AccountId);
+
+impl Turns {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most: most.max(1), taken: Mutex::default() }
+    }
+
+    /// A place for one more check of an account.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`] if it has as many as it may.
+    pub(super) fn take(&self, account: AccountId) -> Result<Turn<'_>, Refusal> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_account = taken.entry(account).or_default();
+        if *of_account >= self.most {
+            return Err(Refusal::TooMany(Duration::from_secs(1)));
+        }
+        *of_account = of_account.saturating_add(1);
+        Ok(Turn(self, account))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_account) = taken.get_mut(&self.1) {
+            *of_account = of_account.saturating_sub(1);
+            if *of_account == 0 {
+                taken.remove(&self.1);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +111,20 @@ mod tests {
         assert_eq!(first.await.unwrap(), Ok(true));
         assert_eq!(second.await.unwrap(), Ok(2));
         assert_eq!(work.run(|| 3).await, Ok(3));
+    }
+
+    #[test]
+    fn an_account_has_so_many_places() {
+        let turns = Turns::new(2);
+        let (one, other) = (AccountId([1; 16]), AccountId([2; 16]));
+        let first = turns.take(one).unwrap();
+        let second = turns.take(one).unwrap();
+        assert!(turns.take(one).is_err());
+        assert!(turns.take(other).is_ok());
+        drop(first);
+        assert!(turns.take(one).is_ok());
+        drop(second);
+        assert!(turns.taken.lock().unwrap().is_empty(), "nothing is kept of those who have none");
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use hushwood_codec::wire_struct;
+use hushwood_codec::{Decode, DecodeError, Encode, Reader, Writer, wire_struct};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 wire_struct! {
     /// Something to sign, so that a signature shows that a device is there now.
@@ -59,6 +61,48 @@ wire_struct! {
         pub signature: Vec<u8>,
         /// For a device that is not the first of its account: a device that belongs to it agrees.
         pub authorization: Option<Authorization>,
+        /// For the first device of a new account, where the service's operator gives accounts to those alone who have it.
+        pub invite_token: Option<InviteToken>,
+    }
+}
+
+/// What an operator gives to those who may have an account, all the same. It is erased from memory when it is dropped, and
+/// never shown.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct InviteToken(Vec<u8>);
+
+impl InviteToken {
+    /// A token from its bytes.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for InviteToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InviteToken(..)")
+    }
+}
+
+/// In constant time, but for the length.
+impl PartialEq for InviteToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for InviteToken {}
+
+impl Encode for InviteToken {
+    fn encode(&self, writer: &mut Writer) {
+        writer.opaque(&self.0);
+    }
+}
+
+impl Decode for InviteToken {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(reader.field("InviteToken").opaque()?.to_vec()))
     }
 }
 
@@ -174,5 +218,13 @@ mod tests {
     fn a_token_is_not_printed() {
         let token = Token { bytes: vec![171; 8], expires: 7 };
         assert_eq!(format!("{token:?}"), "Token { expires: 7, .. }");
+    }
+
+    #[test]
+    fn an_invite_token_is_not_shown_and_comes_back() {
+        let token = InviteToken::new(b"secret".to_vec());
+        assert_eq!(format!("{token:?}"), "InviteToken(..)");
+        assert_eq!(InviteToken::from_bytes(&token.to_bytes().unwrap()), Ok(token.clone()));
+        assert_ne!(token, InviteToken::new(b"Secret".to_vec()));
     }
 }

@@ -14,6 +14,10 @@ pub const REQUEST_LABEL: &str = "DeliveryRequest";
 /// The label under which invitations are signed.
 pub const INVITATION_LABEL: &str = "DeliveryInvitation";
 
+/// The type of the extension of group contexts in which clients keep how a group is delivered, its [`GroupKey`] with it. The service
+/// refuses what would change it: who joins later would look for the group under another key.
+pub const DELIVERY_EXTENSION: u16 = 0xF0D1;
+
 /// The key under which a service keeps what it knows of a group. It stands in the group's context, so members have
 /// it, and those who are invited; the service has it while it is asked something.
 ///

@@ -79,6 +79,16 @@ wire_newtype! {
 }
 
 wire_struct! {
+    /// Which Welcomes a device wants to see.
+    #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+    pub struct InboxRequest {
+        /// Those behind this one, which it has seen and not taken out: what it can't deal with stands in nobody's way. If it is not
+        /// there, or for none, the oldest.
+        pub after: Option<WelcomeId>,
+    }
+}
+
+wire_struct! {
     /// What a device has stored for itself.
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct AcknowledgeRequest {
@@ -244,7 +254,7 @@ calls! {
     /// One KeyPackage of each device of an account.
     Claim(ClaimRequest) -> ClaimAnswer, "/v1/key-packages/claim", Device, body KIB, answer 16 * MIB;
     /// Welcomes that wait for the device.
-    Inbox(Nothing) -> InboxAnswer, "/v1/inbox/read", Device, body 0, answer 32 * MIB;
+    Inbox(InboxRequest) -> InboxAnswer, "/v1/inbox/read", Device, body 64, answer 32 * MIB;
     /// Welcomes that the device has stored for itself.
     Acknowledge(AcknowledgeRequest) -> Nothing, "/v1/inbox/acknowledge", Device, body 64 * KIB, answer 0;
     /// A group that comes to the service.
@@ -357,8 +367,10 @@ mod tests {
         assert_eq!(Answer::from_body(CallKind::Commit, &stale.to_body().unwrap()), Ok(stale));
         let sent = Answer::Send(SendAnswer::Accepted(3));
         assert_eq!(Answer::from_body(CallKind::Send, &sent.to_body().unwrap()), Ok(sent));
-        assert_eq!(Call::from_body(CallKind::Inbox, &[]), Ok(Call::Inbox(Nothing)));
-        assert!(Call::from_body(CallKind::Inbox, &[0]).is_err(), "nothing is nothing");
+        assert_eq!(Call::from_body(CallKind::Stock, &[]), Ok(Call::Stock(Nothing)));
+        assert!(Call::from_body(CallKind::Stock, &[0]).is_err(), "nothing is nothing");
+        let inbox = Call::Inbox(InboxRequest { after: Some(WelcomeId([7; 32])) });
+        assert_eq!(Call::from_body(CallKind::Inbox, &inbox.to_body().unwrap()), Ok(inbox));
     }
 
     #[test]

@@ -131,7 +131,7 @@ pub enum SendAnswer {
     Accepted(u64),
     /// Its epoch is over: read the log, and send it in the current epoch.
     Stale {
-        /// The current epoch.
+        /// The current epoch; 0 for an account that has brought a proposal from outside, which is not told.
         epoch: u64,
     },
 }

@@ -12,16 +12,16 @@ mod refused;
 mod stream;
 
 pub use account::{
-    Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Registration,
-    StockEntry, Token, WelcomeEntry,
+    Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, InviteToken, Login, PublishedKeyPackage,
+    Registration, StockEntry, Token, WelcomeEntry,
 };
 pub use admission::{
-    Admission, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof, MemberProof,
-    REQUEST_LABEL,
+    Admission, DELIVERY_EXTENSION, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof,
+    MemberProof, REQUEST_LABEL,
 };
 pub use call::{
-    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, MEDIA_TYPE,
-    Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
+    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, InboxRequest,
+    MEDIA_TYPE, Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
 };
 pub use group::{
     CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupInfoAnswer, GroupInfoRequest, HeadRequest,

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hushwood_delivery::backend::{
-    AccountId, Appended, Backend, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery, DeviceId,
-    Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome, Page,
-    PageLimit, Published, Reading, Registered, RequestId, Seconds, SlotId, Snapshot, TrimLimits, self_check,
+    AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery,
+    DeviceId, Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome,
+    Page, PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds, SlotId, Snapshot,
+    TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -21,9 +22,13 @@ macro_rules! conforms {
             racing_commits_have_one_winner(shared),
             what_was_checked_in_another_life_is_not_written(),
             welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
+            what_welcomes_share_is_there_once(),
             an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
+            a_key_package_takes_one_welcome_and_the_last_resort_a_quarter_of_an_inbox(),
+            an_inbox_is_read_on_from_what_stays_in_it(),
             a_reserved_key_package_is_not_claimed(),
             a_device_has_so_many_key_packages(),
+            what_is_remembered_of_key_packages_has_an_end(),
             key_packages_are_claimed_once(shared),
             the_last_resort_comes_last(),
             names_and_devices_belong_to_one_account(),
@@ -83,6 +88,10 @@ fn numbers(entries: &[Entry]) -> Vec<u64> {
     entries.iter().map(|entry| entry.sequence).collect()
 }
 
+fn bytes(entries: &[Entry]) -> u64 {
+    entries.iter().map(|entry| u64::try_from(entry.body.len()).unwrap()).sum()
+}
+
 fn commit(epoch: u64, who: &str) -> NewCommit {
     NewCommit {
         incarnation: LIFE,
@@ -91,6 +100,7 @@ fn commit(epoch: u64, who: &str) -> NewCommit {
         body: format!("{who} ends {epoch}").into_bytes(),
         group_info: format!("info {}", epoch + 1).into_bytes(),
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: NOW,
     }
 }
@@ -146,11 +156,14 @@ fn delivery(welcome: NewWelcome) -> Delivery {
 }
 
 fn claim(account: AccountId, suite: u16) -> Claim {
-    Claim { account, device: None, suite, now: NOW, inbox: ALL }
+    Claim { account, device: None, suite, last_resort: false, now: NOW, inbox: ALL }
 }
 
 pub(crate) async fn a_group_is_created_once(backend: &dyn Backend) {
+    assert_eq!(backend.created(b"once", request("create", 0)).await, Ok(None));
     let id = group(backend, "once").await;
+    assert_eq!(backend.created(&id, request("create", 0)).await, Ok(Some(Created::Duplicate)));
+    assert_eq!(backend.created(&id, request("other", 0)).await, Ok(Some(Created::Exists)));
     let mut again = NewGroup {
         group: id.clone(),
         incarnation: Incarnation([9; 16]),
@@ -211,6 +224,7 @@ pub(crate) async fn messages_are_numbered_without_gaps(backend: &dyn Backend) {
     let all = page(backend, &id, (Kinds::All, 0)).await;
     assert_eq!(numbers(&all.entries), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!((all.incarnation, all.epoch, all.newest, all.first, all.cursor), (LIFE, 4, 8, 1, None));
+    assert_eq!(all.bytes, bytes(&all.entries));
     let handshakes = page(backend, &id, (Kinds::Handshakes, 4)).await;
     assert_eq!(numbers(&handshakes.entries), [6, 7, 8]);
     let nowhere = Reading { kinds: Kinds::All, after: 0, slot: None };
@@ -296,6 +310,32 @@ pub(crate) async fn welcomes_are_of_the_winner_and_wait_until_they_are_carried(b
     assert_eq!(outgoing(later).await, []);
 }
 
+/// A hundred who are added with one commit do not make a hundred copies of its GroupInfo.
+pub(crate) async fn what_welcomes_share_is_there_once(backend: &dyn Backend) {
+    let id = group(backend, "shared").await;
+    let carol = device(backend, "s-carol").await;
+    let mut first = commit(0, "alice");
+    (first.welcomes, first.shared) = (vec![welcome(carol, 1), welcome(carol, 2)], vec![9; 1000]);
+    backend.commit(&id, first).await.unwrap();
+    let mut second = commit(1, "alice");
+    (second.welcomes, second.shared) = (vec![welcome(carol, 3)], vec![8; 500]);
+    backend.commit(&id, second).await.unwrap();
+    let uncarried = async || backend.uncarried(&id).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried { number: 3, bytes: 1503 });
+    let all = backend.outgoing(NOW, 1000).await.unwrap();
+    let bodies: Vec<_> = all.into_iter().filter(|one| one.group == id).map(|one| one.welcome.body).collect();
+    let whole = |own: u8, shared: u8, length| [vec![own], vec![shared; length]].concat();
+    assert_eq!(bodies, [whole(1, 9, 1000), whole(2, 9, 1000), whole(3, 8, 500)]);
+    // It goes with the last that needs it.
+    backend.carried(&id, vec![[1; 32]]).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried { number: 2, bytes: 1502 });
+    backend.carried(&id, vec![[2; 32]]).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried { number: 1, bytes: 501 });
+    backend.erase_group(&id, Seconds(u64::MAX)).await.unwrap();
+    assert_eq!(uncarried().await, Uncarried::default());
+    assert!(backend.outgoing(NOW, 1000).await.unwrap().iter().all(|one| one.group != id));
+}
+
 pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(backend: &dyn Backend) {
     let carol = device(backend, "i-carol").await;
     assert_eq!(backend.deliver(delivery(welcome(carol, 1))).await, Ok(Delivered::Unwanted), "not hers");
@@ -318,7 +358,7 @@ pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(
     let full = Claim { inbox: third.limit, ..claim(carol.0, 1) };
     assert_eq!(backend.claim(full).await, Ok(Claimed { packages: Vec::new(), full: 1 }));
     let inbox = async || {
-        let inbox = backend.inbox(carol.0, carol.1, ALL).await.unwrap();
+        let inbox = backend.inbox(carol.0, carol.1, (None, ALL)).await.unwrap();
         inbox.iter().map(|entry| entry.body[0]).collect::<Vec<_>>()
     };
     assert_eq!(inbox().await, [1, 2]);
@@ -331,6 +371,66 @@ pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(
     assert_eq!(backend.deliver(delivery(welcome(carol, 4))).await, Ok(Delivered::New));
     backend.revoke(carol.0, carol.1).await.unwrap();
     assert_eq!(backend.deliver(delivery(welcome(carol, 5))).await, Ok(Delivered::Unwanted));
+}
+
+/// Who has one KeyPackage of somebody does not fill their inbox with it.
+pub(crate) async fn a_key_package_takes_one_welcome_and_the_last_resort_a_quarter_of_an_inbox(
+    backend: &dyn Backend,
+) {
+    let carol = device(backend, "once-carol").await;
+    let packages = (1..=9).map(|number| key_package(number, number == 9)).collect();
+    backend.publish(carol.0, carol.1, packages, (MOST, NOW)).await.unwrap();
+    let deliver = async |number, reference: u64| {
+        let welcome = NewWelcome { reference: reference.to_be_bytes().to_vec(), ..welcome(carol, number) };
+        let limit = PageLimit { entries: 8, bytes: 1000 };
+        backend.deliver(Delivery { welcome, limit, at: NOW }).await.unwrap()
+    };
+    assert_eq!(deliver(1, 1).await, Delivered::New);
+    assert_eq!(deliver(1, 1).await, Delivered::Known);
+    assert_eq!(deliver(2, 1).await, Delivered::Unwanted, "another for the same KeyPackage");
+    backend.acknowledge(carol.0, carol.1, vec![[1; 32]]).await.unwrap();
+    assert_eq!(deliver(1, 1).await, Delivered::Unwanted, "it was taken out");
+    assert_eq!(deliver(3, 1).await, Delivered::Unwanted);
+    // Its Welcome has come: nobody else is given it.
+    let given = backend.claim(claim(carol.0, 1)).await.unwrap().packages;
+    assert_eq!(given[0].reference, 2_u64.to_be_bytes());
+    // That of last resort takes many, and leaves room for those of others.
+    assert_eq!((deliver(11, 9).await, deliver(12, 9).await), (Delivered::New, Delivered::New));
+    assert_eq!(deliver(13, 9).await, Delivered::Full);
+    for number in 2..=7 {
+        assert_eq!(deliver(u8::try_from(number).unwrap(), number).await, Delivered::New);
+    }
+    assert_eq!(deliver(8, 8).await, Delivered::Full);
+    // While it has its part of the inbox, nobody is given it, and others are.
+    let narrow = Claim { inbox: PageLimit { entries: 9, bytes: 1000 }, ..claim(carol.0, 1) };
+    let given = backend.claim(narrow.clone()).await.unwrap().packages;
+    assert_eq!(given[0].reference, 8_u64.to_be_bytes());
+    assert_eq!(backend.claim(narrow).await, Ok(Claimed { packages: Vec::new(), full: 1 }));
+}
+
+/// What a device can't deal with, and leaves where it is, hides nothing.
+pub(crate) async fn an_inbox_is_read_on_from_what_stays_in_it(backend: &dyn Backend) {
+    let carol = device(backend, "on-carol").await;
+    let packages = (1..=4).map(|number| key_package(number, false)).collect();
+    backend.publish(carol.0, carol.1, packages, (MOST, NOW)).await.unwrap();
+    for number in 1..=3 {
+        let delivery = Delivery { welcome: welcome(carol, number), limit: ALL, at: NOW };
+        assert_eq!(backend.deliver(delivery).await, Ok(Delivered::New));
+    }
+    let inbox = async |after: Option<u8>, entries| {
+        let from = (after.map(|name| [name; 32]), PageLimit { entries, bytes: 1000 });
+        let inbox = backend.inbox(carol.0, carol.1, from).await.unwrap();
+        inbox.iter().map(|entry| entry.body[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(inbox(None, 2).await, [1, 2]);
+    assert_eq!(inbox(Some(2), 2).await, [3]);
+    assert_eq!(inbox(Some(3), 2).await, [0_u8; 0]);
+    // What is there no more is no place to begin.
+    backend.acknowledge(carol.0, carol.1, vec![[3; 32]]).await.unwrap();
+    assert_eq!(inbox(Some(3), 2).await, [1, 2]);
+    let delivery = Delivery { welcome: welcome(carol, 4), limit: ALL, at: NOW };
+    assert_eq!(backend.deliver(delivery).await, Ok(Delivered::New));
+    assert_eq!(inbox(Some(2), 2).await, [4], "the last place is not given again");
 }
 
 /// A KeyPackage in a proposal of its owner is known for its Welcome, and nobody else gets it.
@@ -355,6 +455,33 @@ pub(crate) async fn a_device_has_so_many_key_packages(backend: &dyn Backend) {
     assert_eq!(publish(&[5], true).await, Published::Kept, "that of last resort is apart");
     backend.claim(claim(account, 1)).await.unwrap();
     assert_eq!(publish(&[6], false).await, Published::Kept);
+}
+
+/// Whoever publishes without end leaves a bounded number of rows, and what was on its way lately still arrives.
+pub(crate) async fn what_is_remembered_of_key_packages_has_an_end(backend: &dyn Backend) {
+    let to = device(backend, "endless").await;
+    let publish = async |packages| backend.publish(to.0, to.1, packages, (MOST, NOW)).await.unwrap();
+    let arrives = async |reference: u64| {
+        let mut welcome = welcome(to, 1);
+        welcome.reference = reference.to_be_bytes().to_vec();
+        welcome.id[..8].copy_from_slice(&reference.to_be_bytes());
+        let delivery = Delivery { welcome, limit: ALL, at: NOW };
+        backend.deliver(delivery).await.unwrap() == Delivered::New
+    };
+    let replaced = u64::from(REPLACED);
+    for number in 0..=replaced + 2 {
+        publish(vec![key_package(number, true)]).await;
+    }
+    // The last one, those remembered before it, and no more.
+    assert!(!arrives(0).await && !arrives(1).await);
+    for number in 2..=replaced + 2 {
+        assert!(arrives(number).await, "{number}");
+    }
+    let reserved = |number| NewKeyPackage { reserved: true, ..key_package(number, false) };
+    let many: Vec<_> = (1000..1000 + u64::from(CLAIMED)).map(reserved).collect();
+    publish(many).await;
+    publish(vec![reserved(9999)]).await;
+    assert!(!arrives(1000).await && arrives(1001).await && arrives(9999).await);
 }
 
 pub(crate) async fn key_packages_are_claimed_once(backend: Arc<dyn Backend>) {
@@ -389,6 +516,9 @@ pub(crate) async fn the_last_resort_comes_last(backend: &dyn Backend) {
     backend.publish(account, device, packages, (MOST, NOW)).await.unwrap();
     let stock = async || backend.stock(account, device, NOW).await.unwrap();
     assert_eq!((stock().await[0].left, stock().await[0].last_resort), (2, true));
+    let only_last = Claim { last_resort: true, ..claim(account, 1) };
+    assert_eq!(backend.claim(only_last).await.unwrap().packages[0].body, b"package 1");
+    assert_eq!(stock().await[0].left, 2);
     let claimed = async |now| {
         let claim = Claim { device: Some(device), now, ..claim(account, 1) };
         let claimed = backend.claim(claim).await.unwrap();
@@ -396,7 +526,6 @@ pub(crate) async fn the_last_resort_comes_last(backend: &dyn Backend) {
     };
     assert_eq!(claimed(NOW).await, Some((b"package 2".to_vec(), false)));
     assert_eq!(claimed(NOW).await, Some((b"package 3".to_vec(), false)));
-    assert!(!stock().await[0].last_resort_used);
     assert_eq!(claimed(NOW).await, Some((b"package 1".to_vec(), true)));
     assert_eq!(claimed(NOW).await, Some((b"package 1".to_vec(), true)));
     assert_eq!((stock().await[0].left, stock().await[0].last_resort_used), (0, true));
@@ -491,6 +620,7 @@ pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &d
     assert_eq!(trim(100, 0, 100).await, 1, "a reader has not come further");
     let left = page(backend, &id, (Kinds::All, 0)).await;
     assert_eq!((left.first, left.newest, numbers(&left.entries)), (6, 10, vec![6, 7, 8, 9, 10]));
+    assert_eq!(left.bytes, bytes(&left.entries));
     assert_eq!(
         trim(100, 7, 100).await,
         3,
@@ -503,7 +633,9 @@ pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &d
     assert!(!among(backend.untrimmed(Seconds(NOW.0 + 50), 100).await.unwrap()).await);
     assert!(among(backend.untrimmed(Seconds(NOW.0 + 51), 100).await.unwrap()).await);
     assert!(among(backend.idle_groups(Seconds(NOW.0 + 10), 100).await.unwrap()).await);
-    backend.erase_group(&id).await.unwrap();
+    backend.erase_group(&id, Seconds(NOW.0 + 9)).await.unwrap();
+    assert!(backend.head(&id).await.unwrap().is_some(), "something was written since");
+    backend.erase_group(&id, Seconds(NOW.0 + 10)).await.unwrap();
     assert_eq!(backend.head(&id).await, Ok(None));
 }
 

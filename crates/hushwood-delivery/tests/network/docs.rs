@@ -53,6 +53,11 @@ fn the_limits_are_those_of_the_code() {
     for part in [
         format!("{},000; {} of one address", limits.connections / 1000, limits.connections_of_address),
         rate,
+        format!("{} an hour, {} at once", limits.registrations_per_hour, limits.registrations_at_once),
+        format!(
+            "checked at once: groups, commits, KeyPackages, proposals from outside | {} |",
+            limits.checks_of_address
+        ),
         format!(
             "{} MiB, {} MiB, {} MiB",
             limits.request_bytes >> 20,

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::answered;
 use crate::net::{Net, Place, request};
+use crate::person::Person;
 use crate::world::{World, plain, quick, until, world};
 
 /// A request whose body has come in part.
@@ -138,6 +139,37 @@ async fn an_address_has_so_many_requests_and_is_told_when_it_has_more() {
     assert_eq!(refused.retry_after, Some(Duration::from_secs(1)));
     tokio::time::sleep(Duration::from_millis(1100)).await;
     answered!(Challenge, net.call(Call::Challenge(Nothing), None).await);
+}
+
+/// What is no request of the interface counts as one.
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_that_are_nowhere_and_health_are_counted_too() {
+    for (path, method) in [("/nowhere", "GET"), ("/health", "GET"), ("/v1/challenge", "GET")] {
+        let limits = Limits { requests_per_second: 1, requests_at_once: 3, limit_loopback: true, ..quick() };
+        let world = World::with(limits).await;
+        let mut net = Net::http1(world.place).await;
+        let mut last = 0;
+        for _ in 0..3 {
+            let request = hyper::Request::builder().method(method).uri(path).header("host", "x");
+            last = net.send(request.body(Default::default()).unwrap()).await.unwrap().status.as_u16();
+        }
+        assert_eq!(last, 429, "{path}");
+    }
+}
+
+/// New accounts of an address are counted apart, since they stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_makes_so_many_accounts() {
+    let limits = Limits { registrations_at_once: 2, limit_loopback: true, ..quick() };
+    let world = World::with(limits).await;
+    for name in ["alice", "bob"] {
+        let registration = Person::new(name, world.place).registration().await;
+        answered!(Register, world.place.call(Call::Register(registration), None).await);
+    }
+    let registration = Person::new("carol", world.place).registration().await;
+    let refused = world.place.call(Call::Register(registration), None).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after.is_some()), (RefusalCode::TOO_MANY, true));
+    answered!(Challenge, world.place.call(Call::Challenge(Nothing), None).await);
 }
 
 /// Behind a proxy it is the proxy's word that counts, its last.

@@ -5,7 +5,7 @@ use hushwood::crypto::{CipherSuiteId, Random, Signer, SoftwareSigner, sign_with_
 use hushwood::group::{CommitId, CommitPlan, GroupInfoOptions, NewProposal, OpenedWelcome};
 use hushwood_delivery::wire::{
     AcknowledgeRequest, Admission, Call, ClaimRequest, CommitRequest, CreateRequest, GroupInfoAnswer,
-    GroupInfoRequest, HeadRequest, LogEntry, Login, MemberProof, Nothing, PublishRequest,
+    GroupInfoRequest, HeadRequest, InboxRequest, LogEntry, Login, MemberProof, Nothing, PublishRequest,
     PublishedKeyPackage, REQUEST_LABEL, ReadAnswer, ReadRequest, Recipient, Registration, SendRequest,
     Subscribe, Token, TreeRequest, WelcomeEntry, WelcomeId,
 };
@@ -73,6 +73,7 @@ impl Person {
             challenge,
             signature: Vec::new(),
             authorization: None,
+            invite_token: None,
         };
         registration.signature = self.key.sign(&registration.signed(SERVICE)).unwrap();
         registration
@@ -145,7 +146,8 @@ impl Person {
     }
 
     pub async fn inbox(&self, token: &Token) -> Vec<WelcomeEntry> {
-        answered!(Inbox, self.place.call(Call::Inbox(Nothing), Some(&token.bytes)).await).welcomes
+        answered!(Inbox, self.place.call(Call::Inbox(InboxRequest::default()), Some(&token.bytes)).await)
+            .welcomes
     }
 
     pub async fn join(&mut self, token: &Token) {

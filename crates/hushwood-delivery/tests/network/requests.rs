@@ -1,8 +1,8 @@
 //! Requests and answers: each route, and what is wrong with requests.
 
 use hushwood_delivery::wire::{
-    Call, CallKind, ClaimRequest, CommitAnswer, GroupKey, HeadAnswer, MEDIA_TYPE, Nothing, ProposeRequest,
-    RefusalCode, RevokeRequest,
+    Call, CallKind, ClaimRequest, CommitAnswer, GroupKey, HeadAnswer, InboxRequest, MEDIA_TYPE, Nothing,
+    ProposeRequest, RefusalCode, RevokeRequest,
 };
 use hyper::{Request, StatusCode};
 
@@ -37,7 +37,8 @@ async fn people_find_each_other_and_talk() {
     assert_eq!(stock.entries[0].left, 1);
     let revoke = Call::Revoke(RevokeRequest { device: alice.device });
     answered!(Revoke, world.place.call(revoke, Some(&token.bytes)).await);
-    let refused = world.place.call(Call::Inbox(Nothing), Some(&token.bytes)).await.unwrap_err();
+    let refused =
+        world.place.call(Call::Inbox(InboxRequest::default()), Some(&token.bytes)).await.unwrap_err();
     assert_eq!(refused.code, RefusalCode::REVOKED);
 
     let metrics = world.metrics().await;
@@ -91,11 +92,11 @@ async fn a_request_that_is_none_is_refused_for_what_it_lacks() {
     let (_, token) = Person::registered("alice", world.place).await;
     let good = |kind: CallKind, body: &[u8]| request(kind, body.to_vec(), Some(&token.bytes));
 
-    let mut no_token = good(CallKind::Inbox, &[]);
+    let mut no_token = good(CallKind::Stock, &[]);
     no_token.headers_mut().remove("authorization");
-    let mut not_base64 = good(CallKind::Inbox, &[]);
+    let mut not_base64 = good(CallKind::Stock, &[]);
     not_base64.headers_mut().insert("authorization", "Bearer !!!".parse().unwrap());
-    let mut made_up = good(CallKind::Inbox, &[]);
+    let mut made_up = good(CallKind::Stock, &[]);
     made_up.headers_mut().insert("authorization", bearer(b"made up").parse().unwrap());
     let mut json = good(CallKind::Challenge, &[]);
     json.headers_mut().insert("content-type", "application/json".parse().unwrap());

@@ -8,7 +8,8 @@ use hushwood::group::{CommitPlan, NewProposal};
 use hushwood_codec::Encode;
 use hushwood_delivery::server::{Alone, Limits, Polling};
 use hushwood_delivery::wire::{
-    Call, ClientFrame, GroupKey, LogEntry, Nothing, ReadAnswer, RefusalCode, STREAM_PATH, ServerFrame,
+    Call, ClientFrame, GroupKey, LogEntry, Nothing, ReadAnswer, RefusalCode, RevokeRequest, STREAM_PATH,
+    ServerFrame,
 };
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
@@ -154,9 +155,49 @@ async fn whoever_is_removed_is_told_up_to_that_and_not_beyond() {
 
     // Beginning again does not help, and everything at once does not either.
     stream.say(ClientFrame::Subscribe(bob.subscribe(8, 0))).await;
-    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 8, head: 4 });
+    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 8, head: 2 });
     assert_eq!(stream.entry().await.sequence, 2);
     let ServerFrame::Refused { number: Some(8), .. } = stream.next().await else { panic!() };
+}
+
+/// Whoever keeps a stream without ever taking anything learns of the commit that removes them, and of nothing after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_removed_is_not_told_how_the_log_grows() {
+    let world = world().await;
+    let ((mut alice, _), (bob, _)) = two(world.place).await;
+    let mut stream = Stream::open(world.place).await;
+    stream.say(ClientFrame::Subscribe(bob.subscribe(7, 1))).await;
+    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 7, head: 1 });
+    alice.send(b"with bob").await;
+    assert_eq!(stream.next().await, hint(2));
+    let proposals = vec![NewProposal::Remove(bob.actor.leaf())];
+    alice.commit_now(CommitPlan { proposals, ..CommitPlan::default() }, Vec::new()).await;
+    assert_eq!(stream.next().await, hint(3));
+    for _ in 0..3 {
+        alice.send(b"without bob").await;
+    }
+    alice.commit_now(CommitPlan::default(), Vec::new()).await;
+    stream.settle().await;
+    stream.settle().await;
+    // Nor by asking anew, whatever is said to have been read.
+    stream.say(ClientFrame::Subscribe(bob.subscribe(8, 1))).await;
+    assert_eq!(stream.next().await, ServerFrame::Subscribed { number: 8, head: 3 });
+    assert_eq!(stream.next().await, ServerFrame::Hint { number: 8, head: 3 });
+    alice.send(b"still without bob").await;
+    stream.settle().await;
+    // With credit, what is theirs comes, and then the end.
+    stream.say(ClientFrame::Credit { entries: 100 }).await;
+    let mut ends = 0;
+    while ends < 2 {
+        match stream.next().await {
+            ServerFrame::Entry { entry, .. } => assert!(entry.sequence <= 3),
+            ServerFrame::Refused { refused, .. } => {
+                assert_eq!(refused.code, RefusalCode::FORBIDDEN);
+                ends += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,6 +258,49 @@ async fn a_device_is_told_of_its_inbox() {
     let mut stream = Stream::open(world.place).await;
     stream.say(ClientFrame::Device { token: carols.bytes.clone() }).await;
     assert_eq!(stream.next().await, ServerFrame::Inbox);
+}
+
+/// Who asks for nothing has no place here, and a device that was revoked is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_asks_for_nothing_is_closed() {
+    let limits = Limits { idle_stream: Duration::from_millis(500), ..quick() };
+    let world = World::with(limits).await;
+    let ((_, token), (bob, bobs)) = two(world.place).await;
+    let mut idle = Stream::open(world.place).await;
+    let mut watching = Stream::open(world.place).await;
+    watching.say(ClientFrame::Device { token: token.bytes.clone() }).await;
+    let mut reading = Stream::open(world.place).await;
+    reading.say(ClientFrame::Subscribe(bob.subscribe(7, 1))).await;
+    reading.next().await;
+    // Pings ask for nothing.
+    idle.settle().await;
+    assert_eq!(idle.closed().await, 1008);
+    watching.settle().await;
+    reading.settle().await;
+    until("its end", || async { world.metric("hushwood_streams").await == 2 }).await;
+    assert!(world.metrics().await.contains("why=\"stream without a subscription\"} 1"));
+    reading.say(ClientFrame::Unsubscribe { number: 7 }).await;
+    assert_eq!(reading.closed().await, 1008);
+
+    let revoke = Call::Revoke(RevokeRequest { device: bob.device });
+    answered!(Revoke, world.place.call(revoke, Some(&bobs.bytes)).await);
+    watching.say(ClientFrame::Device { token: bobs.bytes }).await;
+    let ServerFrame::Refused { number: None, refused } = watching.next().await else { panic!() };
+    assert_eq!(refused.code, RefusalCode::REVOKED);
+}
+
+/// A client that says again and again which device it is asks as often as it may, and not more.
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_on_a_stream_count_as_requests() {
+    let limits = Limits { requests_per_second: 1, requests_at_once: 20, limit_loopback: true, ..quick() };
+    let world = World::with(limits).await;
+    let (_, token) = crate::person::Person::registered("alice", world.place).await;
+    let mut stream = Stream::open(world.place).await;
+    for _ in 0..20 {
+        stream.say(ClientFrame::Device { token: token.bytes.clone() }).await;
+    }
+    let ServerFrame::Refused { number: None, refused } = stream.next().await else { panic!() };
+    assert_eq!(refused.code, RefusalCode::TOO_MANY);
 }
 
 /// Hundreds read the same group: the log is read once for all of them.

@@ -64,6 +64,7 @@ fn commit(epoch: u64, who: u8) -> NewCommit {
         body: vec![who],
         group_info: vec![who],
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: Seconds(7),
     }
 }

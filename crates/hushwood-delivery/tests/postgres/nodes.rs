@@ -122,7 +122,7 @@ async fn claimers_on_two_nodes_get_different_key_packages() {
         let node = nodes[who % 2].clone();
         tokio::spawn(async move {
             let inbox = PageLimit { entries: 100, bytes: 1 << 20 };
-            let claim = Claim { account, device: None, suite: 1, now: Seconds(0), inbox };
+            let claim = Claim { account, device: None, suite: 1, last_resort: false, now: Seconds(0), inbox };
             let mut claimed = Vec::new();
             for _ in 0..4 {
                 claimed.extend(node.claim(claim.clone()).await.unwrap().packages);

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushwood::extension::ExtensionType;
+use hushwood::codec::Encode;
+use hushwood::crypto::Signer;
+use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
+use hushwood::group::{CommitPlan, Group, NewGroup, NewProposal};
+use hushwood::tree::Supported;
 use hushwood_delivery::service::{Rate, Service};
-use hushwood_delivery::wire::{GroupKey, PublishedKeyPackage, Refusal, SendAnswer};
+use hushwood_delivery::wire::{DELIVERY_EXTENSION, GroupKey, PublishedKeyPackage, Refusal, SendAnswer};
+use test_support::actor::NOW;
 
 use crate::world::{Client, SERVICE, settings, two, with_extensions, without, world, world_with};
 
@@ -77,6 +82,52 @@ async fn a_groups_id_has_a_length_that_a_database_can_find() {
     assert_eq!(alice.actor.group().group_id().len(), 4000, "nothing is wrong with it otherwise");
 }
 
+/// What is there already is not checked again, and does not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_there_costs_nothing_to_ask_for_again() {
+    let mut settings = settings();
+    settings.rates.groups = Rate { burst: 1, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    alice.actor.create();
+    let good = alice.create_request();
+    let mut forged = good.clone();
+    forged.proof.signature = alice.sign(b"something else");
+    for _ in 0..3 {
+        let refusal = service.create_group(device, forged.clone()).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Forbidden(_)), "{refusal}");
+    }
+    for _ in 0..3 {
+        assert_eq!(service.create_group(device, good.clone()).await, Ok(()));
+    }
+    let other = alice.create_request();
+    assert!(matches!(service.create_group(device, other).await, Err(Refusal::Taken(_))));
+}
+
+/// Databases count up to 2^63, and nobody needs a name of kilobytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_numbers_do_not_fit_is_refused_when_it_comes() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    alice.actor.create();
+    let good = alice.create_request();
+    let changed = |change: fn(&mut hushwood::schedule::GroupContext)| {
+        let mut request = good.clone();
+        request.group_info = crate::world::with_context(&alice, &request.group_info, change);
+        request.proof.signature = alice.sign(&request.signed(SERVICE));
+        request
+    };
+    let late = changed(|context| context.epoch = u64::MAX - 1);
+    let long = changed(|context| context.group_id = vec![1; 256]);
+    for bad in [late, long] {
+        let refusal = service.create_group(device, bad).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::TooLarge(_)), "{refusal}");
+    }
+    assert_eq!(service.create_group(device, good).await, Ok(()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_brings_so_many_groups() {
     let mut settings = settings();
@@ -93,6 +144,99 @@ async fn an_account_brings_so_many_groups() {
     bob.create_group(service).await;
 }
 
+/// Whoever changed the key that stands in a group's context would keep all later joiners out.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_group_is_delivered_is_not_changed() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, device) = Client::registered("alice", service).await;
+    let delivery = ExtensionType(DELIVERY_EXTENSION);
+    let extensions = |value: &[u8]| {
+        let mut extensions = Extensions::new();
+        extensions.set(delivery, value.to_vec());
+        extensions
+    };
+    let actor = &mut alice.actor;
+    let mut supported = Supported::new(&actor.provider).preferring(actor.suite.id());
+    supported.extensions.push(delivery);
+    let settings = NewGroup {
+        extensions: extensions(b"as it is"),
+        policy: actor.policy.clone(),
+        ..NewGroup::new(actor.suite, actor.credential(), supported)
+    };
+    let step = Group::create(settings, &actor.signer, NOW, &mut actor.random).unwrap();
+    actor.group = Some(step.commit(&mut actor.store).unwrap());
+    service.create_group(device, alice.create_request()).await.unwrap();
+
+    let change = |extensions| vec![NewProposal::GroupContextExtensions(extensions)];
+    for changed in [extensions(b"another"), Extensions::new()] {
+        let plan = CommitPlan { proposals: change(changed.clone()), ..CommitPlan::default() };
+        let (_, commit) = alice.commit(plan, Vec::new());
+        assert!(matches!(service.commit(commit).await, Err(Refusal::Forbidden(_))));
+    }
+    // Other extensions are the members' own.
+    let mut more = extensions(b"as it is");
+    let sender = ExternalSender {
+        signature_key: alice.actor.signer.public_key().clone(),
+        credential: alice.actor.credential(),
+    };
+    more.set(ExtensionType::EXTERNAL_SENDERS, vec![sender].to_bytes().unwrap());
+    let plan = CommitPlan { proposals: change(more), ..CommitPlan::default() };
+    let commit = alice.commit(plan, Vec::new());
+    alice.send_commit(service, commit).await;
+    // Nor does such a proposal wait for somebody to commit it.
+    let proposal = NewProposal::GroupContextExtensions(extensions(b"another"));
+    let proposal = alice.actor.propose(proposal).unwrap();
+    let send = alice.send_request(proposal);
+    assert!(matches!(service.send(send).await, Err(Refusal::Forbidden(_))));
+}
+
+/// Who fills a log is removed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_has_so_many_bytes_and_commits_a_few_more() {
+    let mut settings = settings();
+    settings.max_log = 40_000;
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, mut bob) = two(&world).await;
+    for _ in 0..2 {
+        let message = bob.actor.send(&[0; 10_000]).unwrap();
+        service.send(bob.send_request(message)).await.unwrap();
+    }
+    let message = bob.actor.send(&[0; 10_000]).unwrap();
+    let third = bob.send_request(message);
+    assert_eq!(service.send(third.clone()).await, Ok(SendAnswer::Accepted(4)));
+    let message = bob.actor.send(&[0; 10_000]).unwrap();
+    assert!(matches!(service.send(bob.send_request(message)).await, Err(Refusal::Full(_))));
+    assert_eq!(service.send(third).await, Ok(SendAnswer::Accepted(4)), "asked again");
+    let leaf = hushwood::tree::LeafIndex::new(1);
+    alice.remove(service, leaf).await;
+}
+
+/// A group that nobody has written to for half a year is gone; one that somebody has is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_that_nobody_uses_are_forgotten() {
+    const LATER: u64 = 181 * 24 * 60 * 60;
+    let world = world().await;
+    let (mut alice, _) = Client::registered("alice", &world.service).await;
+    alice.create_group(&world.service).await;
+    let unused = alice.group_id();
+    let (mut bob, _) = Client::registered("bob", &world.service).await;
+    bob.create_group(&world.service).await;
+    let mut settings = settings();
+    settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + LATER - 100_000);
+    let earlier = Service::new(world.backend.clone(), settings.clone()).await.unwrap();
+    earlier.settle().await.unwrap();
+    let (_, mut request) = bob.commit(Default::default(), Vec::new());
+    let hushwood_delivery::wire::Admission::Member(proof) = &mut request.admission else { panic!() };
+    proof.at += LATER - 100_000;
+    earlier.commit(bob.signed_commit(request)).await.unwrap();
+    settings.clock = || hushwood_delivery::backend::Seconds(test_support::actor::NOW.0 + LATER);
+    Service::new(world.backend.clone(), settings).await.unwrap().settle().await.unwrap();
+    assert_eq!(world.backend.head(&unused).await, Ok(None));
+    assert!(world.backend.head(&bob.group_id()).await.unwrap().is_some());
+}
+
 /// A node remembers a group that was erased meanwhile and created anew: same id, same key, same epoch.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_memory_of_a_group_is_not_taken_for_the_new_one() {
@@ -103,7 +247,8 @@ async fn an_old_memory_of_a_group_is_not_taken_for_the_new_one() {
     let proposal = bob.actor.propose(hushwood::group::NewProposal::Update(Default::default())).unwrap();
     old_node.send(bob.send_request(proposal)).await.unwrap();
 
-    world.backend.erase_group(&alice.group_id()).await.unwrap();
+    let always = hushwood_delivery::backend::Seconds(u64::MAX);
+    world.backend.erase_group(&alice.group_id(), always).await.unwrap();
     assert!(matches!(old_node.read(alice.read_request(0)).await, Err(Refusal::NotFound(_))));
     let other_node = crate::world::node(&world.backend).await;
     let device = alice.log_in(&other_node).await;

@@ -4,7 +4,7 @@ use hushwood::extension::ExtensionType;
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
 use hushwood_delivery::service::ProposalLimits;
 use hushwood_delivery::wire::{
-    CommitAnswer, EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer,
+    CommitAnswer, EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer, TreeRequest,
 };
 
 use crate::world::{
@@ -327,6 +327,24 @@ async fn a_group_info_that_nobody_could_use_is_refused() {
     service.commit(good).await.unwrap();
 }
 
+/// RFC 9420 §12.4.3.1: a Welcome is for those whom the commit adds, each once. Who was added by nobody gets none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_welcome_is_for_whom_the_commit_adds() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, _) = two(&world).await;
+    Client::registered("carol", service).await;
+    Client::registered("dave", service).await;
+    let device = alice.log_in(service).await;
+    let (_, for_carol) = alice.invite(service, device, &["carol"]).await;
+    let (_, good) = alice.invite(service, device, &["dave"]).await;
+    let mut bad = good.clone();
+    (bad.welcome, bad.recipients) = (for_carol.welcome, for_carol.recipients);
+    let refusal = service.commit(alice.signed_commit(bad)).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Malformed(_)), "{refusal}");
+    service.commit(good).await.unwrap();
+}
+
 /// A request is signed as a whole: nobody who carries it puts other recipients in.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_with_a_commit_is_signed_with_it() {
@@ -374,6 +392,28 @@ async fn a_tree_is_given_for_its_hash() {
     let mut other_key = request;
     other_key.key = GroupKey::new([1; 32]);
     assert!(matches!(service.tree(&other_key).await, Err(Refusal::Forbidden(_))));
+}
+
+/// Trees of epochs that are over have to be made anew: not without end. Those that were asked for are at hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_trees_are_made_so_often() {
+    let mut settings = settings();
+    settings.rates.trees =
+        hushwood_delivery::service::Rate { burst: 1, every: std::time::Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (mut alice, _) = two(&world).await;
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        let context = alice.actor.group().context();
+        let (group_id, epoch, tree_hash) = (alice.group_id(), context.epoch, context.tree_hash.clone());
+        requests.push(TreeRequest { group_id, key: key(), epoch, tree_hash });
+        alice.update(service).await;
+    }
+    for _ in 0..2 {
+        assert!(service.tree(&requests[1]).await.is_ok());
+    }
+    assert!(matches!(service.tree(&requests[2]).await, Err(Refusal::TooMany(_))));
 }
 
 /// One member that proposes without end leaves room for the others, and the group goes on after a commit.
@@ -432,7 +472,7 @@ async fn a_member_that_was_set_back_learns_how_far_it_had_been() {
 /// What has been forgotten is not nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_on_where_the_log_was_trimmed_is_told() {
-    const LATER: u64 = 200 * 24 * 60 * 60;
+    const LATER: u64 = 150 * 24 * 60 * 60;
     let mut one_snapshot = settings();
     one_snapshot.snapshots = 1;
     let world = world_with(one_snapshot).await;

@@ -9,7 +9,7 @@ use hushwood_delivery::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
     Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
     OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use hushwood_delivery::service::Service;
 
@@ -79,6 +79,7 @@ macro_rules! pass_on {
 
 pass_on! {
     create_group(group: NewGroup) -> Created;
+    created(group: &[u8], request: RequestId) -> Option<Created>;
     head(group: &[u8]) -> Option<Head>;
     commit(group: &[u8], commit: NewCommit) -> Committed;
     outcome(group: &[u8], request: RequestId, epoch: u64) -> Committed;
@@ -88,12 +89,13 @@ pass_on! {
     put_snapshot(group: &[u8], snapshot: Snapshot, keep: u32) -> ();
     move_cursors(group: &[u8], cursors: Vec<Cursor>) -> ();
     outgoing(now: Seconds, most: u32) -> Vec<OutgoingWelcome>;
+    uncarried(group: &[u8]) -> Uncarried;
     postpone(group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> ();
     carried(group: &[u8], ids: Vec<[u8; 32]>) -> ();
     trim(group: &[u8], limits: TrimLimits) -> u64;
     untrimmed(since: Seconds, most: u32) -> Vec<Vec<u8>>;
     idle_groups(since: Seconds, most: u32) -> Vec<Vec<u8>>;
-    erase_group(group: &[u8]) -> ();
+    erase_group(group: &[u8], since: Seconds) -> ();
     register(device: NewDevice) -> Registered;
     account(name: &str) -> Option<AccountId>;
     device_key(account: AccountId, device: DeviceId) -> Option<Vec<u8>>;
@@ -102,7 +104,7 @@ pass_on! {
     claim(claim: Claim) -> Claimed;
     stock(account: AccountId, device: DeviceId, now: Seconds) -> Vec<Stock>;
     deliver(delivery: Delivery) -> Delivered;
-    inbox(account: AccountId, device: DeviceId, limit: PageLimit) -> Vec<InboxEntry>;
+    inbox(account: AccountId, device: DeviceId, from: (Option<[u8; 32]>, PageLimit)) -> Vec<InboxEntry>;
     acknowledge(account: AccountId, device: DeviceId, ids: Vec<[u8; 32]>) -> ();
     service_secret(fresh: [u8; 32]) -> [u8; 32];
 }
@@ -137,7 +139,7 @@ async fn a_welcome_is_carried_when_the_back_end_is_there_again() {
     let world = world().await;
     let (bob, service, faulty) = undelivered(&world).await;
     let device = bob.log_in(&service).await;
-    assert_eq!(service.inbox(device).await, Ok(Vec::new()));
+    assert_eq!(service.inbox(device, None).await, Ok(Vec::new()));
     faulty.mend();
     bob.welcome(&service).await;
     // Not again and again while it failed.

@@ -8,7 +8,7 @@ use hushwood::group::{CommitPlan, GroupView, NewProposal};
 use hushwood::proposal::{Proposal, Remove};
 use hushwood_delivery::service::{ProposalLimits, Rate};
 use hushwood_delivery::wire::{
-    ClaimRequest, GroupInfoAnswer, ProposeRequest, Recipient, Refusal, SendAnswer,
+    ClaimRequest, GroupInfoAnswer, ProposeRequest, PublishedKeyPackage, Recipient, Refusal, SendAnswer,
 };
 use std::time::Duration;
 use test_support::actor::NOW;
@@ -99,6 +99,57 @@ async fn a_client_proposes_to_be_added_and_its_welcome_finds_it() {
     alice.send_commit(service, commit).await;
     carol.join(service).await;
     assert_eq!(carol.actor.group().epoch(), alice.actor.group().epoch());
+}
+
+/// Who has only heard of a group, or was in it, is not told how far it is; and what is refused leaves nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proposed_from_outside_tells_and_leaves_nothing_if_it_is_refused() {
+    let world = world().await;
+    let service = &world.service;
+    let (mut alice, _) = two(&world).await;
+    let mut carol = Client::new("carol");
+    service.register(carol.registration(service)).await.unwrap();
+    let device = carol.log_in(service).await;
+    let group_id = alice.group_id();
+    let info = alice.group_info(service, &group_id, alice.member()).await.unwrap();
+    let package = carol.actor.key_package();
+    let valid = carol.actor.validate(&package).unwrap();
+    let message = view(&carol, &info).new_member_proposal(&valid, &carol.actor.signer, NOW).unwrap();
+    let mut forged = message.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let sent = propose(&mut carol, &group_id, forged);
+    assert!(matches!(service.propose(device, sent).await, Err(Refusal::Invalid(_))));
+    // Its KeyPackage is not reserved: others may be given it.
+    let package = vec![PublishedKeyPackage { message: package }];
+    service.publish(device, package).await.unwrap();
+    let by = alice.log_in(service).await;
+    let claim = ClaimRequest { name: b"carol".to_vec(), suite: 1 };
+    assert_eq!(service.claim(by, claim).await.unwrap().len(), 1);
+    alice.update(service).await;
+    let sent = propose(&mut carol, &group_id, message);
+    assert_eq!(service.propose(device, sent).await, Ok(SendAnswer::Stale { epoch: 0 }));
+}
+
+/// Many accounts do not make a group's members commit without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_takes_so_many_proposals_of_all_accounts() {
+    let mut settings = settings();
+    settings.rates.outside_of_group = Rate { burst: 1, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let (alice, _) = two(&world).await;
+    let group_id = alice.group_id();
+    let info = alice.group_info(service, &group_id, alice.member()).await.unwrap();
+    let mut answers = Vec::new();
+    for name in ["carol", "dave"] {
+        let (mut guest, device) = Client::registered(name, service).await;
+        let package = guest.actor.key_package();
+        let valid = guest.actor.validate(&package).unwrap();
+        let message = view(&guest, &info).new_member_proposal(&valid, &guest.actor.signer, NOW).unwrap();
+        let sent = propose(&mut guest, &group_id, message);
+        answers.push(service.propose(device, sent).await);
+    }
+    assert!(answers[0].is_ok() && matches!(answers[1], Err(Refusal::TooMany(_))), "{answers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,9 +8,13 @@ use hushwood::commit::Answers;
 use hushwood::crypto::{CipherSuiteId, Random, Signer, SoftwareSigner, sign_with_label};
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::MlsMessage;
+use hushwood::group::client::keep_key_package;
 use hushwood::group::{CommitId, CommitPlan, GroupInfoOptions, NewProposal, OpenedWelcome};
-use hushwood::tree::LeafIndex;
+use hushwood::key_package::KeyPackageBuilder;
+use hushwood::schedule::GroupContext;
+use hushwood::tree::{LeafContent, LeafIndex, Supported};
 use hushwood::unverified::Unverified;
+use hushwood::welcome::GroupInfo;
 use hushwood_delivery::backend::{Backend, Seconds, SqliteBackend, SqliteSettings};
 use hushwood_delivery::service::{Device, Service, ServiceSettings};
 use hushwood_delivery::wire::{
@@ -103,6 +107,7 @@ impl Client {
             challenge: service.challenge().unwrap().bytes,
             signature: Vec::new(),
             authorization: None,
+            invite_token: None,
         };
         registration.signature = self.device_key.sign(&registration.signed(SERVICE)).unwrap();
         registration
@@ -120,6 +125,19 @@ impl Client {
         let device = self.log_in(service).await;
         let packages = (0..count).map(|_| PublishedKeyPackage { message: self.actor.key_package() });
         service.publish(device, packages.collect()).await
+    }
+
+    /// A KeyPackage of last resort.
+    pub(crate) fn last_resort(&mut self) -> Vec<u8> {
+        let content = LeafContent {
+            credential: self.actor.credential(),
+            supported: Supported::new(&self.actor.provider),
+            extensions: Extensions::new(),
+        };
+        let Actor { suite, signer, policy, random, store, .. } = &mut self.actor;
+        let builder = KeyPackageBuilder::new(*suite, content).last_resort();
+        let new = builder.build(&*signer, policy, NOW, random).unwrap();
+        keep_key_package(new).unwrap().commit(store).unwrap()
     }
 
     pub(crate) fn request(&mut self) -> [u8; 32] {
@@ -235,7 +253,7 @@ impl Client {
     pub(crate) async fn welcome(&self, service: &Service) -> ([u8; 32], Vec<u8>) {
         let device = self.log_in(service).await;
         for _ in 0..500 {
-            if let Some(entry) = service.inbox(device).await.unwrap().pop() {
+            if let Some(entry) = service.inbox(device, None).await.unwrap().pop() {
                 return (entry.id, entry.message);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -261,7 +279,7 @@ impl Client {
         self.read = sequence;
         let device = self.log_in(service).await;
         service.acknowledge(device, vec![id]).await.unwrap();
-        assert_eq!(service.inbox(device).await.unwrap(), []);
+        assert_eq!(service.inbox(device, None).await.unwrap(), []);
     }
 
     pub(crate) fn proof(&self) -> MemberProof {
@@ -393,11 +411,24 @@ pub(crate) fn with_extensions(
     group_info: &[u8],
     change: impl FnOnce(&mut Extensions),
 ) -> Vec<u8> {
+    with(signer, group_info, |group_info| change(&mut group_info.extensions))
+}
+
+/// A GroupInfo of another context, signed by whom it says.
+pub(crate) fn with_context(
+    signer: &Client,
+    group_info: &[u8],
+    change: impl FnOnce(&mut GroupContext),
+) -> Vec<u8> {
+    with(signer, group_info, |group_info| change(&mut group_info.group_context))
+}
+
+fn with(signer: &Client, group_info: &[u8], change: impl FnOnce(&mut GroupInfo)) -> Vec<u8> {
     let MlsMessage::GroupInfo(group_info) = MlsMessage::from_bytes(group_info).unwrap() else {
         panic!("a GroupInfo")
     };
     let mut group_info = group_info.inspect().clone();
-    change(&mut group_info.extensions);
+    change(&mut group_info);
     let mut tbs = Writer::new();
     tbs.value(&group_info.group_context).value(&group_info.extensions);
     tbs.opaque(&group_info.confirmation_tag).value(&group_info.signer);

@@ -69,6 +69,7 @@ pub struct ObservedCommit {
     at: Vec<u8>,
     public: PublicState,
     change: EpochChange,
+    added: Vec<HashReference>,
     checks: Vec<CredentialCheck>,
 }
 
@@ -103,6 +104,13 @@ impl ObservedCommit {
     #[must_use]
     pub fn change(&self) -> &EpochChange {
         &self.change
+    }
+
+    /// The KeyPackages of those whom it adds, in the order of the Adds: a Welcome has a secret for each of them (RFC 9420
+    /// §12.4.3.1, `new_member`).
+    #[must_use]
+    pub fn added(&self) -> &[HashReference] {
+        &self.added
     }
 
     /// The group context of the epoch that it begins.
@@ -345,10 +353,12 @@ impl PublicGroup {
         if let Some(reinit) = list.reinit() {
             change.status = Status::Reinitialised(reinit.clone());
         }
+        let added = list.adds().map(|(_, add)| add.key_package.reference(self.public.suite));
+        let added = added.collect::<Result<_, _>>()?;
         let tag = message.auth().confirmation_tag.clone().ok_or(Violation::ConfirmationTag)?;
         let (tree, signed) = (transition.applied.tree, signed_commit(message));
         let public = advance_public(&self.public, tree, transition.provisional, &signed, tag)?;
-        Ok(ObservedCommit { at: self.at(), public, change, checks: transition.checks })
+        Ok(ObservedCommit { at: self.at(), public, change, added, checks: transition.checks })
     }
 
     fn checks(&self, now: Timestamp) -> ProposalChecks<'_> {

@@ -16,6 +16,7 @@ use hushwood_client::{Client, Event, Identity, Invitations, Provider, Settings, 
 use serde_json::{Value, json};
 
 use crate::args::Global;
+use crate::commands::serve::invite_token;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::output::Output;
@@ -48,6 +49,9 @@ pub(crate) struct Bot {
     /// Certificates (PEM) that vouch for the server's [default: those of the operating system]
     #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
     ca: Option<PathBuf>,
+    /// A file with what the service's operator has given to those who may have an account
+    #[arg(long, value_name = "FILE", env = "HUSHWOOD_INVITE_TOKEN_FILE")]
+    invite_token_file: Option<PathBuf>,
     /// Whose keys are believed
     #[arg(long, value_name = "WHO", default_value = "first-use")]
     trust: TrustArg,
@@ -105,7 +109,8 @@ impl Bot {
             InvitationsArg::All => Invitations::All,
             InvitationsArg::Ask => Invitations::Ask,
         };
-        let settings = Settings { patience: self.patience, invitations, ..Settings::default() };
+        let invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
+        let settings = Settings { patience: self.patience, invitations, invite_token, ..Settings::default() };
         let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
             .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;

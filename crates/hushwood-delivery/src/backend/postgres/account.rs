@@ -8,8 +8,8 @@ use crate::backend::postgres::connect::connection;
 use crate::backend::postgres::error::{reading, writing};
 use crate::backend::postgres::{column, fixed, number, run, select, to_sql};
 use crate::backend::{
-    AccountId, BackendError, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
-    NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds, Stock,
+    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
+    KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
 };
 
 /// The one transaction of two keys: an account, and the name by which it is found.
@@ -144,12 +144,21 @@ pub(super) async fn publish(
     for package in packages {
         // The name of the one before stays: a Welcome for it may be on its way.
         if package.last_resort && !package.reserved && kept.contains(&package.reference) {
-            let sql = "UPDATE key_packages SET last_resort = false, claimed = true, body = ''
+            let sql =
+                "UPDATE key_packages SET last_resort = false, replaced = true, claimed = true, body = ''
                 WHERE account = $1 AND device = $2 AND suite = $3 AND last_resort AND reference <> $4";
             let suite = i32::from(package.suite);
             change(&transaction, sql, &[of_account, of_device, &suite, &package.reference]).await?;
+            let sql = "DELETE FROM key_packages WHERE account = $1 AND reference IN (SELECT reference FROM key_packages
+                WHERE account = $1 AND device = $2 AND claimed AND NOT last_resort AND replaced AND suite = $3
+                ORDER BY id DESC OFFSET $4)";
+            change(&transaction, sql, &[of_account, of_device, &suite, &i64::from(REPLACED)]).await?;
         }
     }
+    let sql =
+        "DELETE FROM key_packages WHERE account = $1 AND reference IN (SELECT reference FROM key_packages
+        WHERE account = $1 AND device = $2 AND claimed AND NOT last_resort ORDER BY id DESC OFFSET $3)";
+    change(&transaction, sql, &[of_account, of_device, &i64::from(CLAIMED)]).await?;
     transaction.commit().await.map_err(|error| writing(&error))?;
     Ok(Published::Kept)
 }
@@ -186,12 +195,14 @@ pub(super) async fn claim(pool: &Pool, claim: &Claim) -> Result<Claimed, Backend
     let transaction = client.transaction().await.map_err(|error| reading(&error))?;
     let account = claim.account.0.as_slice();
     let only = claim.device.map(|device| device.0.to_vec());
-    let sql = "SELECT devices.device, count(name) < $3 AND coalesce(sum(octet_length(body)), 0) < $4
+    let sql = "SELECT devices.device, count(name) < $3 AND coalesce(sum(octet_length(body)), 0) < $4,
+            count(name) FILTER (WHERE last_resort) < $5
+                AND coalesce(sum(octet_length(body)) FILTER (WHERE last_resort), 0) < $6
         FROM devices LEFT JOIN inbox USING (account, device)
         WHERE account = $1 AND NOT revoked AND ($2::bytea IS NULL OR device = $2)
         GROUP BY devices.device ORDER BY devices.device";
-    let room = (i64::from(claim.inbox.entries), to_sql(claim.inbox.bytes));
-    let rows = ask(&transaction, sql, &[&account, &only, &room.0, &room.1]).await?;
+    let (room, last) = (in_sql(claim.inbox), in_sql(claim.inbox.quarter()));
+    let rows = ask(&transaction, sql, &[&account, &only, &room.0, &room.1, &last.0, &last.1]).await?;
     let mut claimed = Claimed::default();
     for row in &rows {
         if !column::<bool>(row, 1)? {
@@ -199,11 +210,17 @@ pub(super) async fn claim(pool: &Pool, claim: &Claim) -> Result<Claimed, Backend
             continue;
         }
         let device = DeviceId(fixed(row, 0)?);
+        let room_for_last_resort = column::<bool>(row, 2)?;
         // The last resort comes after all others, the oldest first among them.
-        for (sql, last_resort) in [(NEXT, false), (LAST_RESORT, true)] {
+        let kinds = [(NEXT, false), (LAST_RESORT, true)];
+        for (sql, last_resort) in kinds.into_iter().filter(|(_, last)| *last || !claim.last_resort) {
             let values: [&(dyn ToSql + Sync); 4] =
                 [&account, &device.0.as_slice(), &i32::from(claim.suite), &to_sql(claim.now.0)];
             if let Some(row) = ask(&transaction, sql, &values).await?.first() {
+                if last_resort && !room_for_last_resort {
+                    claimed.full = claimed.full.saturating_add(1);
+                    break;
+                }
                 let (reference, body) = (column(row, 0)?, column(row, 1)?);
                 claimed.packages.push(KeyPackageEntry { device, reference, last_resort, body });
                 break;
@@ -262,21 +279,33 @@ pub(super) async fn deliver(pool: &Pool, delivery: &Delivery) -> Result<Delivere
         return Ok(Delivered::Unwanted);
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE account = $1 AND device = $2 AND name = $3),
-            EXISTS (SELECT 1 FROM key_packages WHERE account = $1 AND device = $2 AND reference = $4),
-            (SELECT count(*) < $5 AND coalesce(sum(octet_length(body)), 0) < $6 FROM inbox WHERE account = $1 AND device = $2)";
+            (SELECT last_resort OR replaced FROM key_packages
+                WHERE account = $1 AND device = $2 AND reference = $4 AND NOT welcomed),
+            count(*) < $5 AND coalesce(sum(octet_length(body)), 0) < $6,
+            count(*) FILTER (WHERE last_resort) < $7 AND coalesce(sum(octet_length(body)) FILTER (WHERE last_resort), 0) < $8
+        FROM inbox WHERE account = $1 AND device = $2";
     let name = welcome.id.as_slice();
-    let room = (i64::from(limit.entries), to_sql(limit.bytes));
-    let values: [&(dyn ToSql + Sync); 6] = [&account, &device, &name, &welcome.reference, &room.0, &room.1];
+    let (room, last) = (in_sql(*limit), in_sql(limit.quarter()));
+    let values: [&(dyn ToSql + Sync); 8] =
+        [&account, &device, &name, &welcome.reference, &room.0, &room.1, &last.0, &last.1];
     let rows = ask(&transaction, sql, &values).await?;
     let Some(row) = rows.first() else { return Err(BackendError::Corrupt("a question without an answer")) };
-    match (column(row, 0)?, column(row, 1)?, column(row, 2)?) {
-        (true, _, _) => return Ok(Delivered::Known),
-        (false, false, _) => return Ok(Delivered::Unwanted),
-        (false, true, false) => return Ok(Delivered::Full),
-        (false, true, true) => {}
+    let last_resort = match (column(row, 0)?, column::<Option<bool>>(row, 1)?) {
+        (true, _) => return Ok(Delivered::Known),
+        (false, None) => return Ok(Delivered::Unwanted),
+        (false, Some(last_resort)) => last_resort,
+    };
+    if !column::<bool>(row, 2)? || (last_resort && !column::<bool>(row, 3)?) {
+        return Ok(Delivered::Full);
     }
-    let sql = "INSERT INTO inbox (account, device, name, body, at) VALUES ($1, $2, $3, $4, $5)";
-    change(&transaction, sql, &[&account, &device, &name, &welcome.body, &to_sql(at.0)]).await?;
+    if !last_resort {
+        let sql = "UPDATE key_packages SET welcomed = true, claimed = true, body = '' WHERE account = $1 AND reference = $2";
+        change(&transaction, sql, &[&account, &welcome.reference]).await?;
+    }
+    let sql =
+        "INSERT INTO inbox (account, device, name, last_resort, body, at) VALUES ($1, $2, $3, $4, $5, $6)";
+    change(&transaction, sql, &[&account, &device, &name, &last_resort, &welcome.body, &to_sql(at.0)])
+        .await?;
     transaction.commit().await.map_err(|error| writing(&error))?;
     Ok(Delivered::New)
 }
@@ -285,15 +314,19 @@ pub(super) async fn inbox(
     pool: &Pool,
     account: AccountId,
     device: DeviceId,
-    limit: PageLimit,
+    (after, limit): (Option<[u8; 32]>, PageLimit),
 ) -> Result<Vec<InboxEntry>, BackendError> {
     // Only what fits into the answer leaves the server.
     let sql = "SELECT name, body, at FROM (
             SELECT id, name, body, at, sum(octet_length(body)) OVER up_to AS size, row_number() OVER up_to AS place
-            FROM (SELECT * FROM inbox WHERE account = $1 AND device = $2 ORDER BY id LIMIT $3) AS oldest WINDOW up_to AS (ORDER BY id)
+            FROM (SELECT * FROM inbox WHERE account = $1 AND device = $2
+                AND id > coalesce((SELECT id FROM inbox WHERE account = $1 AND device = $2 AND name = $5), 0)
+                ORDER BY id LIMIT $3) AS oldest WINDOW up_to AS (ORDER BY id)
         ) AS entry WHERE place = 1 OR size <= $4 ORDER BY id";
-    let (entries, bytes) = (i64::from(limit.entries.max(1)), to_sql(limit.bytes));
-    let values: [&(dyn ToSql + Sync); 4] = [&account.0.as_slice(), &device.0.as_slice(), &entries, &bytes];
+    let (entries, bytes) = in_sql(PageLimit { entries: limit.entries.max(1), ..limit });
+    let after = after.map(|name| name.to_vec());
+    let values: [&(dyn ToSql + Sync); 5] =
+        [&account.0.as_slice(), &device.0.as_slice(), &entries, &bytes, &after];
     let rows = select(pool, sql, &values).await?;
     let entry = |row: &Row| {
         Ok(InboxEntry { id: fixed(row, 0)?, body: column(row, 1)?, at: Seconds(number(row, 2)?) })
@@ -310,6 +343,10 @@ pub(super) async fn acknowledge(
     let ids: Vec<&[u8]> = ids.iter().map(<[u8; 32]>::as_slice).collect();
     let sql = "DELETE FROM inbox WHERE account = $1 AND device = $2 AND name = ANY ($3)";
     run(pool, sql, &[&account.0.as_slice(), &device.0.as_slice(), &ids]).await.map(drop)
+}
+
+fn in_sql(limit: PageLimit) -> (i64, i64) {
+    (i64::from(limit.entries), to_sql(limit.bytes))
 }
 
 /// A statement of a transaction that reads; what it locks or writes counts when the transaction ends.

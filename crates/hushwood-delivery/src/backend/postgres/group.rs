@@ -9,6 +9,7 @@ use crate::backend::postgres::{column, fixed, from_sql, number, run, select, to_
 use crate::backend::{
     AccountId, BackendError, Committed, Created, Cursor, DeviceId, Entry, Head, Incarnation, Kinds, NewGroup,
     NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot, TrimLimits,
+    Uncarried,
 };
 use crate::wire::EntryKind;
 
@@ -28,14 +29,18 @@ pub(super) async fn create(pool: &Pool, new: &NewGroup) -> Result<Created, Backe
     {
         return Ok(Created::Created);
     }
-    let sql = "SELECT request FROM groups WHERE gid = $1";
-    let rows = select(pool, sql, &[&new.group]).await?;
-    match rows.first() {
-        Some(row) if fixed(row, 0)? == new.request.0 => Ok(Created::Duplicate),
-        Some(_) => Ok(Created::Exists),
-        // It was erased at this moment.
-        None => Err(BackendError::Busy),
-    }
+    // It may have been erased at this moment.
+    created(pool, &new.group, new.request).await?.ok_or(BackendError::Busy)
+}
+
+pub(super) async fn created(
+    pool: &Pool,
+    group: &[u8],
+    request: RequestId,
+) -> Result<Option<Created>, BackendError> {
+    let rows = select(pool, "SELECT request FROM groups WHERE gid = $1", &[&group]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Some(if fixed(row, 0)? == request.0 { Created::Duplicate } else { Created::Exists }))
 }
 
 pub(super) async fn head(pool: &Pool, group: &[u8]) -> Result<Option<Head>, BackendError> {
@@ -75,7 +80,7 @@ macro_rules! page_of {
         concat!(
             "SELECT incarnation, groups.epoch, groups.sequence,
                 coalesce((SELECT min(sequence) FROM log WHERE log.gid = groups.gid), groups.sequence + 1),
-                cursors.sequence, cursors.at, entry.sequence, entry.kind, entry.epoch, entry.body, entry.at
+                cursors.sequence, cursors.at, entry.sequence, entry.kind, entry.epoch, entry.body, entry.at, groups.bytes
             FROM groups LEFT JOIN cursors ON cursors.gid = groups.gid AND cursors.slot = $3
             LEFT JOIN LATERAL (
                 SELECT sequence, kind, epoch, body, at, sum(octet_length(body)) OVER up_to AS size, row_number() OVER up_to AS place
@@ -107,6 +112,7 @@ pub(super) async fn read(
         epoch: number(first, 1)?,
         newest: number(first, 2)?,
         first: number(first, 3)?,
+        bytes: number(first, 11)?,
         cursor: cursor(first, reading.slot)?,
         entries: Vec::new(),
     };
@@ -199,16 +205,26 @@ pub(super) async fn outgoing(
     now: Seconds,
     most: u32,
 ) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, reference, body, at FROM outgoing
-        WHERE due <= $1 ORDER BY due, id LIMIT $2";
+    let sql = "SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
+        FROM outgoing JOIN shared USING (gid, epoch) WHERE due <= $1 ORDER BY due, id LIMIT $2";
     let rows = select(pool, sql, &[&to_sql(now.0), &i64::from(most)]).await?;
     let outgoing = rows.iter().map(|row| {
         let (account, device) = (AccountId(fixed(row, 1)?), DeviceId(fixed(row, 2)?));
-        let (id, reference, body) = (fixed(row, 3)?, column(row, 4)?, column(row, 5)?);
+        let (id, reference) = (fixed(row, 3)?, column(row, 4)?);
+        let body = [column::<&[u8]>(row, 5)?, column(row, 7)?].concat();
         let welcome = NewWelcome { account, device, id, reference, body };
         Ok(OutgoingWelcome { group: column(row, 0)?, welcome, at: Seconds(number(row, 6)?) })
     });
     outgoing.collect()
+}
+
+pub(super) async fn uncarried(pool: &Pool, group: &[u8]) -> Result<Uncarried, BackendError> {
+    let sql = "SELECT count(*), coalesce(sum(octet_length(body)), 0)::bigint
+            + (SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM shared WHERE gid = $1)
+        FROM outgoing WHERE gid = $1";
+    let rows = select(pool, sql, &[&group]).await?;
+    let Some(row) = rows.first() else { return Ok(Uncarried::default()) };
+    Ok(Uncarried { number: number(row, 0)?, bytes: number(row, 1)? })
 }
 
 pub(super) async fn postpone(
@@ -224,7 +240,11 @@ pub(super) async fn postpone(
 
 pub(super) async fn carried(pool: &Pool, group: &[u8], ids: &[[u8; 32]]) -> Result<(), BackendError> {
     let ids: Vec<&[u8]> = ids.iter().map(<[u8; 32]>::as_slice).collect();
-    run(pool, "DELETE FROM outgoing WHERE gid = $1 AND name = ANY ($2)", &[&group, &ids]).await.map(drop)
+    run(pool, "DELETE FROM outgoing WHERE gid = $1 AND name = ANY ($2)", &[&group, &ids]).await?;
+    // What nobody waits for any more. If this does not happen, the next one does it.
+    let sql = "DELETE FROM shared WHERE gid = $1 AND NOT EXISTS
+        (SELECT 1 FROM outgoing WHERE outgoing.gid = $1 AND outgoing.epoch = shared.epoch)";
+    run(pool, sql, &[&group]).await.map(drop)
 }
 
 pub(super) async fn trim(pool: &Pool, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError> {
@@ -255,15 +275,21 @@ pub(super) async fn trim(pool: &Pool, group: &[u8], limits: TrimLimits) -> Resul
                 coalesce(unneeded, 0),
                 first - 1 + least($4, unbounded / 2)
             ) AS sequence FROM bounds
+        ), gone AS (
+            DELETE FROM log USING last WHERE log.gid = $1 AND log.sequence <= last.sequence
+            RETURNING octet_length(body) AS size
         )
-        DELETE FROM log USING last WHERE log.gid = $1 AND log.sequence <= last.sequence";
+        SELECT count(*), coalesce(sum(size), 0)::bigint FROM gone";
     let delete = transaction.prepare_cached(sql).await.map_err(|error| reading(&error))?;
     let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
         [&group, &before, &unread_before, &to_sql(limits.most)];
-    let gone = transaction.execute(&delete, &values).await.map_err(|error| reading(&error))?;
-    let touch = transaction.prepare_cached("UPDATE groups SET trimmed = $2 WHERE gid = $1").await;
-    let touch = touch.map_err(|error| reading(&error))?;
-    transaction.execute(&touch, &[&group, &to_sql(limits.at.0)]).await.map_err(|error| reading(&error))?;
+    let gone = transaction.query_one(&delete, &values).await.map_err(|error| reading(&error))?;
+    let (gone, bytes) = (number(&gone, 0)?, number(&gone, 1)?);
+    let touch = "UPDATE groups SET trimmed = $2, bytes = greatest(0, bytes - $3) WHERE gid = $1";
+    let touch = transaction.prepare_cached(touch).await.map_err(|error| reading(&error))?;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&group, &to_sql(limits.at.0), &to_sql(bytes)];
+    transaction.execute(&touch, &values).await.map_err(|error| reading(&error))?;
     transaction.commit().await.map_err(|error| writing(&error))?;
     Ok(gone)
 }
@@ -281,13 +307,19 @@ pub(super) async fn idle(pool: &Pool, since: Seconds, most: u32) -> Result<Vec<V
     rows.iter().map(|row| column(row, 0)).collect()
 }
 
-pub(super) async fn erase(pool: &Pool, group: &[u8]) -> Result<(), BackendError> {
+pub(super) async fn erase(pool: &Pool, group: &[u8], since: Seconds) -> Result<(), BackendError> {
     let mut client = connection(pool).await?;
     let transaction = client.transaction().await.map_err(|error| reading(&error))?;
+    let lock = "SELECT 1 FROM groups WHERE gid = $1 AND used < $2 FOR UPDATE";
+    let lock = transaction.prepare_cached(lock).await.map_err(|error| reading(&error))?;
+    let there = transaction.query_opt(&lock, &[&group, &to_sql(since.0)]).await;
+    if there.map_err(|error| reading(&error))?.is_none() {
+        return Ok(());
+    }
     for sql in [
-        "SELECT 1 FROM groups WHERE gid = $1 FOR UPDATE",
         "DELETE FROM log WHERE gid = $1",
         "DELETE FROM outgoing WHERE gid = $1",
+        "DELETE FROM shared WHERE gid = $1",
         // The others go with it.
         "DELETE FROM groups WHERE gid = $1",
     ] {

@@ -26,7 +26,7 @@ use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
     Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
     OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use batch::Writer;
 use plan::{Answered, Job, Write};
@@ -113,6 +113,10 @@ impl Backend for PostgresBackend {
         self.write_by(group::create(&self.pool, &new)).await
     }
 
+    async fn created(&self, group: &[u8], request: RequestId) -> Result<Option<Created>, BackendError> {
+        self.read_by(group::created(&self.pool, group, request)).await
+    }
+
     async fn head(&self, group: &[u8]) -> Result<Option<Head>, BackendError> {
         self.read_by(group::head(&self.pool, group)).await
     }
@@ -160,6 +164,10 @@ impl Backend for PostgresBackend {
         self.read_by(group::outgoing(&self.pool, now, most)).await
     }
 
+    async fn uncarried(&self, group: &[u8]) -> Result<Uncarried, BackendError> {
+        self.read_by(group::uncarried(&self.pool, group)).await
+    }
+
     async fn postpone(&self, group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> Result<(), BackendError> {
         self.write_by(group::postpone(&self.pool, group, &ids, until)).await
     }
@@ -180,8 +188,8 @@ impl Backend for PostgresBackend {
         self.read_by(group::idle(&self.pool, since, most)).await
     }
 
-    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError> {
-        self.write_by(group::erase(&self.pool, group)).await
+    async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError> {
+        self.write_by(group::erase(&self.pool, group, since)).await
     }
 
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError> {
@@ -235,9 +243,9 @@ impl Backend for PostgresBackend {
         &self,
         account: AccountId,
         device: DeviceId,
-        limit: PageLimit,
+        from: (Option<[u8; 32]>, PageLimit),
     ) -> Result<Vec<InboxEntry>, BackendError> {
-        self.read_by(account::inbox(&self.pool, account, device, limit)).await
+        self.read_by(account::inbox(&self.pool, account, device, from)).await
     }
 
     async fn acknowledge(

@@ -45,6 +45,7 @@ pub(super) struct State<'a> {
     committed: Option<u64>,
     group_info: Option<&'a [u8]>,
     used: Seconds,
+    bytes: usize,
     seen: HashMap<RequestId, u64>,
 }
 
@@ -58,6 +59,7 @@ impl State<'_> {
             committed: None,
             group_info: None,
             used: Seconds(0),
+            bytes: 0,
             seen: HashMap::new(),
         }
     }
@@ -79,6 +81,7 @@ pub(super) struct Plan<'a> {
     heads: Heads<'a>,
     infos: (Vec<&'a [u8]>, Vec<&'a [u8]>),
     welcomes: Welcomes<'a>,
+    shared: Shared<'a>,
     entries: Entries<'a>,
 }
 
@@ -91,6 +94,7 @@ struct Heads<'a> {
     sequence: Vec<i64>,
     committed: Vec<Option<i64>>,
     used: Vec<i64>,
+    bytes: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -102,6 +106,14 @@ struct Welcomes<'a> {
     reference: Vec<&'a [u8]>,
     body: Vec<&'a [u8]>,
     at: Vec<i64>,
+    epoch: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Shared<'a> {
+    gid: Vec<&'a [u8]>,
+    epoch: Vec<i64>,
+    body: Vec<&'a [u8]>,
 }
 
 #[derive(Default)]
@@ -154,6 +166,11 @@ impl<'a> Plan<'a> {
         state.committed = Some(sequence);
         state.group_info = Some(&new.group_info);
         self.won.insert((group, new.epoch), sequence);
+        if !new.welcomes.is_empty() {
+            self.shared.gid.push(group);
+            self.shared.epoch.push(to_sql(new.epoch));
+            self.shared.body.push(&new.shared);
+        }
         for welcome in &new.welcomes {
             let rows = &mut self.welcomes;
             rows.gid.push(group);
@@ -163,6 +180,7 @@ impl<'a> Plan<'a> {
             rows.reference.push(&welcome.reference);
             rows.body.push(&welcome.body);
             rows.at.push(to_sql(new.at.0));
+            rows.epoch.push(to_sql(new.epoch));
         }
         Committed::Accepted(sequence)
     }
@@ -192,6 +210,7 @@ impl<'a> Plan<'a> {
     ) -> u64 {
         state.sequence = state.sequence.saturating_add(1);
         state.used = state.used.max(at);
+        state.bytes = state.bytes.saturating_add(body.len());
         state.seen(*request, state.sequence);
         let rows = &mut self.entries;
         rows.gid.push(group);
@@ -217,6 +236,7 @@ impl<'a> Plan<'a> {
         heads.sequence.push(to_sql(state.sequence));
         heads.committed.push(state.committed.map(to_sql));
         heads.used.push(to_sql(state.used.0));
+        heads.bytes.push(i64::try_from(state.bytes).unwrap_or(i64::MAX));
         if let Some(group_info) = state.group_info {
             self.infos.0.push(group);
             self.infos.1.push(group_info);
@@ -234,8 +254,8 @@ impl<'a> Plan<'a> {
     }
 
     /// The values of [`sql::WRITE`](crate::backend::postgres::sql::WRITE).
-    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 23] {
-        let Self { heads, infos, welcomes, entries, .. } = self;
+    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 28] {
+        let Self { heads, infos, welcomes, shared, entries, .. } = self;
         [
             &heads.gid,
             &heads.was_epoch,
@@ -260,6 +280,11 @@ impl<'a> Plan<'a> {
             &entries.request,
             &entries.body,
             &entries.at,
+            &welcomes.epoch,
+            &shared.gid,
+            &shared.epoch,
+            &shared.body,
+            &heads.bytes,
         ]
     }
 
@@ -301,6 +326,7 @@ mod tests {
             body: vec![request],
             group_info: vec![request],
             welcomes: Vec::new(),
+            shared: Vec::new(),
             at: Seconds(5),
         };
         Job { group: group.into(), write: Write::Commit(new) }

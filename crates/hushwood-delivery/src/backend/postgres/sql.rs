@@ -24,9 +24,9 @@ pub(super) const WINNERS: &str = "SELECT log.gid, log.epoch, log.sequence
 /// last line divides by zero, so that nothing of the transaction is. The second fence is the index on commits by epoch.
 pub(super) const WRITE: &str = "WITH moved AS (
         UPDATE groups SET epoch = head.epoch, sequence = head.sequence, used = head.used, used_day = head.used / 86400,
-            committed = coalesce(head.committed, groups.committed)
-        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-            AS head (gid, was_epoch, was_sequence, epoch, sequence, committed, used)
+            committed = coalesce(head.committed, groups.committed), bytes = groups.bytes + head.bytes
+        FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $28::bigint[])
+            AS head (gid, was_epoch, was_sequence, epoch, sequence, committed, used, bytes)
         WHERE groups.gid = head.gid AND groups.epoch = head.was_epoch AND groups.sequence = head.was_sequence
         RETURNING groups.gid
     ), infos AS (
@@ -34,11 +34,15 @@ pub(super) const WRITE: &str = "WITH moved AS (
         FROM unnest($8::bytea[], $9::bytea[]) AS info (gid, body) JOIN moved ON moved.gid = info.gid
         WHERE group_infos.gid = info.gid
     ), sent AS (
-        INSERT INTO outgoing (gid, name, account, device, reference, body, at, due)
-        SELECT welcome.gid, name, account, device, reference, body, at, at
-        FROM unnest($10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bigint[])
-            AS welcome (gid, name, account, device, reference, body, at) JOIN moved ON moved.gid = welcome.gid
+        INSERT INTO outgoing (gid, name, account, device, reference, body, at, due, epoch)
+        SELECT welcome.gid, name, account, device, reference, body, at, at, epoch
+        FROM unnest($10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bigint[], $24::bigint[])
+            AS welcome (gid, name, account, device, reference, body, at, epoch) JOIN moved ON moved.gid = welcome.gid
         ON CONFLICT (gid, name) DO NOTHING
+    ), common AS (
+        INSERT INTO shared (gid, epoch, body)
+        SELECT common.gid, epoch, body FROM unnest($25::bytea[], $26::bigint[], $27::bytea[]) AS common (gid, epoch, body)
+            JOIN moved ON moved.gid = common.gid
     ), written AS (
         INSERT INTO log (gid, sequence, epoch, kind, request, body, at)
         SELECT entry.gid, sequence, epoch, kind, request, body, at

@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 
 use crate::backend::sqlite::{found, from_sql, run, to_sql};
 use crate::backend::{
-    AccountId, BackendError, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
-    NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds, Stock,
+    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
+    KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
 };
 
 pub(super) fn register(connection: &Connection, new: &NewDevice) -> Result<Registered, BackendError> {
@@ -121,11 +121,18 @@ pub(super) fn publish(
         ];
         if run(connection, sql, values)? == 1 && last_resort {
             // The name of the one before stays: a Welcome for it may be on its way.
-            let sql = "UPDATE key_packages SET last_resort = 0, claimed = 1, body = x''
+            let sql = "UPDATE key_packages SET last_resort = 0, replaced = 1, claimed = 1, body = x''
                 WHERE account = ?1 AND device = ?2 AND suite = ?3 AND last_resort = 1 AND reference <> ?4";
             run(connection, sql, params![account.0, device.0, suite, package.reference])?;
+            let sql = "DELETE FROM key_packages WHERE id IN (SELECT id FROM key_packages
+                WHERE account = ?1 AND device = ?2 AND claimed = 1 AND last_resort = 0 AND replaced = 1 AND suite = ?3
+                ORDER BY id DESC LIMIT -1 OFFSET ?4)";
+            run(connection, sql, params![account.0, device.0, suite, REPLACED])?;
         }
     }
+    let sql = "DELETE FROM key_packages WHERE id IN (SELECT id FROM key_packages
+        WHERE account = ?1 AND device = ?2 AND claimed = 1 AND last_resort = 0 ORDER BY id DESC LIMIT -1 OFFSET ?3)";
+    run(connection, sql, params![account.0, device.0, CLAIMED])?;
     Ok(Published::Kept)
 }
 
@@ -149,15 +156,17 @@ pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Claimed, B
     };
     let mut claimed = Claimed::default();
     for device in devices {
-        if !has_room(connection, account, device, claim.inbox)? {
+        let room = room(connection, account, device, claim.inbox)?;
+        if !room.any {
             claimed.full = claimed.full.saturating_add(1);
             continue;
         }
         // The last resort comes after all others, the oldest first among them.
         let sql = "SELECT id, reference, last_resort, body FROM key_packages
             WHERE account = ?1 AND suite = ?2 AND device = ?3 AND (claimed = 0 OR last_resort = 1) AND not_after >= ?4
+                AND last_resort >= ?5
             ORDER BY last_resort, id LIMIT 1";
-        let values = params![account.0, claim.suite, device.0, to_sql(claim.now.0)];
+        let values = params![account.0, claim.suite, device.0, to_sql(claim.now.0), claim.last_resort];
         let row = connection.prepare_cached(sql)?.query_row(values, |row| {
             let entry = KeyPackageEntry {
                 device,
@@ -168,6 +177,10 @@ pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Claimed, B
             Ok((row.get::<_, i64>(0)?, entry))
         });
         let Some((id, entry)) = found(row)? else { continue };
+        if entry.last_resort && !room.last_resort {
+            claimed.full = claimed.full.saturating_add(1);
+            continue;
+        }
         // What nobody will be given again keeps its name and not its body.
         let sql = "UPDATE key_packages SET claimed = 1, body = iif(last_resort, body, x'') WHERE id = ?1";
         run(connection, sql, params![id])?;
@@ -201,43 +214,68 @@ pub(super) fn deliver(connection: &Connection, delivery: &Delivery) -> Result<De
         return Ok(Delivered::Known);
     }
     // Who was revoked has no KeyPackages.
-    let sql =
-        "SELECT EXISTS (SELECT 1 FROM key_packages WHERE account = ?1 AND device = ?2 AND reference = ?3)";
+    let sql = "SELECT last_resort OR replaced, welcomed FROM key_packages
+        WHERE account = ?1 AND device = ?2 AND reference = ?3";
     let values = params![account.0, device.0, welcome.reference];
-    if !connection.prepare_cached(sql)?.query_row(values, |row| row.get::<_, bool>(0))? {
-        return Ok(Delivered::Unwanted);
-    }
-    if !has_room(connection, account, device, *limit)? {
+    let row = connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)));
+    let Some((last_resort, false)) = found::<(bool, bool)>(row)? else { return Ok(Delivered::Unwanted) };
+    let room = room(connection, account, device, *limit)?;
+    if !room.any || (last_resort && !room.last_resort) {
         return Ok(Delivered::Full);
     }
-    let sql = "INSERT INTO inbox (account, device, name, body, at) VALUES (?1, ?2, ?3, ?4, ?5)";
-    run(connection, sql, params![account.0, device.0, welcome.id, welcome.body, to_sql(at.0)])?;
+    if !last_resort {
+        let sql = "UPDATE key_packages SET welcomed = 1, claimed = 1, body = x'' WHERE account = ?1 AND reference = ?2";
+        run(connection, sql, params![account.0, welcome.reference])?;
+    }
+    let sql =
+        "INSERT INTO inbox (account, device, name, last_resort, body, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let values = params![account.0, device.0, welcome.id, last_resort, welcome.body, to_sql(at.0)];
+    run(connection, sql, values)?;
     Ok(Delivered::New)
 }
 
 /// Whether an inbox takes another Welcome.
-fn has_room(
+struct Room {
+    any: bool,
+    last_resort: bool,
+}
+
+fn room(
     connection: &Connection,
     account: AccountId,
     device: DeviceId,
     limit: PageLimit,
-) -> Result<bool, BackendError> {
-    let sql = "SELECT count(*), coalesce(sum(length(body)), 0) FROM inbox WHERE account = ?1 AND device = ?2";
-    let values = params![account.0, device.0];
-    let (entries, bytes): (i64, i64) =
-        connection.prepare_cached(sql)?.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(from_sql(entries)? < u64::from(limit.entries) && from_sql(bytes)? < limit.bytes)
+) -> Result<Room, BackendError> {
+    let sql = "SELECT last_resort, count(*), coalesce(sum(length(body)), 0) FROM inbox
+        WHERE account = ?1 AND device = ?2 GROUP BY last_resort";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![account.0, device.0], |row| {
+        Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    let (mut all, mut last_resort) = ((0_u64, 0_u64), (0, 0));
+    for row in rows {
+        let (is_last_resort, entries, bytes) = row?;
+        let (entries, bytes) = (from_sql(entries)?, from_sql(bytes)?);
+        all = (all.0.saturating_add(entries), all.1.saturating_add(bytes));
+        if is_last_resort {
+            last_resort = (entries, bytes);
+        }
+    }
+    let fits = |(entries, bytes), most: PageLimit| entries < u64::from(most.entries) && bytes < most.bytes;
+    Ok(Room { any: fits(all, limit), last_resort: fits(last_resort, limit.quarter()) })
 }
 
 pub(super) fn inbox(
     connection: &Connection,
     account: AccountId,
     device: DeviceId,
-    limit: PageLimit,
+    (after, limit): (Option<[u8; 32]>, PageLimit),
 ) -> Result<Vec<InboxEntry>, BackendError> {
-    let sql = "SELECT name, body, at FROM inbox WHERE account = ?1 AND device = ?2 ORDER BY id LIMIT ?3";
+    let sql = "SELECT name, body, at FROM inbox WHERE account = ?1 AND device = ?2
+            AND id > coalesce((SELECT id FROM inbox WHERE account = ?1 AND device = ?2 AND name = ?4), 0)
+        ORDER BY id LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
-    let values = params![account.0, device.0, limit.entries.max(1)];
+    let values = params![account.0, device.0, limit.entries.max(1), after];
     let rows = statement.query_map(values, |row| {
         let at = Seconds(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
         Ok(InboxEntry { id: row.get(0)?, body: row.get(1)?, at })

@@ -7,7 +7,7 @@ use crate::backend::{AccountId, DeviceId};
 use crate::backend::{
     Appended, BackendError, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry,
     NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use crate::wire::EntryKind;
 
@@ -17,6 +17,7 @@ struct State {
     incarnation: Incarnation,
     epoch: u64,
     sequence: u64,
+    bytes: u64,
 }
 
 pub(super) fn create(connection: &Connection, new: &NewGroup) -> Result<Created, BackendError> {
@@ -26,15 +27,24 @@ pub(super) fn create(connection: &Connection, new: &NewGroup) -> Result<Created,
     let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
     let values = params![new.group, new.request.0, epoch, new.group_info, at, new.incarnation.0];
     if run(connection, sql, values)? == 0 {
-        let sql = "SELECT request FROM groups WHERE gid = ?1";
-        let request: [u8; 32] =
-            connection.prepare_cached(sql)?.query_row(params![new.group], |row| row.get(0))?;
-        return Ok(if request == new.request.0 { Created::Duplicate } else { Created::Exists });
+        let there = created(connection, &new.group, new.request)?;
+        return there.ok_or(BackendError::Corrupt("a group that is there and is not"));
     }
     let incarnation = new.incarnation;
     let first = Snapshot { incarnation, epoch: new.epoch, sequence: 0, body: new.snapshot.clone() };
     put_snapshot(connection, &new.group, &first, 1)?;
     Ok(Created::Created)
+}
+
+pub(super) fn created(
+    connection: &Connection,
+    group: &[u8],
+    request: RequestId,
+) -> Result<Option<Created>, BackendError> {
+    let sql = "SELECT request FROM groups WHERE gid = ?1";
+    let there =
+        found::<[u8; 32]>(connection.prepare_cached(sql)?.query_row(params![group], |row| row.get(0)))?;
+    Ok(there.map(|there| if there == request.0 { Created::Duplicate } else { Created::Exists }))
 }
 
 pub(super) fn head(connection: &Connection, group: &[u8]) -> Result<Option<Head>, BackendError> {
@@ -66,9 +76,11 @@ pub(super) fn commit(
     }
     let sequence = state.sequence.saturating_add(1);
     // The first fence: the head is still where the commit begins.
-    let sql = "UPDATE groups SET epoch = epoch + 1, sequence = ?3, committed = ?3, group_info = ?4, used = ?5
-        WHERE id = ?1 AND epoch = ?2";
-    let values = params![state.id, to_sql(new.epoch), to_sql(sequence), new.group_info, to_sql(new.at.0)];
+    let sql =
+        "UPDATE groups SET epoch = epoch + 1, sequence = ?3, committed = ?3, group_info = ?4, used = ?5,
+        bytes = bytes + length(?6) WHERE id = ?1 AND epoch = ?2";
+    let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
+    let values = params![state.id, epoch, to_sql(sequence), new.group_info, at, new.body];
     if run(connection, sql, values)? != 1 {
         return Err(BackendError::Corrupt("a head that moves within a transaction"));
     }
@@ -81,14 +93,27 @@ pub(super) fn commit(
         at: new.at,
     };
     insert(connection, &state, sequence, &entry)?;
+    send(connection, &state, new)?;
+    Ok(Committed::Accepted(sequence))
+}
+
+/// The Welcomes of a commit.
+fn send(connection: &Connection, state: &State, new: &NewCommit) -> Result<(), BackendError> {
+    let (epoch, at) = (to_sql(new.epoch), to_sql(new.at.0));
+    if !new.welcomes.is_empty() {
+        let sql = "INSERT INTO shared (grp, epoch, body) VALUES (?1, ?2, ?3)";
+        run(connection, sql, params![state.id, epoch, new.shared])?;
+    }
     for welcome in &new.welcomes {
-        let sql = "INSERT OR IGNORE INTO outgoing (grp, account, device, name, reference, body, at, due)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
-        let (account, device, at) = (welcome.account.0, welcome.device.0, to_sql(new.at.0));
-        let values = params![state.id, account, device, welcome.id, welcome.reference, welcome.body, at];
+        let sql =
+            "INSERT OR IGNORE INTO outgoing (grp, epoch, account, device, name, reference, body, at, due)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)";
+        let (account, device) = (welcome.account.0, welcome.device.0);
+        let values =
+            params![state.id, epoch, account, device, welcome.id, welcome.reference, welcome.body, at];
         run(connection, sql, values)?;
     }
-    Ok(Committed::Accepted(sequence))
+    Ok(())
 }
 
 pub(super) fn outcome(
@@ -134,8 +159,8 @@ pub(super) fn append(
         return Ok(Appended::Stale { epoch: state.epoch });
     }
     let sequence = state.sequence.saturating_add(1);
-    let sql = "UPDATE groups SET sequence = ?2, used = ?3 WHERE id = ?1";
-    run(connection, sql, params![state.id, to_sql(sequence), to_sql(new.at.0)])?;
+    let sql = "UPDATE groups SET sequence = ?2, used = ?3, bytes = bytes + length(?4) WHERE id = ?1";
+    run(connection, sql, params![state.id, to_sql(sequence), to_sql(new.at.0), new.body])?;
     let entry =
         LogRow { kind: new.kind, epoch: new.epoch, request: new.request, body: &new.body, at: new.at };
     insert(connection, &state, sequence, &entry)?;
@@ -160,8 +185,8 @@ pub(super) fn read(
         None => None,
     };
     let entries = entries(&transaction, &state, reading, limit)?;
-    let State { incarnation, epoch, sequence: newest, .. } = state;
-    Ok(Some(Page { incarnation, epoch, newest, first, cursor, entries }))
+    let State { incarnation, epoch, sequence: newest, bytes, .. } = state;
+    Ok(Some(Page { incarnation, epoch, newest, first, bytes, cursor, entries }))
 }
 
 fn cursor(connection: &Connection, state: &State, slot: SlotId) -> Result<Option<Cursor>, BackendError> {
@@ -255,18 +280,30 @@ pub(super) fn outgoing(
     now: Seconds,
     most: u32,
 ) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, reference, body, at
+    let sql = "SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
         FROM outgoing JOIN groups ON groups.id = outgoing.grp
+            JOIN shared ON shared.grp = outgoing.grp AND shared.epoch = outgoing.epoch
         WHERE due <= ?1 ORDER BY due, outgoing.id LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params![to_sql(now.0), most], |row| {
         let (account, device) = (AccountId(row.get(1)?), DeviceId(row.get(2)?));
-        let (id, reference, body) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let (id, reference) = (row.get(3)?, row.get(4)?);
+        let body = [row.get::<_, Vec<u8>>(5)?, row.get(7)?].concat();
         let welcome = NewWelcome { account, device, id, reference, body };
         let at = Seconds(u64::try_from(row.get::<_, i64>(6)?).unwrap_or_default());
         Ok(OutgoingWelcome { group: row.get(0)?, welcome, at })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn uncarried(connection: &Connection, group: &[u8]) -> Result<Uncarried, BackendError> {
+    let sql = "SELECT count(*), coalesce(sum(length(body)), 0)
+            + (SELECT coalesce(sum(length(body)), 0) FROM shared WHERE grp = (SELECT id FROM groups WHERE gid = ?1))
+        FROM outgoing WHERE grp = (SELECT id FROM groups WHERE gid = ?1)";
+    let (number, bytes) = connection
+        .prepare_cached(sql)?
+        .query_row(params![group], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    Ok(Uncarried { number: from_sql(number)?, bytes: from_sql(bytes)? })
 }
 
 pub(super) fn postpone(
@@ -281,7 +318,11 @@ pub(super) fn postpone(
 
 pub(super) fn carried(connection: &Connection, group: &[u8], ids: &[[u8; 32]]) -> Result<(), BackendError> {
     let sql = "DELETE FROM outgoing WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND name = ?2";
-    ids.iter().try_for_each(|id| run(connection, sql, params![group, id]).map(drop))
+    ids.iter().try_for_each(|id| run(connection, sql, params![group, id]).map(drop))?;
+    // What nobody waits for any more.
+    let sql = "DELETE FROM shared WHERE grp = (SELECT id FROM groups WHERE gid = ?1) AND NOT EXISTS
+        (SELECT 1 FROM outgoing WHERE outgoing.grp = shared.grp AND outgoing.epoch = shared.epoch)";
+    run(connection, sql, params![group]).map(drop)
 }
 
 pub(super) fn trim(connection: &Connection, group: &[u8], limits: TrimLimits) -> Result<u64, BackendError> {
@@ -308,6 +349,9 @@ pub(super) fn trim(connection: &Connection, group: &[u8], limits: TrimLimits) ->
         .min(read_by_all.unwrap_or(u64::MAX).max(old(limits.unread_before)?))
         .min(unneeded.unwrap_or(0))
         .min(first.saturating_add(limits.most).saturating_sub(1));
+    let sql = "UPDATE groups SET bytes = max(0, bytes - (SELECT coalesce(sum(length(body)), 0) FROM log
+        WHERE grp = ?1 AND sequence <= ?2)) WHERE id = ?1";
+    run(connection, sql, params![state.id, to_sql(last)])?;
     let sql = "DELETE FROM log WHERE grp = ?1 AND sequence <= ?2";
     let gone = run(connection, sql, params![state.id, to_sql(last)])?;
     touched(connection, &state, limits.at)?;
@@ -336,18 +380,20 @@ pub(super) fn idle(connection: &Connection, since: Seconds, most: u32) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn erase(connection: &Connection, group: &[u8]) -> Result<(), BackendError> {
-    run(connection, "DELETE FROM groups WHERE gid = ?1", params![group])?;
+pub(super) fn erase(connection: &Connection, group: &[u8], since: Seconds) -> Result<(), BackendError> {
+    run(connection, "DELETE FROM groups WHERE gid = ?1 AND used < ?2", params![group, to_sql(since.0)])?;
     Ok(())
 }
 
 fn state(connection: &Connection, group: &[u8]) -> Result<Option<State>, BackendError> {
-    let sql = "SELECT id, epoch, sequence, incarnation FROM groups WHERE gid = ?1";
+    let sql = "SELECT id, epoch, sequence, incarnation, bytes FROM groups WHERE gid = ?1";
     let row = connection.prepare_cached(sql)?.query_row(params![group], |row| {
-        Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, Incarnation(row.get(3)?)))
+        let numbers = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(4)?);
+        Ok((row.get(0)?, numbers, Incarnation(row.get(3)?)))
     });
-    let Some((id, epoch, sequence, incarnation)) = found(row)? else { return Ok(None) };
-    Ok(Some(State { id, incarnation, epoch: from_sql(epoch)?, sequence: from_sql(sequence)? }))
+    let Some((id, (epoch, sequence, bytes), incarnation)) = found(row)? else { return Ok(None) };
+    let (epoch, sequence, bytes) = (from_sql(epoch)?, from_sql(sequence)?, from_sql(bytes)?);
+    Ok(Some(State { id, incarnation, epoch, sequence, bytes }))
 }
 
 /// The number of the entry that this request has made.

@@ -17,7 +17,7 @@ use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
     Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
     OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits,
+    TrimLimits, Uncarried,
 };
 use readers::Readers;
 use writer::Writer;
@@ -83,6 +83,11 @@ impl Backend for SqliteBackend {
         self.writer.write(move |connection| group::create(connection, &new)).await
     }
 
+    async fn created(&self, group: &[u8], request: RequestId) -> Result<Option<Created>, BackendError> {
+        let group = group.to_vec();
+        self.readers.read(move |connection| group::created(connection, &group, request)).await
+    }
+
     async fn head(&self, group: &[u8]) -> Result<Option<Head>, BackendError> {
         let group = group.to_vec();
         self.readers.read(move |connection| group::head(connection, &group)).await
@@ -132,6 +137,11 @@ impl Backend for SqliteBackend {
         self.readers.read(move |connection| group::outgoing(connection, now, most)).await
     }
 
+    async fn uncarried(&self, group: &[u8]) -> Result<Uncarried, BackendError> {
+        let group = group.to_vec();
+        self.readers.read(move |connection| group::uncarried(connection, &group)).await
+    }
+
     async fn postpone(&self, group: &[u8], ids: Vec<[u8; 32]>, until: Seconds) -> Result<(), BackendError> {
         let group = group.to_vec();
         self.writer.write(move |connection| group::postpone(connection, &group, &ids, until)).await
@@ -155,9 +165,9 @@ impl Backend for SqliteBackend {
         self.readers.read(move |connection| group::idle(connection, since, most)).await
     }
 
-    async fn erase_group(&self, group: &[u8]) -> Result<(), BackendError> {
+    async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError> {
         let group = group.to_vec();
-        self.writer.write(move |connection| group::erase(connection, &group)).await
+        self.writer.write(move |connection| group::erase(connection, &group, since)).await
     }
 
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError> {
@@ -214,9 +224,9 @@ impl Backend for SqliteBackend {
         &self,
         account: AccountId,
         device: DeviceId,
-        limit: PageLimit,
+        from: (Option<[u8; 32]>, PageLimit),
     ) -> Result<Vec<InboxEntry>, BackendError> {
-        self.readers.read(move |connection| account::inbox(connection, account, device, limit)).await
+        self.readers.read(move |connection| account::inbox(connection, account, device, from)).await
     }
 
     async fn acknowledge(

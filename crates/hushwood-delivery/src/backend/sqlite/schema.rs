@@ -28,6 +28,7 @@ const TABLES: &str = "
         epoch       INTEGER NOT NULL,
         sequence    INTEGER NOT NULL,
         committed   INTEGER NOT NULL,
+        bytes       INTEGER NOT NULL DEFAULT 0,
         group_info  BLOB NOT NULL,
         used        INTEGER NOT NULL,
         trimmed     INTEGER NOT NULL
@@ -62,9 +63,16 @@ const TABLES: &str = "
         at       INTEGER NOT NULL,
         PRIMARY KEY (grp, slot)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE shared (
+        grp   INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        epoch INTEGER NOT NULL,
+        body  BLOB NOT NULL,
+        PRIMARY KEY (grp, epoch)
+    ) STRICT;
     CREATE TABLE outgoing (
         id        INTEGER PRIMARY KEY,
         grp       INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        epoch     INTEGER NOT NULL,
         account   BLOB NOT NULL,
         device    BLOB NOT NULL,
         name      BLOB NOT NULL,
@@ -75,6 +83,7 @@ const TABLES: &str = "
         UNIQUE (grp, name)
     ) STRICT;
     CREATE INDEX outgoing_due ON outgoing (due, id);
+    CREATE INDEX outgoing_epoch ON outgoing (grp, epoch);
     CREATE TABLE accounts (
         account BLOB PRIMARY KEY,
         name    TEXT NOT NULL UNIQUE,
@@ -96,23 +105,29 @@ const TABLES: &str = "
         reference   BLOB NOT NULL,
         not_after   INTEGER NOT NULL,
         last_resort INTEGER NOT NULL,
+        replaced    INTEGER NOT NULL DEFAULT 0,
         claimed     INTEGER NOT NULL,
+        welcomed    INTEGER NOT NULL DEFAULT 0,
         body        BLOB NOT NULL,
         UNIQUE (account, reference),
         FOREIGN KEY (account, device) REFERENCES devices (account, device) ON DELETE CASCADE
     ) STRICT;
     CREATE INDEX key_packages_next ON key_packages (account, suite, device, last_resort, id)
         WHERE claimed = 0 OR last_resort = 1;
+    CREATE INDEX key_packages_end ON key_packages (account, device, not_after);
+    CREATE INDEX key_packages_gone ON key_packages (account, device, id) WHERE claimed = 1 AND last_resort = 0;
     CREATE TABLE inbox (
-        id      INTEGER PRIMARY KEY,
-        account BLOB NOT NULL,
-        device  BLOB NOT NULL,
-        name    BLOB NOT NULL,
-        body    BLOB NOT NULL,
-        at      INTEGER NOT NULL,
+        id          INTEGER PRIMARY KEY AUTOINCREMENT,
+        account     BLOB NOT NULL,
+        device      BLOB NOT NULL,
+        name        BLOB NOT NULL,
+        last_resort INTEGER NOT NULL,
+        body        BLOB NOT NULL,
+        at          INTEGER NOT NULL,
         UNIQUE (account, device, name),
         FOREIGN KEY (account, device) REFERENCES devices (account, device) ON DELETE CASCADE
     ) STRICT;
+    CREATE INDEX inbox_oldest ON inbox (account, device, id);
 ";
 
 /// A connection that is durable and erases what it deletes.

@@ -53,6 +53,8 @@ pub(super) async fn open(
 enum End {
     /// The client has gone, or does not take what is written, or says nothing.
     Gone,
+    /// The client asks for nothing.
+    Idle,
     /// The server stops.
     Stopping,
     /// What the client says is no frame.
@@ -63,6 +65,7 @@ impl End {
     fn frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::Gone => return None,
+            Self::Idle => (1008, "nothing is asked for here: connect again when there is something"),
             Self::Stopping => (1001, "the service is about to stop: connect again"),
             Self::Malformed => (1008, "not a frame of this interface"),
         };

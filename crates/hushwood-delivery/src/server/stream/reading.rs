@@ -43,12 +43,24 @@ impl Reading {
         self.topic().head() > self.after
     }
 
-    /// The newest number, if no hint told it yet.
-    pub(super) fn hint(&mut self) -> Option<u64> {
+    /// Whether its reader has gone, and has been sent what was for them.
+    pub(super) fn is_over(&self) -> bool {
+        self.reader.is_over(self.after)
+    }
+
+    /// The newest number, if no hint told it yet, as far as the reader may know of it.
+    pub(super) async fn hint(&mut self, app: &App) -> Result<Option<u64>, Refused> {
         let head = self.topic().head();
+        if head <= self.after.max(self.hinted) {
+            return Ok(None);
+        }
+        let head = app.service.told(&mut self.reader, head).await.map_err(|refusal| told(&refusal))?;
+        if self.is_over() {
+            return Err(gone());
+        }
         let news = head > self.after.max(self.hinted);
         self.hinted = self.hinted.max(head);
-        news.then_some(head)
+        Ok(news.then_some(head))
     }
 
     /// The reader has stored everything up to this number for itself.
@@ -59,6 +71,9 @@ impl Reading {
 
     /// The next frames for the reader, at most so many, in so many bytes.
     pub(super) async fn next(&mut self, app: &App, most: u64, room: usize) -> Result<Next, Refused> {
+        if self.is_over() {
+            return Err(gone());
+        }
         let entries = self.entries(app, most.min(PAGE_ENTRIES)).await.map_err(|refusal| told(&refusal))?;
         if entries.is_empty() && self.is_behind() {
             // The hint was of something that the log, as it is read here, does not have.
@@ -79,7 +94,7 @@ impl Reading {
             }
             if may != May::Read {
                 if frames.is_empty() {
-                    return Err(Refused::new(RefusalCode::FORBIDDEN, "no longer a member of the group"));
+                    return Err(gone());
                 }
                 // What may be read goes out first; then this comes again.
                 break;
@@ -134,6 +149,10 @@ impl Reading {
     fn topic(&self) -> &Arc<Topic> {
         self.subscription.topic()
     }
+}
+
+fn gone() -> Refused {
+    Refused::new(RefusalCode::FORBIDDEN, "no longer a member of the group")
 }
 
 /// [`ServerFrame::Entry`](crate::wire::ServerFrame::Entry) of an entry that is encoded already.

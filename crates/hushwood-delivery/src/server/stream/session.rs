@@ -14,7 +14,6 @@ use hushwood_codec::Encode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::backend::PageLimit;
 use crate::server::App;
 use crate::server::addresses::Origin;
 use crate::server::budget::Held;
@@ -23,7 +22,7 @@ use crate::server::http::Peer;
 use crate::server::stream::End;
 use crate::server::stream::reading::{Next, PAGE_BYTES, Reading, told};
 use crate::service::{Device, Subscribed};
-use crate::wire::{ClientFrame, Refusal, RefusalCode, Refused, ServerFrame, Subscribe};
+use crate::wire::{ClientFrame, RefusalCode, Refused, ServerFrame, Subscribe};
 
 /// One WebSocket.
 pub(super) struct Session {
@@ -41,6 +40,8 @@ pub(super) struct Session {
     device: Option<(Device, Vec<u8>)>,
     inbox: bool,
     heard: Instant,
+    /// When it last had something that it has asked for.
+    wanted: Instant,
     ping: bool,
 }
 
@@ -71,6 +72,7 @@ impl Session {
             device: None,
             inbox: false,
             heard: Instant::now(),
+            wanted: Instant::now(),
             ping: false,
         }
     }
@@ -108,7 +110,10 @@ impl Session {
         slot: &Arc<Semaphore>,
     ) -> End {
         let app = self.app.clone();
-        let mut pings = interval((app.limits.silence / 3).max(Duration::from_millis(10)));
+        let often = (app.limits.silence / 3).max(Duration::from_millis(10));
+        let mut pings = interval(often);
+        let mut looks = interval((app.limits.idle_stream / 3).clamp(Duration::from_millis(10), often));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mailbox = self.mailbox.clone();
         loop {
@@ -137,6 +142,12 @@ impl Session {
                     self.due.extend(marks.moved);
                     self.inbox |= marks.inbox;
                 }
+                _ = looks.tick() => {
+                    if self.is_idle() {
+                        app.metrics.turn_away("stream without a subscription");
+                        return End::Idle;
+                    }
+                }
                 _ = pings.tick() => {
                     if self.heard.elapsed() > app.limits.silence {
                         return End::Gone;
@@ -145,6 +156,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Whether it has had nothing that it has asked for, for too long. What a token was good for ends with it.
+    fn is_idle(&mut self) -> bool {
+        if self.device.as_ref().is_some_and(|(_, token)| self.app.service.device(token).is_err()) {
+            self.unwatch();
+        }
+        if !self.readings.is_empty() || self.device.is_some() {
+            self.wanted = Instant::now();
+        }
+        self.wanted.elapsed() > self.app.limits.idle_stream
     }
 
     /// What the client says.
@@ -209,15 +231,22 @@ impl Session {
     }
 
     async fn watch(&mut self, token: Vec<u8>) -> Result<(), Refused> {
-        const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
+        self.app.take(self.origin, 1)?;
+        // First the hints, then the look: nothing falls between them. Of a token that is no good nobody hears.
         let device = self.app.service.device(&token).map_err(|refusal| told(&refusal))?;
         self.unwatch();
         self.app.hub.watch(device, &self.mailbox);
-        self.device = Some((device, token));
-        let waiting = self.app.service.backend().inbox(device.account, device.device, ONE).await;
-        let waiting = waiting.map_err(|error| told(&Refusal::from(error)))?;
-        self.inbox |= !waiting.is_empty();
-        Ok(())
+        match self.app.service.watch(&token).await {
+            Ok((device, waiting)) => {
+                self.device = Some((device, token));
+                self.inbox |= waiting;
+                Ok(())
+            }
+            Err(refusal) => {
+                self.app.hub.unwatch(device, &self.mailbox);
+                Err(told(&refusal))
+            }
+        }
     }
 
     fn unwatch(&mut self) {
@@ -262,9 +291,17 @@ impl Session {
             held = self.entries(&mut messages).await;
         } else {
             for number in std::mem::take(&mut self.due) {
-                if let Some(head) = self.readings.get_mut(&number).and_then(Reading::hint) {
-                    push(&mut messages, &ServerFrame::Hint { number, head });
-                    self.app.metrics.hints.inc();
+                let Some(reading) = self.readings.get_mut(&number) else { continue };
+                match reading.hint(&self.app).await {
+                    Ok(Some(head)) => {
+                        push(&mut messages, &ServerFrame::Hint { number, head });
+                        self.app.metrics.hints.inc();
+                    }
+                    Ok(None) => {}
+                    Err(refused) => {
+                        push(&mut messages, &ServerFrame::Refused { number: Some(number), refused });
+                        drop(self.forget(number));
+                    }
                 }
             }
         }
@@ -276,7 +313,8 @@ impl Session {
         let next = self.due.range(self.turn.saturating_add(1)..).next().or(self.due.first()).copied();
         let Some(number) = next else { return Held::nothing() };
         self.turn = number;
-        let Some(reading) = self.readings.get_mut(&number).filter(|reading| reading.is_behind()) else {
+        let waits = |reading: &&mut Reading| reading.is_behind() || reading.is_over();
+        let Some(reading) = self.readings.get_mut(&number).filter(waits) else {
             self.due.remove(&number);
             return Held::nothing();
         };
@@ -294,7 +332,7 @@ impl Session {
                 }
             }
         };
-        if !reading.is_behind() {
+        if !reading.is_behind() && !reading.is_over() {
             self.due.remove(&number);
         }
         let sent = u64::try_from(frames.len()).unwrap_or(u64::MAX);

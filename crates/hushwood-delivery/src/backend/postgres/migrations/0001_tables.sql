@@ -15,6 +15,7 @@ CREATE TABLE groups (
     epoch       bigint NOT NULL,
     sequence    bigint NOT NULL,
     committed   bigint NOT NULL,
+    bytes       bigint NOT NULL DEFAULT 0,
     used        bigint NOT NULL,
     used_day    bigint NOT NULL,
     trimmed     bigint NOT NULL
@@ -59,9 +60,18 @@ CREATE TABLE cursors (
     PRIMARY KEY (gid, slot)
 ) WITH (fillfactor = 70);
 
+-- What the Welcomes of one commit have in common.
+CREATE TABLE shared (
+    gid   bytea  NOT NULL,
+    epoch bigint NOT NULL,
+    body  bytea  NOT NULL,
+    PRIMARY KEY (gid, epoch)
+);
+
 CREATE TABLE outgoing (
     gid       bytea  NOT NULL,
     name      bytea  NOT NULL,
+    epoch     bigint NOT NULL,
     id        bigint GENERATED ALWAYS AS IDENTITY,
     account   bytea  NOT NULL,
     device    bytea  NOT NULL,
@@ -72,6 +82,7 @@ CREATE TABLE outgoing (
     PRIMARY KEY (gid, name)
 );
 CREATE INDEX outgoing_due ON outgoing (due, id);
+CREATE INDEX outgoing_epoch ON outgoing (gid, epoch);
 
 CREATE TABLE names (
     name    text PRIMARY KEY,
@@ -101,21 +112,26 @@ CREATE TABLE key_packages (
     suite       integer  NOT NULL,
     not_after   bigint   NOT NULL,
     last_resort boolean  NOT NULL,
+    replaced    boolean  NOT NULL DEFAULT false,
     claimed     boolean  NOT NULL,
+    welcomed    boolean  NOT NULL DEFAULT false,
     body        bytea    NOT NULL,
     PRIMARY KEY (account, reference),
     FOREIGN KEY (account, device) REFERENCES devices ON DELETE CASCADE
 );
 CREATE INDEX key_packages_next ON key_packages (account, device, suite, id) WHERE NOT claimed AND NOT last_resort;
 CREATE INDEX key_packages_last ON key_packages (account, device, suite, id) WHERE last_resort;
+CREATE INDEX key_packages_end ON key_packages (account, device, not_after);
+CREATE INDEX key_packages_gone ON key_packages (account, device, id) WHERE claimed AND NOT last_resort;
 
 CREATE TABLE inbox (
-    account bytea  NOT NULL,
-    device  bytea  NOT NULL,
-    name    bytea  NOT NULL,
-    id      bigint GENERATED ALWAYS AS IDENTITY,
-    body    bytea  NOT NULL,
-    at      bigint NOT NULL,
+    account     bytea   NOT NULL,
+    device      bytea   NOT NULL,
+    name        bytea   NOT NULL,
+    id          bigint  GENERATED ALWAYS AS IDENTITY,
+    last_resort boolean NOT NULL,
+    body        bytea   NOT NULL,
+    at          bigint  NOT NULL,
     PRIMARY KEY (account, device, name),
     FOREIGN KEY (account, device) REFERENCES devices ON DELETE CASCADE
 );
@@ -125,5 +141,6 @@ CREATE INDEX inbox_oldest ON inbox (account, device, id);
 ALTER TABLE group_infos ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE log ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE snapshots ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE shared ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE outgoing ALTER COLUMN body SET STORAGE EXTERNAL;
 ALTER TABLE inbox ALTER COLUMN body SET STORAGE EXTERNAL;
