@@ -194,6 +194,7 @@ fn events_come_again_until_they_are_acknowledged() {
     ben.done(json!({ "do": "sync" }));
     let room = ada.done(json!({ "do": "create" }))["room"].clone();
     ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    ben.done(json!({ "do": "join", "room": room }));
     let message = "00112233445566778899aabbccddeeff";
     for _ in 0..2 {
         // Under one name it is said once.
