@@ -161,7 +161,8 @@ async fn who_is_removed_does_not_come_back_by_an_external_commit() {
     service.commit(commit).await.unwrap();
     alice.sync(service).await;
     assert_eq!(alice.actor.group().epoch(), bob.actor.group().epoch());
-    assert_eq!(bob.numbers(service, 0).await, [0_u64; 0], "nothing of what was before");
+    assert_eq!(bob.numbers(service, 0).await, [2], "how he went, which was his to read before");
+    assert_eq!(bob.numbers(service, 2).await, [0_u64; 0], "nothing of what was between");
 }
 
 #[tokio::test(flavor = "multi_thread")]
