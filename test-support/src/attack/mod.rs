@@ -209,7 +209,7 @@ impl Siege {
         let most = C * (self.levels() + proposals) + more;
         assert!(operations <= most, "more than {most} operations: {said}");
         assert!(counts.of(Kind::Decap).calls <= decapsulations, "{said}");
-        Cost { name, bytes: message.len(), proposals: *proposals, counts }
+        Cost { name: case.name, bytes: message.len(), proposals: *proposals, counts }
     }
 }
 
