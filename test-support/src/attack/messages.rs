@@ -3,8 +3,10 @@
 use hushwood::commit::{Commit, ProposalOrRef};
 use hushwood::error::{Error, NotNow, Violation};
 use hushwood::framing::{Content, MlsMessage};
-use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
+use hushwood::credential::{InsecureAcceptAll, judge};
+use hushwood::group::{CommitPlan, GroupView, LeafUpdate, NewProposal};
 use hushwood::key_package::KeyPackage;
+use hushwood::public_group::PublicGroup;
 use hushwood::proposal::{Add, PreSharedKey, Proposal, Remove, Update};
 use hushwood::schedule::{PreSharedKeyId, Psk};
 use hushwood::tree::{LeafIndex, UpdatePath, UpdatePathNode};
@@ -13,7 +15,9 @@ use hushwood_crypto::hpke::HpkeCiphertext;
 use hushwood_crypto::{HashReference, HpkePublicKey};
 
 use super::Expected::{NotDecoded, Refused, RefusedLate, Taken};
-use super::{Case, Cost, Siege, actor, signer};
+use super::{C, Case, Cost, Siege, actor, signer};
+use crate::actor::NOW;
+use crate::counting::Kind;
 use crate::fake_crypto::PROVIDER;
 use crate::random::SeededRandom;
 
@@ -27,9 +31,10 @@ pub const MEBIBYTE: usize = 1 << 20;
 /// If one of them costs more than it may, or something else comes of it.
 #[must_use]
 pub fn table(siege: &Siege) -> Vec<Cost> {
-    let cases = [commits(siege), lists(siege), adds(siege), proposals(siege), framing(siege)];
-    let mut costs: Vec<Cost> = cases.into_iter().flatten().map(|case| receive(siege, &case, 1)).collect();
+    let cases = [commits(siege), lists(siege), adds(siege), proposals(siege), framing(siege)].concat();
+    let mut costs: Vec<Cost> = cases.iter().map(|case| receive(siege, case, 1)).collect();
     costs.extend(application(siege));
+    observe(siege, &cases);
     // RFC 9420 §8.3: the init secret of an external commit is decapsulated, and the path secret besides.
     costs.extend(external_commits(siege).iter().map(|case| receive(siege, case, 2)));
     costs
@@ -44,6 +49,25 @@ fn receive(siege: &Siege, case: &Case, decapsulations: u64) -> Cost {
         assert_eq!(victim.rows(), before, "{}: what was refused has changed nothing", case.name);
     }
     siege.check(case, outcome, (0, decapsulations))
+}
+
+/// Whoever only follows the group has fewer keys: what it can refuse it refuses for the same, and at the same cost.
+fn observe(siege: &Siege, cases: &[Case]) {
+    let group_info = siege.founder().group_info(true);
+    let (policy, random) = (&siege.victim.policy, &mut SeededRandom::new(4));
+    let view = GroupView::verify(&group_info, None, &siege.victim.provider, (policy, NOW), random).unwrap();
+    let verdicts = judge(view.checks(), &InsecureAcceptAll);
+    let observer = PublicGroup::new(view, &verdicts).unwrap();
+    for case in cases {
+        let (result, counts) = siege.measure(|| observer.receive(&case.message, NOW, random).map(drop));
+        if let (Err(found), Refused(error, _)) = (&result, &case.expected) {
+            assert_eq!(found, error, "{}, observed", case.name);
+            siege.check(case, (result, counts), (0, 0));
+        } else {
+            assert!(counts.public_key_operations() <= C * (siege.levels() + case.proposals), "{}", case.name);
+            assert_eq!(counts.of(Kind::Decap).calls, 0, "{}", case.name);
+        }
+    }
 }
 
 fn case(name: &'static str, message: Vec<u8>, proposals: usize, expected: super::Expected) -> Case {

@@ -62,6 +62,7 @@ pub enum Expected {
 }
 
 /// A message and what is to come of it.
+#[derive(Clone, Debug)]
 pub struct Case {
     /// What it is.
     pub name: &'static str,
