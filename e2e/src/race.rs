@@ -128,6 +128,7 @@ fn commit(epoch: u64, who: u64) -> NewCommit {
         body,
         group_info: vec![7; 64],
         welcomes: Vec::new(),
+        shared: Vec::new(),
         at: Seconds(0),
     }
 }

@@ -1,13 +1,13 @@
 //! What a member of a group gets.
 
 use hushwood::commit::{Commit, ProposalOrRef};
+use hushwood::credential::{InsecureAcceptAll, judge};
 use hushwood::error::{Error, NotNow, Violation};
 use hushwood::framing::{Content, MlsMessage};
-use hushwood::credential::{InsecureAcceptAll, judge};
 use hushwood::group::{CommitPlan, GroupView, LeafUpdate, NewProposal};
 use hushwood::key_package::KeyPackage;
-use hushwood::public_group::PublicGroup;
 use hushwood::proposal::{Add, PreSharedKey, Proposal, Remove, Update};
+use hushwood::public_group::PublicGroup;
 use hushwood::schedule::{PreSharedKeyId, Psk};
 use hushwood::tree::{LeafIndex, UpdatePath, UpdatePathNode};
 use hushwood_codec::{Decode, Encode};
