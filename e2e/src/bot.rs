@@ -388,7 +388,17 @@ impl Driver {
     fn start(&self) -> Result<Running> {
         let home = self.place.folder.join(&self.name);
         let mut command = Command::new(&self.place.program);
-        command.args(["bot", &self.name, "--json", "--poll", "700", "--patience", "4000"]);
+        command.args([
+            "bot",
+            &self.name,
+            "--json",
+            "--poll",
+            "700",
+            "--patience",
+            "4000",
+            "--invitations",
+            "all",
+        ]);
         command.args(["--service", "localhost", "--server", &self.place.url]);
         command.arg("--home").arg(&home).arg("--key-file").arg(home.with_extension("key"));
         let errors = self.place.folder.join(format!("{}.log", self.name));

@@ -404,5 +404,5 @@ fn an_invitation_beyond_the_services_limit_is_kept() {
     let said = ada.done(json!({ "do": "send", "room": room, "text": "alone so far" }));
     assert_eq!(said["done"], true, "{said}");
     ben.done(json!({ "do": "sync" }));
-    assert_eq!(ben.done(json!({ "do": "rooms" }))["rooms"].as_array().unwrap().len(), 20);
+    assert_eq!(ben.done(json!({ "do": "invitations" }))["invitations"].as_array().unwrap().len(), 20);
 }

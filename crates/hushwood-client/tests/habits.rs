@@ -6,14 +6,14 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Person, World};
+use common::{Person, World, invited_by_all};
 use hushwood::group::client::key_packages;
 use hushwood_client::{Attention, Event, EventKind, Member, MessageId, RoomId, Settings, Trust};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
 fn person(name: &str, seed: u64) -> Person {
-    Person::with(name, seed, Settings::default(), Trust::on_first_use)
+    Person::with(name, seed, invited_by_all(), Trust::on_first_use)
 }
 
 /// Alice's room, with others in it who are there.
@@ -44,7 +44,7 @@ fn last_resorts(person: &Person) -> usize {
 #[test]
 fn a_key_package_of_last_resort_is_followed_by_new_keys_and_another_one() {
     let mut world = World::new();
-    let settings = Settings { stock: 0, stock_low: 0, ..Settings::default() };
+    let settings = Settings { stock: 0, stock_low: 0, ..invited_by_all() };
     let mut alice = person("alice", 1);
     let mut bob = Person::with("bob", 2, settings, Trust::on_first_use);
     bob.sync(&mut world);
@@ -206,7 +206,7 @@ fn without_a_history_nothing_of_a_message_stays() {
     const SECRET: &[u8] = b"the cake is in the cellar";
     for (history, stays) in [(0, false), (10, true)] {
         let mut world = World::new();
-        let settings = Settings { history, ..Settings::default() };
+        let settings = Settings { history, ..invited_by_all() };
         let mut alice = Person::with("alice", 1, settings.clone(), Trust::on_first_use);
         let mut bob = Person::with("bob", 2, settings, Trust::on_first_use);
         for person in [&alice, &bob] {

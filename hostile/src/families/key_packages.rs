@@ -40,7 +40,7 @@ pub fn families() -> Vec<Family> {
 
 /// In a list it is seen at once that a client with that key is there.
 fn not_of_a_member(mutation: &Mutation) -> bool {
-    mutation.name != "its signature key is somebody else's"
+    mutation.name != super::leaves::SOMEBODY_ELSES
 }
 
 /// A commit of an Add, without a path.

@@ -15,8 +15,16 @@ use crate::scene::Scene;
 
 /// The family of this file.
 pub fn families() -> Vec<Family> {
-    vec![Family { name: "leaf", to: To::Members, build: path, mutations: [any(), of_a_path()].concat() }]
+    let any = any().into_iter().map(|mutation| match mutation.name {
+        // The tree that comes of it is looked at before the leaf's signature.
+        SOMEBODY_ELSES => Mutation { row: "C127", ..mutation },
+        _ => mutation,
+    });
+    vec![Family { name: "leaf", to: To::Members, build: path, mutations: any.chain(of_a_path()).collect() }]
 }
+
+/// A leaf with the signature key of another member, which is both not signed with and there twice.
+pub const SOMEBODY_ELSES: &str = "its signature key is somebody else's";
 
 fn path(scene: &Scene, tamper: Tamper<'_>) -> Vec<u8> {
     scene.hostile().commit(&Plan::of(vec![]), &mut scene.random(), tamper).message
@@ -136,7 +144,7 @@ pub fn any() -> Vec<Mutation> {
                 leaf.signature_key = SignaturePublicKey(vec![1; length]);
             }
         }),
-        all("its signature key is somebody else's", "C115", |at, scene, spot| {
+        all(SOMEBODY_ELSES, "C115", |at, scene, spot| {
             if let At::Leaf(leaf) = at
                 && let Some(other) = spot.one_of(&scene.plain.others())
             {

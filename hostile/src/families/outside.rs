@@ -53,7 +53,7 @@ pub fn families() -> Vec<Family> {
 
 /// What leaves of members are wrong by is in the path of a commit of theirs.
 fn not_of_a_member(mutation: &Mutation) -> bool {
-    let of_members = ["its signature key is no key", "its signature key is somebody else's"];
+    let of_members = ["its signature key is no key", super::leaves::SOMEBODY_ELSES];
     mutation.row != "C038" && !of_members.contains(&mutation.name)
 }
 

@@ -363,7 +363,7 @@ fn leaves() -> Vec<Mutation> {
                 if signer { None } else { covered(scene, swapped(node, tree)?, true) }
             });
         }),
-        all("the signer changes places with another", "C323", |at, scene, spot| {
+        all("the signer changes places with another", "C149", |at, scene, spot| {
             each_node(at, scene, spot, |node, tree| {
                 let signer = [node / 2, node / 2 + 1].contains(&scene.hostile().leaf);
                 if signer { swapped(node, tree) } else { None }

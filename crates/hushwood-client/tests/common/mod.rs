@@ -191,6 +191,11 @@ pub struct Person {
     pub trust: fn() -> Trust,
 }
 
+/// Whom they do not know yet may invite them.
+pub fn invited_by_all() -> Settings {
+    Settings { invitations: hushwood_client::Invitations::All, ..Settings::default() }
+}
+
 impl Person {
     pub fn new(name: &str, seed: u64) -> Self {
         Self::with(name, seed, Settings::default(), Trust::insecure_accept_all)

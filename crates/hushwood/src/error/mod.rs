@@ -366,7 +366,7 @@ mod tests {
     fn duties_of_our_own_are_named_where_a_caller_asks_to_break_them() {
         let named: BTreeSet<Row> =
             ApiMisuse::ALL.iter().flat_map(|misuse| misuse.requirements()).copied().collect();
-        for row in [7, 23, 91, 102, 104, 121, 160, 163, 173, 176, 183, 201, 215, 220, 225] {
+        for row in [7, 23, 91, 102, 104, 121, 160, 163, 173, 176, 183, 215, 220, 225] {
             let row = format!("C{row:03}");
             assert!(named.iter().any(|named| named.0 == row), "{row}");
         }
