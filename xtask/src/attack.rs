@@ -1,10 +1,8 @@
 //! What attacks cost: the program `attack` of `test-support`, built optimised.
 
-use std::process::Command;
-
 use anyhow::Result;
 
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -16,10 +14,11 @@ pub(crate) struct Args {
 
 /// `cargo xtask attack`.
 pub(crate) fn attack(args: &Args) -> Result<bool> {
-    let build = ["build", "--package", "test-support", "--bin", "attack", "--release"];
-    if !run::succeeds(&mut run::cargo(&build))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("release").join("attack");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let program = Program {
+        package: "test-support",
+        name: "attack",
+        build: &["--bin", "attack", "--release"],
+        folder: "release",
+    };
+    program.run(&args.arguments)
 }

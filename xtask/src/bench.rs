@@ -1,10 +1,8 @@
 //! The benchmark: the crate `bench`, built with its own profile.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are, but for what decides how it is built and run.
 #[derive(clap::Args)]
@@ -16,15 +14,8 @@ pub(crate) struct Args {
 
 /// `cargo xtask bench`.
 pub(crate) fn bench(args: &Args) -> Result<bool> {
-    if !run::has_member("bench")? {
-        bail!("the workspace has no member `bench`");
-    }
-    let has = |flag: &str| args.arguments.iter().any(|argument| argument == flag);
-    let features: &[&str] = if has("--peers") { &["--features", "peers"] } else { &[] };
-    let build = [&["build", "--package", "bench", "--bins", "--profile", "bench"], features].concat();
-    if !run::succeeds(&mut run::cargo(&build))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("release").join("bench");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let with_peers = args.arguments.iter().any(|argument| argument == "--peers");
+    let features: &[&str] = if with_peers { &["--features", "peers"] } else { &[] };
+    let build = [&["--bins", "--profile", "bench"], features].concat();
+    Program { package: "bench", name: "bench", build: &build, folder: "release" }.run(&args.arguments)
 }

@@ -1,10 +1,8 @@
 //! Crashes: the crate `crash`, which has programs of its own.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -16,12 +14,6 @@ pub(crate) struct Args {
 
 /// `cargo xtask crash`. As it is tested: with checks of overflows, and with dependencies that are optimised.
 pub(crate) fn crash(args: &Args) -> Result<bool> {
-    if !run::has_member("crash")? {
-        bail!("the workspace has no member `crash`");
-    }
-    if !run::succeeds(&mut run::cargo(&["build", "--package", "crash"]))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("debug").join("crash");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let program = Program { package: "crash", name: "crash", build: &[], folder: "debug" };
+    program.run(&args.arguments)
 }

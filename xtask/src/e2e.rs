@@ -1,10 +1,8 @@
 //! The service and its clients as processes: the crate `e2e`, with the program `hushwood` beside it.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -16,12 +14,7 @@ pub(crate) struct Args {
 
 /// `cargo xtask e2e`. As it is tested: with checks of overflows, and with dependencies that are optimised.
 pub(crate) fn e2e(args: &Args) -> Result<bool> {
-    if !run::has_member("e2e")? {
-        bail!("the workspace has no member `e2e`");
-    }
-    if !run::succeeds(&mut run::cargo(&["build", "--package", "e2e", "--package", "hushwood-cli"]))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("debug").join("e2e");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let program =
+        Program { package: "e2e", name: "e2e", build: &["--package", "hushwood-cli"], folder: "debug" };
+    program.run(&args.arguments)
 }

@@ -1,10 +1,10 @@
 //! Fuzzing: the programs of `fuzz/` under libFuzzer, for so many seconds each.
 
+use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -47,7 +47,7 @@ pub(crate) fn fuzz(args: &Args) -> Result<bool> {
         bail!("there is no such target");
     }
 
-    let program = program()?;
+    let program = run::tool("cargo-fuzz", &["--version"], CARGO_FUZZ)?;
     let mut build = cargo_fuzz(&program, "build");
     build.args(args.target.iter());
     if !run::succeeds(&mut build)? {
@@ -113,34 +113,11 @@ fn executions(text: &str) -> u64 {
     counted.unwrap_or(0)
 }
 
-/// cargo-fuzz: the one that is installed, or ours, or installed now.
-fn program() -> Result<PathBuf> {
-    if run::is_there(Command::new("cargo-fuzz").arg("--version")) {
-        return Ok("cargo-fuzz".into());
-    }
-    let tools = run::target_dir()?.join("tools");
-    let ours = tools.join("bin/cargo-fuzz");
-    if run::is_there(Command::new(&ours).arg("--version")) {
-        return Ok(ours);
-    }
-    let version = format!("={CARGO_FUZZ}");
-    let mut install = run::cargo(&["install", "--locked", "--version", &version, "cargo-fuzz", "--root"]);
-    if !run::succeeds(install.arg(&tools))? {
-        bail!("cargo-fuzz {CARGO_FUZZ} can't be installed");
-    }
-    Ok(ours)
-}
-
 /// On nightly where it is installed. Elsewhere this toolchain is told that it may do as if.
 fn cargo_fuzz(program: &PathBuf, verb: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(run::root()).args([verb, "--fuzz-dir", "fuzz"]);
-    // What cargo has set for us names the toolchain that we are run with.
-    for (name, _) in env::vars_os() {
-        if name == "CARGO" || name == "RUSTC" || name == "RUSTDOC" {
-            command.env_remove(name);
-        }
-    }
+    run::without_our_toolchain(&mut command);
     match run::is_there(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])) {
         true => command.env("RUSTUP_TOOLCHAIN", "nightly"),
         false => command.env("RUSTC_BOOTSTRAP", "1"),

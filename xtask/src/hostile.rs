@@ -1,10 +1,8 @@
 //! A hostile member: the crate `hostile`, built optimised.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -16,12 +14,6 @@ pub(crate) struct Args {
 
 /// `cargo xtask hostile`.
 pub(crate) fn hostile(args: &Args) -> Result<bool> {
-    if !run::has_member("hostile")? {
-        bail!("the workspace has no member `hostile`");
-    }
-    if !run::succeeds(&mut run::cargo(&["build", "--package", "hostile", "--release"]))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("release").join("hostile");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let program = Program { package: "hostile", name: "hostile", build: &["--release"], folder: "release" };
+    program.run(&args.arguments)
 }

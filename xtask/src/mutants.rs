@@ -1,9 +1,9 @@
 //! Tests that bite: cargo-mutants changes one thing in a module, and the module's tests have to notice.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
@@ -32,11 +32,11 @@ pub(crate) struct Args {
     table: bool,
 }
 
-/// A part of the library, and the tests that are its own.
+/// A part of the library, and the tests that are its own: those of its crate.
 struct Module {
     name: &'static str,
     package: &'static str,
-    files: &'static [&'static str],
+    files: &'static str,
     /// Arguments of `cargo test`.
     tests: &'static [&'static str],
 }
@@ -46,53 +46,50 @@ const CARGO_MUTANTS: &str = "27.1.0";
 
 /// Parts whose faults are of the protocol, not of what stands around it.
 const MODULES: &[Module] = &[
-    Module { name: "codec", package: "hushwood-codec", files: &["crates/hushwood-codec/src/**"], tests: &[] },
-    Module {
-        name: "tree",
-        package: "hushwood",
-        files: &["crates/hushwood/src/tree/**"],
-        tests: OF_THE_PROTOCOL,
-    },
+    Module { name: "codec", package: "hushwood-codec", files: "crates/hushwood-codec/src/**", tests: ALL },
+    Module { name: "tree", package: "hushwood", files: "crates/hushwood/src/tree/**", tests: NO_EXAMPLES },
     Module {
         name: "schedule",
         package: "hushwood",
-        files: &["crates/hushwood/src/schedule/**"],
-        tests: OF_THE_PROTOCOL,
+        files: "crates/hushwood/src/schedule/**",
+        tests: NO_EXAMPLES,
     },
     Module {
         name: "secret-tree",
         package: "hushwood",
-        files: &["crates/hushwood/src/secret_tree/**"],
-        tests: OF_THE_PROTOCOL,
+        files: "crates/hushwood/src/secret_tree/**",
+        tests: NO_EXAMPLES,
     },
     Module {
         name: "framing",
         package: "hushwood",
-        files: &["crates/hushwood/src/framing/**"],
-        tests: OF_THE_PROTOCOL,
+        files: "crates/hushwood/src/framing/**",
+        tests: NO_EXAMPLES,
     },
     Module {
         name: "proposal",
         package: "hushwood",
-        files: &["crates/hushwood/src/proposal/**"],
-        tests: OF_THE_PROTOCOL,
+        files: "crates/hushwood/src/proposal/**",
+        tests: NO_EXAMPLES,
     },
     Module {
         name: "commit",
         package: "hushwood",
-        files: &["crates/hushwood/src/commit/**"],
-        tests: OF_THE_PROTOCOL,
+        files: "crates/hushwood/src/commit/**",
+        tests: NO_EXAMPLES,
     },
     Module {
         name: "transition",
         package: "hushwood",
-        files: &["crates/hushwood/src/transition/**"],
-        tests: OF_THE_PROTOCOL,
+        files: "crates/hushwood/src/transition/**",
+        tests: NO_EXAMPLES,
     },
 ];
 
-/// Unit tests, and the integration tests of the same crate.
-const OF_THE_PROTOCOL: &[&str] = &["--lib", "--tests"];
+/// Unit tests, integration tests, examples in the documentation.
+const ALL: &[&str] = &[];
+/// Where there are many examples, and building them takes longer than all the rest.
+const NO_EXAMPLES: &[&str] = &["--lib", "--tests"];
 
 /// `cargo xtask mutants`.
 pub(crate) fn mutants(args: &Args) -> Result<bool> {
@@ -103,7 +100,7 @@ pub(crate) fn mutants(args: &Args) -> Result<bool> {
     let chosen =
         |module: &&Module| args.modules.is_empty() || args.modules.iter().any(|name| name == module.name);
     let folder = run::target_dir()?.join("mutants");
-    let program = program()?;
+    let program = run::tool("cargo-mutants", &["mutants", "--version"], CARGO_MUTANTS)?;
     let mut good = true;
     let mut found = Vec::new();
     for module in MODULES.iter().filter(chosen) {
@@ -149,7 +146,6 @@ pub(crate) fn mutants(args: &Args) -> Result<bool> {
 }
 
 /// What came of the mutants of a module, by their names.
-#[derive(Default)]
 struct Outcome {
     caught: BTreeSet<String>,
     timed_out: BTreeSet<String>,
@@ -267,34 +263,9 @@ fn wilson(noticed: usize, tried: usize) -> [f64; 3] {
 /// cargo-mutants for the files of a module.
 fn cargo_mutants(program: &PathBuf, module: &Module) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(run::root()).args(["mutants", "--package", module.package]);
-    for file in module.files {
-        command.args(["--file", file]);
-    }
-    for (name, _) in env::vars_os() {
-        if name == "CARGO" || name == "RUSTC" || name == "RUSTDOC" {
-            command.env_remove(name);
-        }
-    }
+    command.current_dir(run::root()).args(["mutants", "--package", module.package, "--file", module.files]);
+    run::without_our_toolchain(&mut command);
     command
-}
-
-/// cargo-mutants: the one that is installed, or ours, or installed now.
-fn program() -> Result<PathBuf> {
-    if run::is_there(Command::new("cargo-mutants").args(["mutants", "--version"])) {
-        return Ok("cargo-mutants".into());
-    }
-    let tools = run::target_dir()?.join("tools");
-    let ours = tools.join("bin/cargo-mutants");
-    if run::is_there(Command::new(&ours).args(["mutants", "--version"])) {
-        return Ok(ours);
-    }
-    let version = format!("={CARGO_MUTANTS}");
-    let mut install = run::cargo(&["install", "--locked", "--version", &version, "cargo-mutants", "--root"]);
-    if !run::succeeds(install.arg(&tools))? {
-        bail!("cargo-mutants {CARGO_MUTANTS} can't be installed");
-    }
-    Ok(ours)
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! The ratchet tree beside a literal reading of RFC 9420: the program `oracle` of `test-support`, built optimised.
 
-use std::process::Command;
-
 use anyhow::Result;
 
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -16,10 +14,11 @@ pub(crate) struct Args {
 
 /// `cargo xtask oracle`.
 pub(crate) fn oracle(args: &Args) -> Result<bool> {
-    let build = ["build", "--package", "test-support", "--bin", "oracle", "--release"];
-    if !run::succeeds(&mut run::cargo(&build))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("release").join("oracle");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let program = Program {
+        package: "test-support",
+        name: "oracle",
+        build: &["--bin", "oracle", "--release"],
+        folder: "release",
+    };
+    program.run(&args.arguments)
 }

@@ -62,6 +62,62 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// A program of a crate of the workspace, which is built before it is run.
+pub(crate) struct Program<'a> {
+    /// The crate.
+    pub(crate) package: &'a str,
+    /// Its program.
+    pub(crate) name: &'a str,
+    /// What `cargo build` is told besides.
+    pub(crate) build: &'a [&'a str],
+    /// The folder of the target folder where that leaves the program.
+    pub(crate) folder: &'a str,
+}
+
+impl Program<'_> {
+    /// Builds it and runs it with these arguments, in the folder of the workspace, and says whether both succeeded.
+    pub(crate) fn run(&self, arguments: &[String]) -> Result<bool> {
+        let Self { package, name, build, folder } = *self;
+        if !has_member(package)? {
+            bail!("the workspace has no member `{package}`");
+        }
+        if !succeeds(&mut cargo(&[&["build", "--package", package], build].concat()))? {
+            return Ok(false);
+        }
+        let program = target_dir()?.join(folder).join(name);
+        succeeds(Command::new(program).current_dir(root()).args(arguments))
+    }
+}
+
+/// A command of cargo's that is no part of it: the one that is installed, or ours, or ours installed now. It is there if it
+/// answers to `probe`.
+pub(crate) fn tool(name: &str, probe: &[&str], version: &str) -> Result<PathBuf> {
+    if is_there(Command::new(name).args(probe)) {
+        return Ok(name.into());
+    }
+    let tools = target_dir()?.join("tools");
+    let ours = tools.join("bin").join(name);
+    if is_there(Command::new(&ours).args(probe)) {
+        return Ok(ours);
+    }
+    let exactly = format!("={version}");
+    let mut install = cargo(&["install", "--locked", "--version", &exactly, name, "--root"]);
+    if !succeeds(install.arg(&tools))? {
+        bail!("{name} {version} can't be installed");
+    }
+    Ok(ours)
+}
+
+/// Takes from a command what cargo has set for us: it names the toolchain that we are run with.
+pub(crate) fn without_our_toolchain(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        if name == "CARGO" || name == "RUSTC" || name == "RUSTDOC" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs a program and says whether it succeeded.
 pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
     announce(command);

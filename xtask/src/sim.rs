@@ -1,10 +1,8 @@
 //! The simulated world: the crate `sim`, built optimised.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -16,12 +14,6 @@ pub(crate) struct Args {
 
 /// `cargo xtask sim`.
 pub(crate) fn sim(args: &Args) -> Result<bool> {
-    if !run::has_member("sim")? {
-        bail!("the workspace has no member `sim`");
-    }
-    if !run::succeeds(&mut run::cargo(&["build", "--package", "sim", "--release"]))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("release").join("sim");
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    let program = Program { package: "sim", name: "sim", build: &["--release"], folder: "release" };
+    program.run(&args.arguments)
 }

@@ -1,10 +1,8 @@
 //! What a thief gets, and what time tells: the crate `thief`, built optimised.
 
-use std::process::Command;
+use anyhow::Result;
 
-use anyhow::{Result, bail};
-
-use crate::run;
+use crate::run::Program;
 
 /// Passed on as they are.
 #[derive(clap::Args)]
@@ -25,12 +23,5 @@ pub(crate) fn timing(args: &Args) -> Result<bool> {
 }
 
 fn program(name: &str, args: &Args) -> Result<bool> {
-    if !run::has_member("thief")? {
-        bail!("the workspace has no member `thief`");
-    }
-    if !run::succeeds(&mut run::cargo(&["build", "--package", "thief", "--release"]))? {
-        return Ok(false);
-    }
-    let program = run::target_dir()?.join("release").join(name);
-    run::succeeds(Command::new(program).current_dir(run::root()).args(&args.arguments))
+    Program { package: "thief", name, build: &["--release"], folder: "release" }.run(&args.arguments)
 }
