@@ -121,18 +121,6 @@ impl Room {
         }
         let is_doubted = Self::is_doubted(group, &message, &page.env.judge)?;
         match content.kind {
-            TEXT if is_doubted => {
-                let message = Message {
-                    from,
-                    id: MessageId(content.id),
-                    sent_at: content.sent_at,
-                    sequence: entry.sequence,
-                    body: content.body,
-                };
-                page.work.event(&self.id, EventKind::Doubted(message));
-            }
-            // Nobody in particular has named it.
-            TITLE if is_doubted => {}
             TEXT => {
                 let message = Message {
                     from,
@@ -141,9 +129,15 @@ impl Room {
                     sequence: entry.sequence,
                     body: content.body,
                 };
-                self.remember(&message, page)?;
-                page.work.event(&self.id, EventKind::Message(message));
+                if is_doubted {
+                    page.work.event(&self.id, EventKind::Doubted(message));
+                } else {
+                    self.remember(&message, page)?;
+                    page.work.event(&self.id, EventKind::Message(message));
+                }
             }
+            // Nobody in particular has named it.
+            TITLE if is_doubted => {}
             TITLE => {
                 let title = String::from_utf8_lossy(&content.body).into_owned();
                 if self.record.title != title.as_bytes() {
