@@ -1,6 +1,5 @@
 //! RFC 5869, RFC 2104: HKDF and HMAC.
 
-use std::hint::black_box;
 use std::marker::PhantomData;
 
 use hmac::digest::common::Key;
@@ -8,6 +7,8 @@ use hmac::digest::{FixedOutput, Output};
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use hushwood_crypto::{CryptoError, Digest, Kdf, Secret};
 use zeroize::Zeroizing;
+
+use crate::stack::wipe_stack;
 
 /// HKDF and HMAC over a hash of `N` bytes of output.
 pub struct Hkdf<D, const N: usize> {
@@ -99,12 +100,5 @@ fn finish<D: EagerHash>(mut mac: Hmac<D>, data: &[&[u8]], to: &mut [u8]) {
     let mut output = Zeroizing::new(Output::<Hmac<D>>::default());
     mac.finalize_into(&mut output);
     to.iter_mut().zip(output.iter()).for_each(|(to, from)| *to = *from);
-    wipe_stack();
-}
-
-/// The hash function has its result on the stack once more. Whatever is called next from the same place has its variables
-/// there: this has zeros.
-#[inline(never)]
-fn wipe_stack() {
-    black_box([0_u8; 1024]);
+    wipe_stack::<1024>();
 }

@@ -29,6 +29,7 @@ mod kdf;
 mod nist;
 #[cfg(feature = "os-random")]
 mod random;
+mod stack;
 mod x25519;
 mod x448;
 
