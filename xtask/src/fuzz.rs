@@ -1,9 +1,12 @@
-//! Fuzzing: the programs of `fuzz/` under libFuzzer, for so many seconds each.
+//! Fuzzing: the programs of `fuzz/` under libFuzzer, for so many seconds or executions each.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -16,9 +19,18 @@ pub(crate) struct Args {
     /// How long each target runs
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// One target only
+    /// Run each target for a campaign's number of executions instead: 10^8 in all of those that decode, 10^6 of each that plays a group
+    #[arg(long, conflicts_with = "seconds")]
+    campaign: bool,
+    /// These targets only
+    #[arg(long = "target", value_delimiter = ',')]
+    targets: Vec<String>,
+    /// How many targets run at the same time
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
+    /// Without AddressSanitizer, which finds what safe code can't do, and takes half of the time
     #[arg(long)]
-    target: Option<String>,
+    no_sanitizer: bool,
     /// Write the inputs to begin with into fuzz/corpus, and run nothing
     #[arg(long)]
     write_seeds: bool,
@@ -26,6 +38,24 @@ pub(crate) struct Args {
 
 /// The version that is installed where there is none.
 const CARGO_FUZZ: &str = "0.13.2";
+
+/// Targets whose inputs are decoded and no more.
+const DECODERS: [&str; 14] = [
+    "commit",
+    "credential_x509",
+    "extensions",
+    "group_info",
+    "group_secrets",
+    "key_package",
+    "mls_message",
+    "private_message",
+    "proposal",
+    "public_message",
+    "ratchet_tree",
+    "roundtrip_canonical",
+    "update_path",
+    "welcome",
+];
 
 /// What libFuzzer counts as a finding besides crashes: seconds for one input, and megabytes.
 const LIMITS: [&str; 3] = ["-timeout=10", "-malloc_limit_mb=64", "-rss_limit_mb=1024"];
@@ -42,21 +72,36 @@ pub(crate) fn fuzz(args: &Args) -> Result<bool> {
         targets.push(entry?.file_name().to_string_lossy().into_owned());
     }
     targets.sort();
-    targets.retain(|target| args.target.as_ref().is_none_or(|only| only == target));
-    if targets.is_empty() {
-        bail!("there is no such target");
+    if let Some(unknown) = args.targets.iter().find(|target| !targets.contains(target)) {
+        bail!("there is no target {unknown}");
     }
+    targets.retain(|target| args.targets.is_empty() || args.targets.contains(target));
 
     let program = run::tool("cargo-fuzz", &["--version"], CARGO_FUZZ)?;
-    let mut build = cargo_fuzz(&program, "build");
-    build.args(args.target.iter());
+    let mut build = cargo_fuzz(&program, "build", args);
+    if let [only] = &targets[..] {
+        build.arg(only);
+    }
     if !run::succeeds(&mut build)? {
         return Ok(false);
     }
-    let mut ran = Vec::new();
-    for target in &targets {
-        ran.push(run_target(&program, target, args.seconds)?);
-    }
+    let (left, ran) = (Mutex::new(targets.iter().collect::<VecDeque<_>>()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        let worker = || -> Result<()> {
+            loop {
+                let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some(target) = next else { return Ok(()) };
+                let one = run_target(&program, target, args)?;
+                ran.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+            }
+        };
+        let workers: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a worker has panicked")))
+    })?;
+    let mut ran = ran.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ran.sort_by_key(|ran| ran.target);
     println!("\n{:<28}{:>12}{:>9}", "target", "executions", "seconds");
     for Ran { target, executions, seconds, good } in &ran {
         let verdict = if *good { "" } else { "  FOUND SOMETHING: see above, and fuzz/artifacts" };
@@ -76,24 +121,31 @@ struct Ran<'a> {
 }
 
 /// New inputs go to `fuzz/work`: the corpus is what we have chosen to keep.
-fn run_target<'a>(program: &PathBuf, target: &'a str, seconds: u64) -> Result<Ran<'a>> {
+fn run_target<'a>(program: &Path, target: &'a str, args: &Args) -> Result<Ran<'a>> {
     let fuzz = run::root().join("fuzz");
     let (work, corpus) = (fuzz.join("work").join(target), fuzz.join("corpus").join(target));
     fs::create_dir_all(&work)?;
-    println!("\n{target}: {seconds} s");
+    let until = match args.campaign {
+        // Of each decoder its share.
+        true if DECODERS.contains(&target) => "-runs=7200000".to_owned(),
+        true => "-runs=1000000".to_owned(),
+        false => format!("-max_total_time={}", args.seconds),
+    };
+    println!("{target}: {until}");
     let begin = Instant::now();
-    let output = cargo_fuzz(program, "run")
+    let output = cargo_fuzz(program, "run", args)
         .arg(target)
         .args([work, corpus])
         .arg("--")
         .args(LIMITS)
-        .args([format!("-max_total_time={seconds}"), "-print_final_stats=1".to_owned()])
+        .args([until, "-print_final_stats=1".to_owned()])
         .stdout(Stdio::inherit())
         .stderr(Stdio::piped())
         .output()
         .context("cargo-fuzz does not start")?;
     let text = String::from_utf8_lossy(&output.stderr);
     let good = output.status.success();
+    println!("{target}: {} executions in {} s", executions(&text), begin.elapsed().as_secs());
     if !good {
         std::io::stderr().write_all(&output.stderr)?;
     }
@@ -114,9 +166,12 @@ fn executions(text: &str) -> u64 {
 }
 
 /// On nightly where it is installed. Elsewhere this toolchain is told that it may do as if.
-fn cargo_fuzz(program: &PathBuf, verb: &str) -> Command {
+fn cargo_fuzz(program: &Path, verb: &str, args: &Args) -> Command {
     let mut command = Command::new(program);
     command.current_dir(run::root()).args([verb, "--fuzz-dir", "fuzz"]);
+    if args.no_sanitizer {
+        command.args(["--sanitizer", "none"]);
+    }
     run::without_our_toolchain(&mut command);
     match run::is_there(Command::new("rustup").args(["run", "nightly", "rustc", "--version"])) {
         true => command.env("RUSTUP_TOOLCHAIN", "nightly"),
