@@ -32,13 +32,12 @@ pub(crate) struct Args {
     table: bool,
 }
 
-/// A part of the library, and the tests that are its own: those of its crate.
+/// A part of the library. Its tests are those of its crate: first the unit tests, as they are built in a fraction of the time, then, for what they
+/// have missed, the others as well. Examples in the documentation, which take longer to build than all the rest, are not among them.
 struct Module {
     name: &'static str,
     package: &'static str,
     files: &'static str,
-    /// Arguments of `cargo test`.
-    tests: &'static [&'static str],
 }
 
 /// The version that is installed where there is none.
@@ -46,50 +45,19 @@ const CARGO_MUTANTS: &str = "27.1.0";
 
 /// Parts whose faults are of the protocol, not of what stands around it.
 const MODULES: &[Module] = &[
-    Module { name: "codec", package: "hushwood-codec", files: "crates/hushwood-codec/src/**", tests: ALL },
-    Module { name: "tree", package: "hushwood", files: "crates/hushwood/src/tree/**", tests: NO_EXAMPLES },
-    Module {
-        name: "schedule",
-        package: "hushwood",
-        files: "crates/hushwood/src/schedule/**",
-        tests: NO_EXAMPLES,
-    },
-    Module {
-        name: "secret-tree",
-        package: "hushwood",
-        files: "crates/hushwood/src/secret_tree/**",
-        tests: NO_EXAMPLES,
-    },
-    Module {
-        name: "framing",
-        package: "hushwood",
-        files: "crates/hushwood/src/framing/**",
-        tests: NO_EXAMPLES,
-    },
-    Module {
-        name: "proposal",
-        package: "hushwood",
-        files: "crates/hushwood/src/proposal/**",
-        tests: NO_EXAMPLES,
-    },
-    Module {
-        name: "commit",
-        package: "hushwood",
-        files: "crates/hushwood/src/commit/**",
-        tests: NO_EXAMPLES,
-    },
-    Module {
-        name: "transition",
-        package: "hushwood",
-        files: "crates/hushwood/src/transition/**",
-        tests: NO_EXAMPLES,
-    },
+    Module { name: "codec", package: "hushwood-codec", files: "crates/hushwood-codec/src/**" },
+    Module { name: "tree", package: "hushwood", files: "crates/hushwood/src/tree/**" },
+    Module { name: "schedule", package: "hushwood", files: "crates/hushwood/src/schedule/**" },
+    Module { name: "secret-tree", package: "hushwood", files: "crates/hushwood/src/secret_tree/**" },
+    Module { name: "framing", package: "hushwood", files: "crates/hushwood/src/framing/**" },
+    Module { name: "proposal", package: "hushwood", files: "crates/hushwood/src/proposal/**" },
+    Module { name: "commit", package: "hushwood", files: "crates/hushwood/src/commit/**" },
+    Module { name: "transition", package: "hushwood", files: "crates/hushwood/src/transition/**" },
+    Module { name: "group", package: "hushwood", files: "crates/hushwood/src/group/**" },
 ];
 
-/// Unit tests, integration tests, examples in the documentation.
-const ALL: &[&str] = &[];
-/// Where there are many examples, and building them takes longer than all the rest.
-const NO_EXAMPLES: &[&str] = &["--lib", "--tests"];
+/// The tests of the first and of the second time: arguments of `cargo test`.
+const STAGES: [&[&str]; 2] = [&["--lib"], &["--tests"]];
 
 /// `cargo xtask mutants`.
 pub(crate) fn mutants(args: &Args) -> Result<bool> {
@@ -111,11 +79,22 @@ pub(crate) fn mutants(args: &Args) -> Result<bool> {
             drawn.iter().for_each(|mutant| println!("  {mutant}"));
             continue;
         }
-        let out = folder.join(module.name);
+        let [first, second] = ["unit", "all"].map(|stage| folder.join(module.name).join(stage));
         if !args.table {
-            try_all(&program, module, &drawn, &out, args.resume)?;
+            try_all(&program, module, STAGES[0], &drawn, &first, args.resume)?;
         }
-        found.push((module.name, all.len(), Outcome::read(&out.join("mutants.out"))?));
+        let mut outcome = Outcome::read(&first)?;
+        if !args.table && !outcome.missed.is_empty() {
+            let missed: Vec<_> = outcome.missed.iter().cloned().collect();
+            try_all(&program, module, STAGES[1], &missed, &second, args.resume)?;
+        }
+        if !outcome.missed.is_empty() && second.exists() {
+            let Outcome { caught, timed_out, missed, .. } = Outcome::read(&second)?;
+            outcome.caught.extend(caught);
+            outcome.timed_out.extend(timed_out);
+            outcome.missed = missed;
+        }
+        found.push((module.name, all.len(), outcome));
     }
     if args.list {
         return Ok(true);
@@ -155,7 +134,8 @@ struct Outcome {
 
 impl Outcome {
     /// What cargo-mutants has written so far. With `--iterate` it keeps what it knew in files of their own.
-    fn read(out: &Path) -> Result<Self> {
+    fn read(folder: &Path) -> Result<Self> {
+        let out = folder.join("mutants.out");
         let lines = |names: &[&str]| -> Result<BTreeSet<String>> {
             let mut lines = BTreeSet::new();
             for path in names.iter().map(|name| out.join(name)).filter(|path| path.exists()) {
@@ -211,7 +191,14 @@ fn next(state: &mut u64) -> u64 {
 }
 
 /// Tries them one after the other, in a copy of the workspace that has a target folder of its own.
-fn try_all(program: &PathBuf, module: &Module, drawn: &[String], out: &Path, resume: bool) -> Result<()> {
+fn try_all(
+    program: &PathBuf,
+    module: &Module,
+    tests: &[&str],
+    drawn: &[String],
+    out: &Path,
+    resume: bool,
+) -> Result<()> {
     if !resume && out.exists() {
         fs::remove_dir_all(out)?;
     }
@@ -227,9 +214,9 @@ fn try_all(program: &PathBuf, module: &Module, drawn: &[String], out: &Path, res
     for mutant in drawn {
         command.args(["--re", &format!("^{}$", escaped(mutant))]);
     }
-    command.arg("--").args(module.tests);
+    command.arg("--").args(tests);
     // It fails where a mutant was missed: the files say more.
-    println!("{}: {} mutants", module.name, drawn.len());
+    println!("{}: {} mutants, {}", module.name, drawn.len(), tests.join(" "));
     command.status().context("cargo-mutants does not start")?;
     Ok(())
 }
