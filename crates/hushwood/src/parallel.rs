@@ -25,24 +25,7 @@ pub(crate) fn map_runs<T: Sync, R: Send>(
         runs.push((run, random.secret(suite.kdf().length())?));
     }
     let done = hands::map(&runs, &|(run, seed)| work(run, &mut Drawn { suite, seed, drawn: 0 }));
-    in_a_row(done, items.len())
-}
-
-/// The same for work that draws nothing.
-///
-/// # Errors
-/// The first of the runs' errors.
-pub(crate) fn map_plain_runs<T: Sync, R: Send>(
-    items: &[T],
-    (least, most): (usize, usize),
-    work: impl Fn(&[T]) -> Result<Vec<R>, Error> + Sync,
-) -> Result<Vec<R>, Error> {
-    let runs: Vec<_> = items.chunks(items.len().div_ceil(hands::number()).clamp(least, most)).collect();
-    in_a_row(hands::map(&runs, &|run| work(run)), items.len())
-}
-
-fn in_a_row<R>(done: Vec<Result<Vec<R>, Error>>, length: usize) -> Result<Vec<R>, Error> {
-    let mut all = Vec::with_capacity(length);
+    let mut all = Vec::with_capacity(items.len());
     for results in done {
         all.extend(results?);
     }

@@ -5,6 +5,7 @@
 //! [`GroupParameters::check`](crate::tree::GroupParameters::check), and what compares leaves with each
 //! other is checked where a tree changes.
 
+use hushwood_codec::Writer;
 use hushwood_crypto::{BatchItem, CipherSuite, CryptoError, Random, sign_content_of};
 
 use crate::credential::x509::check_binding;
@@ -12,6 +13,7 @@ use crate::credential::{Claim, Credential};
 use crate::error::{Error, Violation};
 use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::policy::{Policy, Timestamp};
+use crate::tree::packed::PackedLeaf;
 use crate::tree::{LeafIndex, LeafNode, LeafNodeSource, Lifetime};
 use crate::version::ProtocolVersion;
 
@@ -129,34 +131,40 @@ impl LeafChecks<'_> {
     /// [`Violation::LeafSignature`], [`Violation::SignaturePublicKey`].
     pub fn signature(&self, leaf: &LeafNode, place: LeafPlace<'_>) -> Result<(), Error> {
         let signed = signed_content(leaf, place)?;
-        verify(self.suite, leaf, &signed)
+        verified(self.suite.signature().verify(&leaf.signature_key, &signed, &leaf.signature))
     }
 
-    /// Verifies the signatures of many leaves together.
+    /// Verifies the signatures of many leaves of one tree together.
     ///
     /// # Errors
     /// Those of [`signature`](Self::signature), for the first bad one.
-    pub fn signatures(
+    pub(crate) fn signatures(
         &self,
-        leaves: &[(LeafNode, LeafPlace<'_>)],
+        group_id: &[u8],
+        leaves: &[(LeafIndex, &PackedLeaf)],
         random: &mut dyn Random,
     ) -> Result<(), Error> {
+        let scheme = self.suite.signature();
         // Few enough that what is signed does not pile up, enough to gain from being together.
         const TOGETHER: usize = 1024;
         for leaves in leaves.chunks(TOGETHER) {
-            let signed = leaves.iter().map(|(leaf, place)| signed_content(leaf, *place));
-            let signed = signed.collect::<Result<Vec<_>, Error>>()?;
-            let items = leaves.iter().zip(&signed).map(|((leaf, _), message)| BatchItem {
-                key: &leaf.signature_key,
+            let mut signed = Vec::with_capacity(leaves.len());
+            for (index, leaf) in leaves {
+                let leaf = leaf.signed()?;
+                let place = (group_id, *index);
+                let write = |writer: &mut Writer| leaf.encode_tbs(writer, place);
+                let message = sign_content_of("LeafNodeTBS", leaf.room(group_id), write)?;
+                signed.push((leaf, message));
+            }
+            let items = signed.iter().map(|(leaf, message)| BatchItem {
+                key: &leaf.key,
                 message,
-                signature: &leaf.signature,
+                signature: leaf.signature,
             });
             let items: Vec<BatchItem<'_>> = items.collect();
-            let Err(bad) = self.suite.signature().verify_batch(&items, random) else { continue };
-            let (Some((leaf, _)), Some(message)) = (leaves.get(bad), signed.get(bad)) else {
-                return Err(CryptoError::Provider.into());
-            };
-            verify(self.suite, leaf, message)?;
+            let Err(bad) = scheme.verify_batch(&items, random) else { continue };
+            let (leaf, message) = signed.get(bad).ok_or(CryptoError::Provider)?;
+            verified(scheme.verify(&leaf.key, message, leaf.signature))?;
             // A batch that refuses what the single check accepts would let members disagree.
             return Err(CryptoError::Provider.into());
         }
@@ -177,8 +185,9 @@ pub(crate) fn signed_content(leaf: &LeafNode, place: LeafPlace<'_>) -> Result<Ve
     Ok(sign_content_of("LeafNodeTBS", 480, |writer| leaf.encode_tbs(writer, place))?)
 }
 
-fn verify(suite: &dyn CipherSuite, leaf: &LeafNode, signed: &[u8]) -> Result<(), Error> {
-    match suite.signature().verify(&leaf.signature_key, signed, &leaf.signature) {
+/// What is said of a leaf whose signature was verified so.
+fn verified(verification: Result<(), CryptoError>) -> Result<(), Error> {
+    match verification {
         Ok(()) => Ok(()),
         // RFC 9420 §5.1.1, C035, C202: the signature key is one of the suite's scheme.
         Err(CryptoError::PublicKey) => Err(Violation::SignaturePublicKey.into()),
@@ -304,7 +313,8 @@ mod tests {
         let place = LeafPlace::Update(GROUP, PLACE);
         let refused = checks(&policy).signature(&leaf, place).unwrap_err();
         assert_breaks!(refused, Violation::SignaturePublicKey, "C035", "C202");
-        let refused = checks(&policy).signatures(&[(leaf, place)], &mut ToyRandom(0));
+        let leaf = PackedLeaf::new(&leaf).unwrap();
+        let refused = checks(&policy).signatures(GROUP, &[(PLACE, &leaf)], &mut ToyRandom(0));
         assert_eq!(refused, Err(Violation::SignaturePublicKey.into()));
     }
 
@@ -478,11 +488,16 @@ mod tests {
         let good = leaf(LeafNodeSource::Update, &policy);
         let mut bad = good.clone();
         bad.signature[0] ^= 1;
-        let place = LeafPlace::Tree(GROUP, PLACE);
-        let mut leaves = vec![(good, place); 2500];
-        assert_eq!(checks(&policy).signatures(&leaves, &mut ToyRandom(0)), Ok(()));
-        leaves[2400].0 = bad;
+        let [good, bad] = [good, bad].map(|leaf| PackedLeaf::new(&leaf).unwrap());
+        let mut leaves = vec![(PLACE, &good); 2500];
+        assert_eq!(checks(&policy).signatures(GROUP, &leaves, &mut ToyRandom(0)), Ok(()));
+        leaves[2400].1 = &bad;
         let refused = Err(Violation::LeafSignature.into());
-        assert_eq!(checks(&policy).signatures(&leaves, &mut ToyRandom(0)), refused);
+        assert_eq!(checks(&policy).signatures(GROUP, &leaves, &mut ToyRandom(0)), refused);
+        // The group and the place are signed as well.
+        let elsewhere = checks(&policy).signatures(b"other", &[(PLACE, &good)], &mut ToyRandom(0));
+        assert_eq!(elsewhere, refused);
+        let elsewhere = [(LeafIndex::new(4), &good)];
+        assert_eq!(checks(&policy).signatures(GROUP, &elsewhere, &mut ToyRandom(0)), refused);
     }
 }

@@ -10,7 +10,7 @@ use hushwood_crypto::{HpkePublicKey, SignaturePublicKey};
 use crate::credential::Credential;
 use crate::error::Error;
 use crate::tree::leaf_node::COMMIT;
-use crate::tree::{LeafIndex, LeafNode, ParentNode};
+use crate::tree::{LeafIndex, LeafNode, LeafNodeSource, ParentNode};
 
 /// An encoded [`LeafNode`].
 #[derive(Clone)]
@@ -65,11 +65,56 @@ impl PackedLeaf {
         Ok(self.keys()?.0)
     }
 
+    /// What its signature is about (RFC 9420 §7.2), as it came: nothing is encoded anew.
+    pub(crate) fn signed(&self) -> Result<SignedLeaf<'_>, Error> {
+        let mut reader = reader(&self.0)?;
+        let mut signed = || {
+            reader.opaque()?;
+            let (key, _credential_type) =
+                (SignaturePublicKey::decode(&mut reader)?, u16::decode(&mut reader)?);
+            for _ in 0..6 {
+                reader.opaque()?;
+            }
+            let source = LeafNodeSource::decode(&mut reader)?;
+            // The extensions.
+            reader.opaque()?;
+            let fields = reader.consumed_since(0);
+            let in_group = !matches!(source, LeafNodeSource::KeyPackage(_));
+            Ok(SignedLeaf { key, fields, in_group, signature: reader.opaque()? })
+        };
+        signed().map_err(|_: DecodeError| DAMAGED)
+    }
+
     /// The encryption key and the signature key.
     pub(crate) fn keys(&self) -> Result<(&[u8], &[u8]), Error> {
         let mut reader = reader(&self.0)?;
         let mut field = || reader.opaque().map_err(|_| DAMAGED);
         Ok((field()?, field()?))
+    }
+}
+
+/// A leaf's signature, and what it covers.
+pub(crate) struct SignedLeaf<'a> {
+    pub(crate) key: SignaturePublicKey,
+    /// All fields but the signature.
+    fields: &'a [u8],
+    /// Whether group and place are signed as well: they are for what was made within the group (C112).
+    in_group: bool,
+    pub(crate) signature: &'a [u8],
+}
+
+impl SignedLeaf<'_> {
+    /// The encoded `LeafNodeTBS`, as [`LeafNode::encode_tbs`] writes it.
+    pub(crate) fn encode_tbs(&self, writer: &mut Writer, (group_id, index): (&[u8], LeafIndex)) {
+        writer.raw(self.fields);
+        if self.in_group {
+            writer.opaque(group_id).value(&index);
+        }
+    }
+
+    /// Room for [`encode_tbs`](Self::encode_tbs).
+    pub(crate) fn room(&self, group_id: &[u8]) -> usize {
+        self.fields.len().saturating_add(group_id.len()).saturating_add(8)
     }
 }
 
@@ -219,6 +264,15 @@ mod tests {
                     LeafNodeSource::KeyPackage(_) | LeafNodeSource::Update => None,
                 };
                 assert_eq!(packed.parent_hash(), Ok(parent_hash));
+                let signed = packed.signed().unwrap();
+                assert_eq!((&signed.key, signed.signature), (&leaf.signature_key, leaf.signature.as_slice()));
+                let place = (&b"group"[..], LeafIndex::new(5));
+                let mut writers = [Writer::new(), Writer::new()];
+                signed.encode_tbs(&mut writers[0], place);
+                leaf.encode_tbs(&mut writers[1], place);
+                let [fast, literal] = writers.map(|writer| writer.finish().unwrap());
+                assert_eq!(fast, literal);
+                assert!(signed.room(place.0) >= fast.len());
             }
         }
     }

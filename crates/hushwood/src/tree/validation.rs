@@ -15,7 +15,7 @@ use crate::tree::index::MAX_LEAVES;
 use crate::tree::packed::{PackedLeaf, PackedParent};
 use crate::tree::subtree::Subtree;
 use crate::tree::tree_hash::split_at_parent;
-use crate::tree::{LeafIndex, Node, NodeIndex, RatchetTree};
+use crate::tree::{LeafIndex, LeafNode, Node, NodeIndex, RatchetTree};
 
 impl RatchetTree {
     /// The tree in the `ratchet_tree` extension of a GroupInfo (RFC 9420 §12.4.3.3), checked as by
@@ -28,6 +28,16 @@ impl RatchetTree {
         suite: &'static dyn CipherSuite,
         extension_data: &[u8],
         policy: &Policy,
+    ) -> Result<Self, Error> {
+        Self::from_extension_with(suite, extension_data, policy, |_, _| {})
+    }
+
+    /// As [`from_extension`](Self::from_extension). Each leaf is shown to `see` while it is parsed: it is kept as bytes.
+    pub(crate) fn from_extension_with(
+        suite: &'static dyn CipherSuite,
+        extension_data: &[u8],
+        policy: &Policy,
+        mut see: impl FnMut(LeafIndex, &LeafNode),
     ) -> Result<Self, Error> {
         let mut reader = Reader::new(extension_data, policy.decode)?;
         let max_nodes = max_nodes(policy.max_members);
@@ -42,7 +52,12 @@ impl RatchetTree {
                 match Option::<Node>::decode(reader.field("ratchet_tree"))? {
                     None => nodes.push_blank(),
                     // What was accepted is encoded in one way only: these are the bytes to keep.
-                    Some(node) => nodes.push(&node, reader.consumed_since(start)),
+                    Some(node) => {
+                        if let (Node::Leaf(leaf), Some(index)) = (&node, nodes.next_leaf()) {
+                            see(index, leaf);
+                        }
+                        nodes.push(&node, reader.consumed_since(start));
+                    }
                 }
             }
             Ok(())
@@ -204,10 +219,19 @@ impl NodeList {
         self.length += 1;
     }
 
+    /// The next place.
+    fn next(&self) -> Option<NodeIndex> {
+        u32::try_from(self.length).ok().and_then(NodeIndex::new)
+    }
+
+    /// The next place, if it is that of a leaf.
+    fn next_leaf(&self) -> Option<LeafIndex> {
+        self.next()?.leaf()
+    }
+
     /// Indexes a node at the next place.
     fn index(&mut self, node: &Node) -> Result<(), Error> {
-        let number = u32::try_from(self.length).ok();
-        let at = number.and_then(NodeIndex::new).ok_or(NotNow::Limit)?;
+        let at = self.next().ok_or(NotNow::Limit)?;
         let tree = &mut self.tree;
         match (node, at.leaf()) {
             (Node::Leaf(leaf), Some(index)) => {

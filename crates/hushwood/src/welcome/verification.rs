@@ -9,9 +9,9 @@ use crate::credential::{Claim, CredentialCheck, Subject};
 use crate::error::{Error, NotNow, Unsupported, Violation};
 use crate::extension::ExtensionType;
 use crate::extension::support::{ExtensionPlace, check_group_context, check_placement};
-use crate::parallel::{map_plain_runs, map_runs};
+use crate::parallel::map_runs;
 use crate::policy::{Policy, Timestamp};
-use crate::tree::{GroupParameters, LeafChecks, LeafPlace, RatchetTree};
+use crate::tree::{GroupParameters, LeafChecks, LeafIndex, LeafNode, LeafPlace, RatchetTree};
 use crate::version::ProtocolVersion;
 use crate::welcome::GroupInfo;
 
@@ -73,7 +73,10 @@ impl UnsignedGroup {
         // RFC 9420 §12.4.3.1, §12.4.3.3, C332: the tree, from wherever.
         let extension = group_info.extensions.get(ExtensionType::RATCHET_TREE);
         let data = extension.map(|extension| extension.extension_data.as_slice()).or(ratchet_tree);
-        let tree = RatchetTree::from_extension(suite, data.ok_or(NotNow::TreeMissing)?, policy)?;
+        let data = data.ok_or(NotNow::TreeMissing)?;
+        let mut leaves = Leaves::new(&context.group_id, &parameters, circumstances);
+        let see = |index, leaf: &LeafNode| leaves.see(index, leaf);
+        let tree = RatchetTree::from_extension_with(suite, data, policy, see)?;
         // C333, C374: however the tree was obtained, its hash is the one in the group context.
         if tree.tree_hash()?.as_bytes() != context.tree_hash {
             return Err(Violation::TreeHash.into());
@@ -88,7 +91,11 @@ impl UnsignedGroup {
         tree.verify_parent_keys()?;
         tree.verify_parent_hashes()?;
         // C335: every leaf is valid, with its own source.
-        let checks = check_leaves(&tree, &context.group_id, &parameters, circumstances)?;
+        let checks = leaves.checked?;
+        // C119, C120: the members support each other's credentials.
+        parameters.check_members(&tree)?;
+        // C127, C128, C413: no key is there twice.
+        tree.check_unique_keys()?;
         let senders = (0_u32..).zip(context.extensions.external_senders()?);
         let senders = senders.map(|(index, sender)| CredentialCheck {
             subject: Subject::ExternalSender(index),
@@ -156,30 +163,38 @@ pub(crate) fn check_external_pub(group_info: &GroupInfo, suite: &dyn CipherSuite
     }
 }
 
-/// Validates every leaf of a tree (RFC 9420 §7.3) but for its signature.
-fn check_leaves(
-    tree: &RatchetTree,
-    group_id: &[u8],
-    parameters: &GroupParameters,
-    Circumstances { suite, policy, now }: Circumstances<'_>,
-) -> Result<Vec<CredentialCheck>, Error> {
-    let leaves = LeafChecks { suite, policy, now, sending: false };
-    let checks = map_plain_runs(&tree.packed_members()?, (FEW, TOGETHER), |run| {
-        let mut checks = Vec::with_capacity(run.len());
-        for member in run {
-            let leaf = member.node.unpack()?;
-            leaves.alone(&leaf, LeafPlace::Tree(group_id, member.index))?;
-            parameters.check(&leaf.capabilities)?;
-            let subject = Subject::Member(member.index);
-            checks.push(CredentialCheck { subject, old: None, new: leaf.claim(), now });
+/// Validates every leaf of a tree (RFC 9420 §7.3) but for its signature, while the tree is read.
+struct Leaves<'a> {
+    checks: LeafChecks<'a>,
+    group_id: &'a [u8],
+    parameters: &'a GroupParameters,
+    /// The credentials to judge; or what the first leaf that is refused is refused for.
+    checked: Result<Vec<CredentialCheck>, Error>,
+}
+
+impl<'a> Leaves<'a> {
+    fn new(
+        group_id: &'a [u8],
+        parameters: &'a GroupParameters,
+        Circumstances { suite, policy, now }: Circumstances<'a>,
+    ) -> Self {
+        let checks = LeafChecks { suite, policy, now, sending: false };
+        Self { checks, group_id, parameters, checked: Ok(Vec::new()) }
+    }
+
+    fn see(&mut self, index: LeafIndex, leaf: &LeafNode) {
+        let Ok(checked) = &mut self.checked else { return };
+        let check = || {
+            self.checks.alone(leaf, LeafPlace::Tree(self.group_id, index))?;
+            self.parameters.check(&leaf.capabilities)?;
+            let (subject, now) = (Subject::Member(index), self.checks.now);
+            Ok(CredentialCheck { subject, old: None, new: leaf.claim(), now })
+        };
+        match check() {
+            Ok(check) => checked.push(check),
+            Err(refused) => self.checked = Err(refused),
         }
-        Ok(checks)
-    })?;
-    // C119, C120: the members support each other's credentials.
-    parameters.check_members(tree)?;
-    // C127, C128, C413: no key is there twice.
-    tree.check_unique_keys()?;
-    Ok(checks)
+    }
 }
 
 /// Verifies the signatures of all leaves, in batches (RFC 9420 §7.3).
@@ -190,13 +205,9 @@ fn verify_leaf_signatures(
     random: &mut dyn Random,
 ) -> Result<(), Error> {
     let leaves = LeafChecks { suite, policy, now, sending: false };
-    // Leaves are unpacked once more: to keep them all would take more than all else.
     map_runs(&tree.packed_members()?, (FEW, TOGETHER), (suite, random), |run, random| {
-        let mut to_verify = Vec::with_capacity(run.len());
-        for member in run {
-            to_verify.push((member.node.unpack()?, LeafPlace::Tree(group_id, member.index)));
-        }
-        leaves.signatures(&to_verify, random)?;
+        let run: Vec<_> = run.iter().map(|member| (member.index, &member.node)).collect();
+        leaves.signatures(group_id, &run, random)?;
         Ok(Vec::<()>::new())
     })?;
     Ok(())
