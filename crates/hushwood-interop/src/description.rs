@@ -75,12 +75,12 @@ impl Target<'_> {
                 // RFC 9420 §8.4: a fresh nonce, as long as the KDF's output.
                 let random: &mut dyn Random = &mut random();
                 let psk_nonce = random.bytes(self.suite.kdf().length())?;
-                Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce } })
+                Proposal::Psk(Box::new(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce } }))
             }
             NewProposal::GroupContextExtensions(extensions) => {
                 Proposal::GroupContextExtensions(GroupContextExtensions { extensions })
             }
-            NewProposal::ReInit(reinit) => Proposal::ReInit(reinit),
+            NewProposal::ReInit(reinit) => Proposal::ReInit(Box::new(reinit)),
             NewProposal::Update(_) | NewProposal::Custom { .. } => {
                 return Err(Failure::Request("no such type of proposal"));
             }

@@ -151,7 +151,7 @@ fn nobody_commits_in_the_last_epoch() {
     };
     let receive = |observer: &PublicGroup| {
         let psk = PreSharedKeyId { psk: Psk::External { psk_id: b"psk".to_vec() }, psk_nonce: vec![1; 32] };
-        let proposal = Proposal::Psk(PreSharedKey { psk });
+        let proposal = Proposal::Psk(Box::new(PreSharedKey { psk }));
         let commit = Commit { proposals: vec![ProposalOrRef::Proposal(proposal)], path: None };
         let content = FramedContent {
             group_id: observer.group_id().to_vec(),

@@ -149,7 +149,7 @@ fn an_external_sender_injects_a_pre_shared_key() {
     world.bob.keep_psk(b"shared", b"known to all members");
     let psk_nonce = vec![3; world.alice.suite.kdf().length()];
     let psk = PreSharedKeyId { psk: psk(), psk_nonce };
-    let proposal = world.server_proposes(Proposal::Psk(PreSharedKey { psk })).unwrap();
+    let proposal = world.server_proposes(Proposal::Psk(Box::new(PreSharedKey { psk }))).unwrap();
     assert_eq!(world.committed(&proposal).proposals, [ProposalType::PSK]);
 }
 
@@ -173,7 +173,7 @@ fn an_external_sender_ends_the_group() {
         cipher_suite: CipherSuiteId(2),
         extensions: Extensions::new(),
     };
-    let proposal = world.server_proposes(Proposal::ReInit(reinit.clone())).unwrap();
+    let proposal = world.server_proposes(Proposal::ReInit(Box::new(reinit.clone()))).unwrap();
     let change = world.committed(&proposal);
     assert_eq!(change.status, hushwood::group::Status::Reinitialised(reinit));
 }

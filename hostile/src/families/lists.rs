@@ -76,7 +76,7 @@ pub fn psk(nonce: usize) -> Proposal {
 }
 
 fn psk_of(psk: Psk, nonce: usize) -> Proposal {
-    Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce: vec![5; nonce] } })
+    Proposal::Psk(Box::new(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce: vec![5; nonce] } }))
 }
 
 /// A pre-shared key that nobody has.
@@ -99,12 +99,12 @@ pub fn gce(extension_type: ExtensionType, data: Vec<u8>) -> Proposal {
 
 /// A reinitialisation.
 pub fn reinit(version: u16) -> Proposal {
-    Proposal::ReInit(ReInit {
+    Proposal::ReInit(Box::new(ReInit {
         group_id: b"next".to_vec(),
         version: ProtocolVersion(version),
         cipher_suite: CipherSuiteId(1),
         extensions: Extensions::new(),
-    })
+    }))
 }
 
 fn requires(required: &RequiredCapabilities) -> Proposal {

@@ -241,7 +241,9 @@ impl Flood {
             0 => Proposal::Remove(Remove { removed: self.somebody() }),
             _ => {
                 let psk = Psk::External { psk_id: self.dice.key() };
-                Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce: self.dice.key() } })
+                Proposal::Psk(Box::new(PreSharedKey {
+                    psk: PreSharedKeyId { psk, psk_nonce: self.dice.key() },
+                }))
             }
         };
         self.latest().public(leaf, Content::Proposal(proposal))

@@ -201,7 +201,9 @@ fn lists(siege: &Siege) -> Vec<Case> {
     let remove = |_| by_value(Proposal::Remove(Remove { removed: LeafIndex::new(1) }));
     let psk = |number: u32, nonce: usize| {
         let psk = Psk::External { psk_id: number.to_be_bytes().to_vec() };
-        by_value(Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce: vec![5; nonce] } }))
+        by_value(Proposal::Psk(Box::new(PreSharedKey {
+            psk: PreSharedKeyId { psk, psk_nonce: vec![5; nonce] },
+        })))
     };
     let reference = |number: u32| {
         let mut name = vec![0; 32];

@@ -126,8 +126,9 @@ impl StagedExternalJoin {
         for psk in &settings.psks {
             // C170: a fresh nonce for each.
             let psk_nonce = random.bytes(suite.kdf().length())?;
-            proposals
-                .push(Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk: psk.clone(), psk_nonce } }));
+            proposals.push(Proposal::Psk(Box::new(PreSharedKey {
+                psk: PreSharedKeyId { psk: psk.clone(), psk_nonce },
+            })));
         }
         let sender = Sender::NewMemberCommit;
         let proposals =

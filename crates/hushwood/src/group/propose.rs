@@ -58,7 +58,7 @@ impl NewProposal<'_> {
             Self::Psk(psk) => {
                 // RFC 9420 §8.4, C170, C234: a fresh nonce, as long as the KDF's output.
                 let psk_nonce = random.bytes(group.suite().kdf().length())?;
-                Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk: psk.clone(), psk_nonce } })
+                Proposal::Psk(Box::new(PreSharedKey { psk: PreSharedKeyId { psk: psk.clone(), psk_nonce } }))
             }
             Self::ReInit(reinit) => {
                 // RFC 9420 §11.2, C248: who proposes a group must be able to be in it.
@@ -66,7 +66,7 @@ impl NewProposal<'_> {
                 if !has_version || !supported(group)?.suites.contains(&reinit.cipher_suite) {
                     return Err(ApiMisuse::CapabilitiesInsufficient.into());
                 }
-                Proposal::ReInit(reinit.clone())
+                Proposal::ReInit(Box::new(reinit.clone()))
             }
             Self::GroupContextExtensions(extensions) => {
                 // RFC 9420 §13.5, C387, C390: extensions that we support ourselves; GREASE is none of them.

@@ -388,7 +388,7 @@ impl ProposalList {
     #[must_use]
     pub fn reinit(&self) -> Option<&ReInit> {
         self.find(|proposal| match proposal {
-            Proposal::ReInit(reinit) => Some(reinit),
+            Proposal::ReInit(reinit) => Some(reinit.as_ref()),
             _ => None,
         })
     }

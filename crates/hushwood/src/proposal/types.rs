@@ -21,9 +21,9 @@ pub enum Proposal {
     /// Remove a member (§12.1.3).
     Remove(Remove),
     /// Inject a pre-shared key (§12.1.4).
-    Psk(PreSharedKey),
+    Psk(Box<PreSharedKey>),
     /// Replace the group by another one (§12.1.5).
-    ReInit(ReInit),
+    ReInit(Box<ReInit>),
     /// Join by external commit (§12.1.6).
     ExternalInit(ExternalInit),
     /// Replace the group's extensions (§12.1.7).
@@ -146,8 +146,8 @@ impl Decode for Proposal {
             ProposalType::ADD => Self::Add(Box::decode(reader)?),
             ProposalType::UPDATE => Self::Update(Box::decode(reader)?),
             ProposalType::REMOVE => Self::Remove(Remove::decode(reader)?),
-            ProposalType::PSK => Self::Psk(PreSharedKey::decode(reader)?),
-            ProposalType::REINIT => Self::ReInit(ReInit::decode(reader)?),
+            ProposalType::PSK => Self::Psk(Box::decode(reader)?),
+            ProposalType::REINIT => Self::ReInit(Box::decode(reader)?),
             ProposalType::EXTERNAL_INIT => Self::ExternalInit(ExternalInit::decode(reader)?),
             ProposalType::GROUP_CONTEXT_EXTENSIONS => {
                 Self::GroupContextExtensions(GroupContextExtensions::decode(reader)?)

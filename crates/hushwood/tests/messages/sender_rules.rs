@@ -32,8 +32,8 @@ fn contents(world: &World) -> Vec<(&'static str, Content)> {
     let proposals = vec![
         ("add", world.add(0)),
         ("update", Proposal::Update(Box::new(Update { leaf_node: world.leaf_node(0) }))),
-        ("psk", Proposal::Psk(PreSharedKey { psk })),
-        ("reinit", Proposal::ReInit(reinit)),
+        ("psk", Proposal::Psk(Box::new(PreSharedKey { psk }))),
+        ("reinit", Proposal::ReInit(Box::new(reinit))),
         ("external_init", Proposal::ExternalInit(ExternalInit { kem_output: vec![5] })),
         ("group_context_extensions", Proposal::GroupContextExtensions(extensions)),
         ("custom", custom),

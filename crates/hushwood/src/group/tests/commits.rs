@@ -34,7 +34,7 @@ fn remove(leaf: u32) -> Proposal {
 }
 
 fn psk_with(psk: Psk, nonce_length: usize) -> Proposal {
-    Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce: vec![5; nonce_length] } })
+    Proposal::Psk(Box::new(PreSharedKey { psk: PreSharedKeyId { psk, psk_nonce: vec![5; nonce_length] } }))
 }
 
 fn psk() -> Proposal {
@@ -60,7 +60,7 @@ fn external_init() -> Proposal {
 fn reinit(version: u16) -> Proposal {
     let (group_id, extensions) = (b"next".to_vec(), Extensions::new());
     let (version, cipher_suite) = (ProtocolVersion(version), CipherSuiteId(1));
-    Proposal::ReInit(ReInit { group_id, version, cipher_suite, extensions })
+    Proposal::ReInit(Box::new(ReInit { group_id, version, cipher_suite, extensions }))
 }
 
 fn add_of(key_package: &ValidKeyPackage) -> Proposal {
@@ -366,7 +366,7 @@ fn a_proposal_or_credential_of_a_grease_type_is_refused_with_what_it_is_in() {
 fn a_group_that_has_ended_sends_nothing_and_takes_no_proposals_or_commits() {
     let (mut alice, [mut bob, carol]) = group_of(["bob", "carol"]);
     let Proposal::ReInit(next) = reinit(1) else { panic!("no reinit") };
-    let (commit, _) = alice.commits(vec![NewProposal::ReInit(next)]);
+    let (commit, _) = alice.commits(vec![NewProposal::ReInit(*next)]);
     let mut watching = observer(&bob);
     let Observed::Commit(observed) = observe(&watching, &commit).unwrap() else { panic!("no commit") };
     watching.accept_commit(*observed, &Verdicts::default()).unwrap();

@@ -273,7 +273,7 @@ fn more_psks_than_a_uint16_counts_are_refused() {
         let psk = |number: u32| {
             let mut psk = psk_id("shared", 0);
             psk.psk_nonce[..4].copy_from_slice(&number.to_be_bytes());
-            Proposal::Psk(PreSharedKey { psk })
+            Proposal::Psk(Box::new(PreSharedKey { psk }))
         };
         (0..number).map(psk).collect::<Vec<_>>()
     };

@@ -219,16 +219,16 @@ pub(super) fn psk_id(name: &str, nonce: u8) -> PreSharedKeyId {
 }
 
 pub(super) fn psk(name: &str, nonce: u8) -> Proposal {
-    Proposal::Psk(PreSharedKey { psk: psk_id(name, nonce) })
+    Proposal::Psk(Box::new(PreSharedKey { psk: psk_id(name, nonce) }))
 }
 
 pub(super) fn reinit() -> Proposal {
-    Proposal::ReInit(ReInit {
+    Proposal::ReInit(Box::new(ReInit {
         group_id: b"next".to_vec(),
         version: ProtocolVersion::MLS10,
         cipher_suite: SUITE.id(),
         extensions: Extensions::new(),
-    })
+    }))
 }
 
 pub(super) fn gce(extensions: Extensions) -> Proposal {

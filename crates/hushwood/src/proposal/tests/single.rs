@@ -115,7 +115,7 @@ fn a_psk_nonce_of_another_length_is_refused() {
     for length in [0, 31, 33, 64] {
         let mut id = psk_id("key", 1);
         id.psk_nonce = vec![1; length];
-        let error = refused(&world, &Proposal::Psk(PreSharedKey { psk: id }), member(0));
+        let error = refused(&world, &Proposal::Psk(Box::new(PreSharedKey { psk: id })), member(0));
         assert_breaks!(error, Violation::PskNonce, "C171", "C247", "C261");
     }
 }
@@ -125,7 +125,7 @@ fn resumption_psks_are_for_the_purpose_that_their_usage_says() {
     let mut world = World::new(1);
     let proposal = |usage| {
         let psk = Psk::Resumption { usage, psk_group_id: b"old".to_vec(), psk_epoch: 3 };
-        Proposal::Psk(PreSharedKey { psk: PreSharedKeyId { psk, ..psk_id("", 1) } })
+        Proposal::Psk(Box::new(PreSharedKey { psk: PreSharedKeyId { psk, ..psk_id("", 1) } }))
     };
     let usages = [ResumptionPskUsage::Application, ResumptionPskUsage::Reinit, ResumptionPskUsage::Branch];
     for (purpose, allowed) in [
