@@ -41,7 +41,7 @@ pub enum NotNow {
     OwnMessage,
     /// The commit covers an Update of ours whose private key is lost: rejoin.
     OwnUpdateLost,
-    /// The Welcome has no entry for any of this client's key packages (C325).
+    /// The Welcome has no entry for any of this client's key packages (C325), or was taken before.
     NoKeyPackage,
     /// This client is already in a group of this id (C322).
     GroupExists,
@@ -125,7 +125,7 @@ impl fmt::Display for NotNow {
             }
             Self::OwnCommitDiscarded => "this client made the commit and has discarded it",
             Self::OwnMessage => "this client sent the message itself",
-            Self::NoKeyPackage => "the welcome is for none of this client's key packages",
+            Self::NoKeyPackage => "the welcome is for none of this client's key packages, or was taken before: ask to be invited again",
             Self::GroupExists => "this client is already in a group of this id",
             Self::Stale => "the group has moved on since this was staged: stage it again",
             Self::Reopen => "a write had an unknown outcome: reopen the group",

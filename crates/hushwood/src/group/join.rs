@@ -9,16 +9,18 @@ use hushwood_crypto::{CryptoProvider, HashReference, Random};
 
 use crate::commit::Answers;
 use crate::credential::{CredentialCheck, CredentialValidator, Verdicts};
-use crate::error::{Error, NotNow, Unsupported, Violation};
+use crate::error::{Error, NotNow, StoreReadError, Unsupported, Violation};
 use crate::framing::MlsMessage;
 use crate::group::client::{key_package, key_package_key};
+use crate::group::message_id::MessageId;
 use crate::group::new_state::{NewState, supersede};
+use crate::group::record::record;
 use crate::group::successor::check_lineage;
 use crate::group::{Group, Member, MemberView, Status};
 use crate::policy::{Policy, Timestamp};
 use crate::schedule::{GroupContext, Psk};
 use crate::secret_tree::SecretTree;
-use crate::transition::{InstanceId, RecordKind, Records, Step};
+use crate::transition::{InstanceId, RecordKey, RecordKind, Records, Step, WriteSet};
 use crate::tree::LeafIndex;
 use crate::unverified::Unverified;
 use crate::welcome::join::{JoinedGroup, OpenedSecrets};
@@ -184,7 +186,7 @@ impl StagedJoin {
     ///
     /// # Errors
     /// [`NotNow::GroupExists`] if we are in a group of this id (C322); [`NotNow::NoKeyPackage`] if the
-    /// KeyPackage has been used meanwhile; [`Violation::CredentialRefused`] if a verdict refuses;
+    /// KeyPackage has been used meanwhile, or this very epoch was joined with it before; [`Violation::CredentialRefused`] if a verdict refuses;
     /// [`Error::Crypto`]. The step is stale if another one of this client's groups has been joined meanwhile.
     pub fn accept(
         self,
@@ -201,6 +203,12 @@ impl StagedJoin {
         if !self.last_resort && key_package(store, &self.reference)?.is_none() {
             return Err(NotNow::NoKeyPackage.into());
         }
+        let authenticator = member.secrets.authenticator.secret().expose();
+        let epoch = MessageId::of(public.suite(), authenticator);
+        let joined = last_resort_key(&self.reference, &epoch);
+        if self.last_resort && store.get(&joined)?.is_some() {
+            return Err(NotNow::NoKeyPackage.into());
+        }
         let secret_tree = SecretTree::new(public.suite(), public.tree().leaf_count(), encryption)?;
         let member = Member { state: member, secret_tree };
         let state = NewState { policy: self.policy, public, own_leaf, member };
@@ -208,8 +216,14 @@ impl StagedJoin {
         // Of two that take one Welcome at the same time, only one joins.
         writes.require(InstanceId::CLIENT, clients);
         // RFC 9420 §16.8, C209, C346: a KeyPackage is used once, unless it is one of last resort.
-        if !self.last_resort {
-            writes.erase(key_package_key(&self.reference));
+        match self.last_resort {
+            false => writes.erase(key_package_key(&self.reference)),
+            // Its private keys stay, so who has kept the Welcome could have us join by it again once we have left the group, or
+            // forgotten it, and use the epoch's message keys from the beginning.
+            true => {
+                forget_joins_of_lost(store, &mut writes)?;
+                writes.put(joined, record(0, |_| {})?);
+            }
         }
         supersede(store, &mut writes, group.group_id())?;
         Ok(Step::new(writes, None, group))
@@ -220,6 +234,23 @@ impl fmt::Debug for StagedJoin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StagedJoin").field("epoch", &self.context().epoch).finish_non_exhaustive()
     }
+}
+
+/// The row that says that an epoch was joined with a KeyPackage of last resort.
+fn last_resort_key(reference: &HashReference, epoch: &MessageId) -> RecordKey {
+    let id = [reference.0.as_slice(), epoch.as_bytes()].concat();
+    RecordKey::new(InstanceId::CLIENT, RecordKind::LastResortJoin, id)
+}
+
+/// Erases such rows of KeyPackages that are not there any more: nobody joins with these.
+fn forget_joins_of_lost(store: &dyn Records, writes: &mut WriteSet) -> Result<(), Error> {
+    for (id, _) in store.list(InstanceId::CLIENT, RecordKind::LastResortJoin)? {
+        let (reference, _epoch) = id.split_last_chunk::<16>().ok_or(StoreReadError::Corrupt)?;
+        if store.get(&key_package_key(&HashReference(reference.to_vec())))?.is_none() {
+            writes.erase(RecordKey::new(InstanceId::CLIENT, RecordKind::LastResortJoin, id));
+        }
+    }
+    Ok(())
 }
 
 /// RFC 9420 §12.4.3, C322: a group id is unique among the groups that we are in. One that has ended may

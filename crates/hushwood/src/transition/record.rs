@@ -95,6 +95,8 @@ record_kinds! {
     Application = 4,
     /// Of the client, by instance: a state of a group that another one has replaced, and the group's id.
     Superseded = 5,
+    /// Of the client, by KeyPackageRef and epoch: what was joined with a KeyPackage of last resort.
+    LastResortJoin = 6,
     /// Of a group, one: its suite, own leaf, and what it has come to.
     Group = 16,
     /// Of a group, one: the policy it runs under.

@@ -292,6 +292,48 @@ fn a_second_group_of_an_id_is_not_joined_while_the_first_goes_on() {
     assert!(staged.accept(&verdicts, &bob.store, &mut ToyRandom(1)).is_ok());
 }
 
+/// C209: a KeyPackage of last resort is used more than once, a Welcome is not: to join by it again would be to use the
+/// epoch's message keys again.
+#[test]
+fn an_epoch_is_joined_once_with_a_key_package_of_last_resort() {
+    let mut alice = Client::new("alice");
+    alice.create(alice.new_group());
+    let mut bob = Client::new("bob");
+    let last_resort = bob.last_resort();
+    let reference = last_resort.reference().clone();
+    let first = Invitation::new(&mut alice, std::slice::from_ref(&last_resort)).seal();
+    let accept = |bob: &mut Client, welcome: &Welcome| {
+        let staged = stage(bob, welcome.clone()).unwrap();
+        let verdicts = judge(staged.checks(), &InsecureAcceptAll);
+        let accepted = staged.accept(&verdicts, &bob.store, &mut ToyRandom(1));
+        accepted.map(|step| bob.group = Some(step.commit(&mut bob.store).unwrap()))
+    };
+    let joins =
+        |bob: &Client| bob.store.0.keys().filter(|key| key.kind == RecordKind::LastResortJoin).count();
+    let forget = |bob: &mut Client| {
+        bob.group.take().unwrap().forget(&bob.store).unwrap().commit(&mut bob.store).unwrap();
+    };
+    accept(&mut bob, &first).unwrap();
+    forget(&mut bob);
+    let before = bob.store.clone();
+    let error = accept(&mut bob, &first).unwrap_err();
+    assert_eq!(error, NotNow::NoKeyPackage.into());
+    assert_eq!(bob.store.0, before.0);
+
+    // Another epoch, the same KeyPackage.
+    let mut carol = Client::new("carol");
+    carol.create(carol.new_group());
+    let second = Invitation::new(&mut carol, &[last_resort]).seal();
+    accept(&mut bob, &second).unwrap();
+    assert_eq!(joins(&bob), 2);
+    forget(&mut bob);
+    // What is known of a KeyPackage goes with it, at the next join.
+    client::forget_key_package(&reference).commit(&mut bob.store).unwrap();
+    let third = Invitation::new(&mut alice, &[bob.last_resort()]).seal();
+    accept(&mut bob, &third).unwrap();
+    assert_eq!(joins(&bob), 1);
+}
+
 fn external_join(joiner: &mut Client, info: &[u8]) -> Result<(), Error> {
     let join = ExternalJoin::new(PROVIDER, joiner.credential.clone(), joiner.supported.clone());
     StagedExternalJoin::stage(info, None, join, &joiner.signer, NOW, &mut joiner.random).map(drop)

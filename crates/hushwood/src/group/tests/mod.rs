@@ -91,7 +91,15 @@ impl Client {
 
     /// A fresh KeyPackage, whose private part it keeps.
     fn key_package(&mut self) -> ValidKeyPackage {
-        let builder = KeyPackageBuilder::new(self.suite, self.content());
+        self.keep(KeyPackageBuilder::new(self.suite, self.content()))
+    }
+
+    /// One of last resort.
+    fn last_resort(&mut self) -> ValidKeyPackage {
+        self.keep(KeyPackageBuilder::new(self.suite, self.content()).last_resort())
+    }
+
+    fn keep(&mut self, builder: KeyPackageBuilder) -> ValidKeyPackage {
         let new = builder.build(&self.signer, &self.policy, NOW, &mut self.random).unwrap();
         let key_package = new.key_package.clone();
         client::keep_key_package(new).unwrap().commit(&mut self.store).unwrap();
