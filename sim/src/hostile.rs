@@ -13,7 +13,7 @@ use test_support::recording;
 
 use crate::action::Action;
 use crate::checks::{Failure, Lineage};
-use crate::client::{Character, Client, Core, Dice, Handed, Liar};
+use crate::client::{Character, Client, Core, Dice, Handed, Liar, Making};
 use crate::delivery::{Answer, Entry, What};
 use crate::grow::unwanted;
 use crate::join::long_ago;
@@ -99,6 +99,8 @@ impl World {
         let now = self.now;
         let Client { core, seats, .. } = &mut self.clients[client];
         let own = &mut seats[seat];
+        // If it ends in the middle of this, what is in its outbox then is not sent.
+        own.making = Making::Nothing;
         let (lineage, signer) = (own.lineage, own.signer(core));
         let epoch = own.group.as_ref().map_or(0, Group::epoch);
         let is_commit = action.how >> 8 & 1 == 0;

@@ -135,8 +135,9 @@ impl World {
         let sender = &self.clients[sender];
         let own = &sender.seats[seat];
         let invitation = own.invitations.get(outgoing.id.as_bytes());
-        let Ok(MlsMessage::Welcome(welcome)) = MlsMessage::from_bytes(&outgoing.message) else {
-            return Err(Failure::new(Check::Bug, "a Welcome is none"));
+        let message = MlsMessage::from_bytes(&outgoing.message);
+        let Ok(MlsMessage::Welcome(welcome)) = message else {
+            return Err(Failure::new(Check::Bug, format!("a Welcome is none: {message:?}")));
         };
         let mail = Mail {
             welcome: outgoing.message.clone().into(),
