@@ -15,8 +15,8 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
-    NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
+    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, Invite, InviteName,
+    KeyPackageEntry, NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
@@ -155,11 +155,30 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError>;
 
-    /// Adds a device, the first of a new account or another of an old one. What is there already is not changed.
+    /// Adds a device, the first of a new account or another of an old one. What is there already is not changed. A new account
+    /// uses up its invite in the same transaction; what is refused uses up nothing.
     ///
     /// # Errors
     /// [`BackendError`]. That the name or the device is taken, and the like, is an answer.
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError>;
+
+    /// Remembers an invite, and forgets those that are over or used up.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn add_invite(&self, invite: Invite, now: Seconds) -> Result<(), BackendError>;
+
+    /// Invites that are good now, those first that end first.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn invites(&self, now: Seconds) -> Result<Vec<Invite>, BackendError>;
+
+    /// Forgets an invite; false if it is not there. Accounts that were made with it stay.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn forget_invite(&self, name: InviteName) -> Result<bool, BackendError>;
 
     /// The account of a name.
     ///

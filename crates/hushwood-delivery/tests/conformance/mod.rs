@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hushwood_delivery::backend::{
     AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery,
-    DeviceId, Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome,
-    Page, PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds, SlotId, Snapshot,
-    TrimLimits, Uncarried, self_check,
+    DeviceId, Entry, Incarnation, Invite, InviteName, Kinds, NewCommit, NewDevice, NewEntry, NewGroup,
+    NewKeyPackage, NewWelcome, Page, PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds,
+    SlotId, Snapshot, TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -32,6 +32,8 @@ macro_rules! conforms {
             key_packages_are_claimed_once(shared),
             the_last_resort_comes_last(),
             names_and_devices_belong_to_one_account(),
+            an_invite_is_for_so_many_accounts_and_for_a_time(),
+            racers_for_an_invite_have_one_winner(shared),
             cursors_go_forward_and_trimming_leaves_one_piece(),
             the_service_has_one_secret(),
             the_self_check_passes_and_leaves_nothing(),
@@ -129,6 +131,7 @@ async fn device(backend: &dyn Backend, name: &str) -> (AccountId, DeviceId) {
         key: b"key".to_vec(),
         first: true,
         most: 3,
+        invite: None,
         at: NOW,
     };
     assert_eq!(backend.register(new).await, Ok(Registered::Registered));
@@ -547,6 +550,7 @@ pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backen
         key: key.to_vec(),
         first,
         most: 3,
+        invite: None,
         at: NOW,
     };
     let register = async |new| backend.register(new).await.unwrap();
@@ -587,6 +591,73 @@ pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backen
     );
     let claimed = backend.claim(claim(account, 1)).await.unwrap();
     assert_eq!(claimed.packages.iter().map(|entry| entry.device).collect::<Vec<_>>(), [DeviceId(*second)]);
+}
+
+/// A new account that uses up an invite.
+fn guest(who: u8, name: &str, invite: InviteName, at: Seconds) -> NewDevice {
+    NewDevice {
+        account: AccountId([who; 16]),
+        name: name.to_owned(),
+        look: name.to_uppercase(),
+        device: DeviceId([who; 16]),
+        key: b"key".to_vec(),
+        first: true,
+        most: 3,
+        invite: Some(invite),
+        at,
+    }
+}
+
+pub(crate) async fn an_invite_is_for_so_many_accounts_and_for_a_time(backend: &dyn Backend) {
+    let (two, over, none) = (InviteName([1; 32]), InviteName([2; 32]), InviteName([3; 32]));
+    let invite = |name, left, not_after| Invite { name, left, not_after: Seconds(not_after) };
+    let left = async |now| {
+        let invites = backend.invites(now).await.unwrap();
+        invites.iter().map(|one| (one.name, one.left)).collect::<Vec<_>>()
+    };
+    backend.add_invite(invite(two, 2, NOW.0 + 10), NOW).await.unwrap();
+    backend.add_invite(invite(over, 5, NOW.0 - 1), NOW).await.unwrap();
+    assert_eq!(left(NOW).await, [(two, 2)]);
+    let register = async |new| backend.register(new).await.unwrap();
+    for bad in
+        [guest(1, "eve", over, NOW), guest(1, "eve", none, NOW), guest(1, "eve", two, Seconds(NOW.0 + 11))]
+    {
+        assert_eq!(register(bad).await, Registered::NotInvited);
+        assert_eq!(backend.account("eve").await, Ok(None), "nothing is left of it");
+    }
+    assert_eq!(register(guest(1, "eve", two, NOW)).await, Registered::Registered);
+    assert_eq!(register(guest(1, "eve", two, NOW)).await, Registered::Registered, "asked again");
+    assert_eq!(register(guest(2, "eve", two, NOW)).await, Registered::NameTaken);
+    assert_eq!(left(NOW).await, [(two, 1)], "what is refused uses up nothing");
+    assert_eq!(register(guest(2, "fred", two, NOW)).await, Registered::Registered);
+    assert_eq!(register(guest(3, "gina", two, NOW)).await, Registered::NotInvited);
+    assert_eq!(register(guest(2, "fred", two, NOW)).await, Registered::Registered, "asked again");
+    assert_eq!(left(NOW).await, []);
+
+    // What is over makes room for others; what is taken back is good no more.
+    backend.add_invite(invite(none, 1, NOW.0 + 10), NOW).await.unwrap();
+    assert_eq!(backend.forget_invite(over).await, Ok(false));
+    assert_eq!(backend.forget_invite(none).await, Ok(true));
+    assert_eq!(register(guest(3, "gina", none, NOW)).await, Registered::NotInvited);
+}
+
+pub(crate) async fn racers_for_an_invite_have_one_winner(backend: Arc<dyn Backend>) {
+    let invite = Invite { name: InviteName([1; 32]), left: 1, not_after: NOW };
+    backend.add_invite(invite, NOW).await.unwrap();
+    let racers = (0..16).map(|who| {
+        let backend = backend.clone();
+        tokio::spawn(async move {
+            backend.register(guest(who, &format!("racer {who}"), InviteName([1; 32]), NOW)).await.unwrap()
+        })
+    });
+    let racers: Vec<_> = racers.collect();
+    let mut answers = Vec::new();
+    for racer in racers {
+        answers.push(racer.await.unwrap());
+    }
+    let winners = answers.iter().filter(|answer| **answer == Registered::Registered).count();
+    let losers = answers.iter().filter(|answer| **answer == Registered::NotInvited).count();
+    assert_eq!((winners, losers), (1, 15), "{answers:?}");
 }
 
 pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &dyn Backend) {

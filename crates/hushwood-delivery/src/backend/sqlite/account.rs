@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::backend::sqlite::{found, from_sql, run, to_sql};
+use crate::backend::sqlite::{found, from_sql, invites, run, to_sql};
 use crate::backend::{
     AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
     KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
@@ -21,9 +21,17 @@ pub(super) fn register(connection: &Connection, new: &NewDevice) -> Result<Regis
     match (new.first, name) {
         (true, Some(_)) => return Ok(Registered::Exists),
         (true, None) => {
+            if let Some(invite) = new.invite
+                && !invites::is_good(connection, invite, new.at)?
+            {
+                return Ok(Registered::NotInvited);
+            }
             let sql = "INSERT OR IGNORE INTO accounts (account, name, look) VALUES (?1, ?2, ?3)";
             if run(connection, sql, params![new.account.0, new.name, new.look])? == 0 {
                 return Ok(Registered::NameTaken);
+            }
+            if let Some(invite) = new.invite {
+                invites::take(connection, invite)?;
             }
         }
         (false, None) => return Ok(Registered::NoAccount),

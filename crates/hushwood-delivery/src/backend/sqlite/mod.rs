@@ -2,6 +2,7 @@
 
 mod account;
 mod group;
+mod invites;
 mod readers;
 mod schema;
 mod writer;
@@ -15,9 +16,9 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
-    Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
-    OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits, Uncarried,
+    Delivery, DeviceId, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry, NewGroup,
+    NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds,
+    Snapshot, Stock, TrimLimits, Uncarried,
 };
 use readers::Readers;
 use writer::Writer;
@@ -172,6 +173,18 @@ impl Backend for SqliteBackend {
 
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError> {
         self.writer.write(move |connection| account::register(connection, &device)).await
+    }
+
+    async fn add_invite(&self, invite: Invite, now: Seconds) -> Result<(), BackendError> {
+        self.writer.write(move |connection| invites::add(connection, &invite, now)).await
+    }
+
+    async fn invites(&self, now: Seconds) -> Result<Vec<Invite>, BackendError> {
+        self.readers.read(move |connection| invites::all(connection, now)).await
+    }
+
+    async fn forget_invite(&self, name: InviteName) -> Result<bool, BackendError> {
+        self.writer.write(move |connection| invites::forget(connection, name)).await
     }
 
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError> {

@@ -89,6 +89,11 @@ const TABLES: &str = "
         name    TEXT NOT NULL UNIQUE,
         look    TEXT NOT NULL UNIQUE
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE invites (
+        name      BLOB PRIMARY KEY,
+        uses      INTEGER NOT NULL,
+        not_after INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE devices (
         account BLOB NOT NULL REFERENCES accounts (account) ON DELETE CASCADE,
         device  BLOB NOT NULL,

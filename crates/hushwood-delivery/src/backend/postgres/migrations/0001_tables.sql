@@ -1,5 +1,6 @@
 -- Every key begins with the group or with the account that a row belongs to, so that the tables can be distributed by it
--- (docs/operations-postgresql.md). Two have other keys, and stay small: the names of accounts, and the service's own secret.
+-- (docs/operations-postgresql.md). Three have other keys, and stay small: the names of accounts, an operator's invites, and the
+-- service's own secret.
 
 CREATE TABLE service (
     name  text PRIMARY KEY,
@@ -88,6 +89,12 @@ CREATE TABLE names (
     name    text PRIMARY KEY,
     look    text NOT NULL UNIQUE,
     account bytea NOT NULL
+);
+
+CREATE TABLE invites (
+    name      bytea   PRIMARY KEY,
+    uses      integer NOT NULL,
+    not_after bigint  NOT NULL
 );
 
 CREATE TABLE accounts (
