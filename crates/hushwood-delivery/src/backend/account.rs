@@ -69,6 +69,17 @@ pub struct Invite {
     pub not_after: Seconds,
 }
 
+/// How many groups an account may bring, and since when those count that it has brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GroupQuota {
+    /// So many in a period.
+    pub most: u32,
+    /// A period that began before this is over, and the next begins.
+    pub since: Seconds,
+    /// Now.
+    pub at: Seconds,
+}
+
 /// A KeyPackage that others may claim.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NewKeyPackage {

@@ -15,8 +15,8 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, Invite, InviteName,
-    KeyPackageEntry, NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
+    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, GroupQuota, InboxEntry, Invite,
+    InviteName, KeyPackageEntry, NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
     Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
@@ -185,6 +185,12 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`BackendError`].
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError>;
+
+    /// Counts a group that an account brings, not which; false, and nothing is counted, if it has brought as many as it may.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn count_group(&self, account: AccountId, quota: GroupQuota) -> Result<bool, BackendError>;
 
     /// The key by which a device shows that it is itself; `None` if there is no such device or it was revoked.
     ///

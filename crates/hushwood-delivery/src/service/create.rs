@@ -8,7 +8,7 @@ use hushwood::tree::RatchetTree;
 use hushwood_aws_lc::OsRandom;
 use hushwood_crypto::{CryptoProvider, verify_with_label};
 
-use crate::backend::{Created, Incarnation, NewGroup, RequestId, Seconds};
+use crate::backend::{Created, GroupQuota, Incarnation, NewGroup, RequestId, Seconds};
 use crate::service::followed::{Followed, all};
 use crate::service::group::{check_group_info, invalid, message, request_id};
 use crate::service::seal::{What, seal};
@@ -20,7 +20,8 @@ impl Service {
     ///
     /// # Errors
     /// [`Refusal`]: `Invalid` if GroupInfo or tree are not valid, `Forbidden` if the proof is not of the member that has signed
-    /// the GroupInfo, `Taken` if another group has the id, `TooLarge` also for an id of more than 255 bytes, `TooMany`.
+    /// the GroupInfo, `Taken` if another group has the id, `TooLarge` also for an id of more than 255 bytes, `TooMany`, `Full` if the
+    /// account has brought very many.
     pub async fn create_group(&self, by: Device, request: CreateRequest) -> Result<(), Refusal> {
         self.alive(by).await?;
         self.check_size(&[&request.group_info])?;
@@ -41,12 +42,26 @@ impl Service {
                 let settings = self.settings.clone();
                 let incarnation = Incarnation(random_array()?);
                 let check = move || new_group(&request, id, (&settings, &provider), (incarnation, at));
-                self.backend.create_group(queue.run(check).await??).await?
+                let new = queue.run(check).await??;
+                self.count_group(by).await?;
+                self.backend.create_group(new).await?
             }
         };
         match there {
             Created::Created | Created::Duplicate => Ok(()),
             Created::Exists => Err(Refusal::Taken("a group has this id: choose a random one")),
+        }
+    }
+
+    /// Counts a group that an account brings, for months: what is counted in memory is forgotten sooner, and at other nodes apart.
+    async fn count_group(&self, by: Device) -> Result<(), Refusal> {
+        let (at, most) = (self.now(), self.settings.max_groups);
+        let since = Seconds(at.0.saturating_sub(self.settings.group_period.as_secs()));
+        match self.backend.count_group(by.account, GroupQuota { most, since, at }).await? {
+            true => Ok(()),
+            false => Err(Refusal::Full(
+                "this account has brought as many groups lately as it may: wait some weeks",
+            )),
         }
     }
 }

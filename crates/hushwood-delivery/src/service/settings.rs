@@ -47,6 +47,10 @@ pub struct ServiceSettings {
     pub new_accounts: NewAccounts,
     /// The longest name of an account, in bytes.
     pub max_name: usize,
+    /// The most groups that an account brings here in a [`group_period`](Self::group_period), at all nodes together.
+    pub max_groups: u32,
+    /// How long that is.
+    pub group_period: Duration,
     /// The largest message.
     pub max_message: usize,
     /// The largest tree of a group that comes to the service: each of its nodes is checked then. Once here, it may grow.
@@ -172,6 +176,8 @@ impl ServiceSettings {
             inbox: PageLimit { entries: 1000, bytes: 16 << 20 },
             new_accounts: NewAccounts::Open,
             max_name: 64,
+            max_groups: 2000,
+            group_period: Duration::from_secs(30 * DAY),
             max_message: 1 << 20,
             max_tree: 4 << 20,
             max_welcomes: 4 << 20,

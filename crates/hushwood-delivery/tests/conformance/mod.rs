@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hushwood_delivery::backend::{
     AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery,
-    DeviceId, Entry, Incarnation, Invite, InviteName, Kinds, NewCommit, NewDevice, NewEntry, NewGroup,
-    NewKeyPackage, NewWelcome, Page, PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds,
-    SlotId, Snapshot, TrimLimits, Uncarried, self_check,
+    DeviceId, Entry, GroupQuota, Incarnation, Invite, InviteName, Kinds, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, NewWelcome, Page, PageLimit, Published, REPLACED, Reading, Registered,
+    RequestId, Seconds, SlotId, Snapshot, TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -34,6 +34,7 @@ macro_rules! conforms {
             names_and_devices_belong_to_one_account(),
             an_invite_is_for_so_many_accounts_and_for_a_time(),
             racers_for_an_invite_have_one_winner(shared),
+            an_account_brings_so_many_groups_in_a_period(),
             cursors_go_forward_and_trimming_leaves_one_piece(),
             the_service_has_one_secret(),
             the_self_check_passes_and_leaves_nothing(),
@@ -658,6 +659,20 @@ pub(crate) async fn racers_for_an_invite_have_one_winner(backend: Arc<dyn Backen
     let winners = answers.iter().filter(|answer| **answer == Registered::Registered).count();
     let losers = answers.iter().filter(|answer| **answer == Registered::NotInvited).count();
     assert_eq!((winners, losers), (1, 15), "{answers:?}");
+}
+
+pub(crate) async fn an_account_brings_so_many_groups_in_a_period(backend: &dyn Backend) {
+    let (one, _) = device(backend, "one").await;
+    let (other, _) = device(backend, "other").await;
+    let count = async |account, at| {
+        let quota = GroupQuota { most: 2, since: Seconds(at - 100), at: Seconds(at) };
+        backend.count_group(account, quota).await.unwrap()
+    };
+    assert_eq!((count(one, 1000).await, count(one, 1090).await), (true, true));
+    assert_eq!((count(one, 1100).await, count(other, 1100).await), (false, true));
+    assert_eq!((count(one, 1101).await, count(one, 1102).await), (true, true), "another period");
+    assert!(!count(one, 1103).await);
+    assert!(!count(AccountId([9; 16]), 1103).await, "of nobody");
 }
 
 pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &dyn Backend) {

@@ -25,9 +25,9 @@ use tokio_postgres::types::{FromSql, ToSql};
 
 use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
-    Delivery, DeviceId, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry, NewGroup,
-    NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds,
-    Snapshot, Stock, TrimLimits, Uncarried,
+    Delivery, DeviceId, GroupQuota, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId,
+    Seconds, Snapshot, Stock, TrimLimits, Uncarried,
 };
 use batch::Writer;
 use plan::{Answered, Job, Write};
@@ -211,6 +211,10 @@ impl Backend for PostgresBackend {
 
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError> {
         self.read_by(account::find(&self.pool, name)).await
+    }
+
+    async fn count_group(&self, account: AccountId, quota: GroupQuota) -> Result<bool, BackendError> {
+        self.write_by(account::count_group(&self.pool, account, quota)).await
     }
 
     async fn device_key(

@@ -16,9 +16,9 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
-    Delivery, DeviceId, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry, NewGroup,
-    NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds,
-    Snapshot, Stock, TrimLimits, Uncarried,
+    Delivery, DeviceId, GroupQuota, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId,
+    Seconds, Snapshot, Stock, TrimLimits, Uncarried,
 };
 use readers::Readers;
 use writer::Writer;
@@ -190,6 +190,10 @@ impl Backend for SqliteBackend {
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError> {
         let name = name.to_owned();
         self.readers.read(move |connection| account::find(connection, &name)).await
+    }
+
+    async fn count_group(&self, account: AccountId, quota: GroupQuota) -> Result<bool, BackendError> {
+        self.writer.write(move |connection| account::count_group(connection, account, quota)).await
     }
 
     async fn device_key(

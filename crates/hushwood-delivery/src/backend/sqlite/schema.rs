@@ -87,7 +87,9 @@ const TABLES: &str = "
     CREATE TABLE accounts (
         account BLOB PRIMARY KEY,
         name    TEXT NOT NULL UNIQUE,
-        look    TEXT NOT NULL UNIQUE
+        look    TEXT NOT NULL UNIQUE,
+        brought INTEGER NOT NULL DEFAULT 0,
+        since   INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE invites (
         name      BLOB PRIMARY KEY,

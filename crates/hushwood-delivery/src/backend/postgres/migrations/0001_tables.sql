@@ -98,8 +98,10 @@ CREATE TABLE invites (
 );
 
 CREATE TABLE accounts (
-    account bytea PRIMARY KEY,
-    name    text NOT NULL
+    account bytea   PRIMARY KEY,
+    name    text    NOT NULL,
+    brought integer NOT NULL DEFAULT 0,
+    since   bigint  NOT NULL DEFAULT 0
 );
 
 CREATE TABLE devices (
