@@ -19,8 +19,8 @@ pub use account::{
     InviteName, KeyPackageEntry, NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
-    Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
-    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
+    Appended, Committed, Created, Cursor, Entry, Head, IN_TURN, Incarnation, Kinds, NewCommit, NewEntry,
+    NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
     Uncarried,
 };
 #[cfg(feature = "postgres")]
@@ -105,8 +105,9 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn move_cursors(&self, group: &[u8], cursors: Vec<Cursor>) -> Result<(), BackendError>;
 
-    /// Welcomes of accepted commits that have not been carried to their inboxes and are not postponed beyond now, those
-    /// that have been due for longest first.
+    /// Welcomes of accepted commits that have not been carried to their inboxes and are not postponed beyond now. Of the
+    /// [`IN_TURN`] that have been due for longest each group has its first one given, then each its second, and so on: those of
+    /// one group stand in nobody's way.
     ///
     /// # Errors
     /// [`BackendError`].

@@ -23,6 +23,7 @@ macro_rules! conforms {
             what_was_checked_in_another_life_is_not_written(),
             welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
             what_welcomes_share_is_there_once(),
+            groups_take_turns_with_their_welcomes(),
             an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
             a_key_package_takes_one_welcome_and_the_last_resort_a_quarter_of_an_inbox(),
             an_inbox_is_read_on_from_what_stays_in_it(),
@@ -338,6 +339,24 @@ pub(crate) async fn what_welcomes_share_is_there_once(backend: &dyn Backend) {
     backend.erase_group(&id, Seconds(u64::MAX)).await.unwrap();
     assert_eq!(uncarried().await, Uncarried::default());
     assert!(backend.outgoing(NOW, 1000).await.unwrap().iter().all(|one| one.group != id));
+}
+
+pub(crate) async fn groups_take_turns_with_their_welcomes(backend: &dyn Backend) {
+    let to = device(backend, "dora").await;
+    // A large group was faster than two small ones.
+    for (name, first, many) in [("large", 0, 30), ("small", 50, 1), ("other", 60, 2)] {
+        let id = group(backend, name).await;
+        let welcomes = (0..many).map(|number| welcome(to, first + number)).collect();
+        let new = NewCommit { welcomes, shared: b"!".to_vec(), ..commit(0, "alice") };
+        assert!(matches!(backend.commit(&id, new).await, Ok(Committed::Accepted(1))));
+    }
+    let outgoing = backend.outgoing(NOW, 6).await.unwrap();
+    let groups: Vec<_> = outgoing.iter().map(|one| one.group.as_slice()).collect();
+    assert_eq!(groups, [b"large".as_slice(), b"small", b"other", b"large", b"other", b"large"]);
+    // Where the first had no room, it is the turn of others just so.
+    backend.postpone(b"large", vec![outgoing[0].welcome.id], Seconds(NOW.0 + 10)).await.unwrap();
+    let outgoing = backend.outgoing(NOW, 100).await.unwrap();
+    assert_eq!((outgoing.len(), outgoing[0].group.as_slice()), (32, b"large".as_slice()));
 }
 
 pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(backend: &dyn Backend) {

@@ -82,7 +82,7 @@ const TABLES: &str = "
         due       INTEGER NOT NULL,
         UNIQUE (grp, name)
     ) STRICT;
-    CREATE INDEX outgoing_due ON outgoing (due, id);
+    CREATE INDEX outgoing_due ON outgoing (due, id, grp);
     CREATE INDEX outgoing_epoch ON outgoing (grp, epoch);
     CREATE TABLE accounts (
         account BLOB PRIMARY KEY,

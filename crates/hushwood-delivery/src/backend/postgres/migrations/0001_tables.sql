@@ -82,7 +82,7 @@ CREATE TABLE outgoing (
     due       bigint NOT NULL,
     PRIMARY KEY (gid, name)
 );
-CREATE INDEX outgoing_due ON outgoing (due, id);
+CREATE INDEX outgoing_due ON outgoing (due, id, gid);
 CREATE INDEX outgoing_epoch ON outgoing (gid, epoch);
 
 CREATE TABLE names (
