@@ -240,6 +240,24 @@ fn an_account_may_need_the_services_token() {
     assert!(String::from_utf8_lossy(&short.stderr).contains("16 characters"));
 }
 
+/// Or each has a token of their own: it makes one account, and no other.
+#[test]
+fn an_account_may_need_a_token_that_is_used_once() {
+    let place = Place::with_key_file("bot");
+    let served = serve_with(&place.path("server"), &["--registration", "invited"]);
+    let mut invite = Command::new(PROGRAM);
+    invite.args(["serve", "invite", "--data"]).arg(place.path("server"));
+    let token = place.path("token");
+    std::fs::write(&token, invite.output().unwrap().stdout).unwrap();
+    let shown = ["--invite-token-file", token.to_str().unwrap(), "--patience", "1000"];
+    for (person, has_account) in [("ada", true), ("eve", false)] {
+        let mut bot = Bot::start_with(person, &place.path(person), &served, &shown);
+        let room = bot.done(json!({ "do": "create" }))["room"].clone();
+        let answer = bot.ask(json!({ "do": "send", "room": room, "text": "hello" }));
+        assert_eq!(answer["done"], has_account, "{answer}");
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_answered() {
     let place = Place::with_key_file("bot");

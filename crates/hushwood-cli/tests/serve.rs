@@ -141,18 +141,48 @@ fn two_servers_do_not_share_a_folder_or_an_address() {
     );
 }
 
+/// Tokens are made beside a service that runs, shown once, and taken back by their names.
+#[test]
+fn tokens_for_accounts_are_made_listed_and_taken_back() {
+    let place = Place::new("serve-invite");
+    let _server = Server::start(&place, "--registration invited --data data");
+    let made = place.run("serve invite --data data");
+    let token = String::from_utf8(made.stdout).unwrap();
+    assert_eq!((made.code, token.trim_end().len()), (0, 32), "{}", made.stderr);
+    assert!(made.stderr.contains("for one account, good for 7 days"), "{}", made.stderr);
+    let many = place.run("serve invite --data data --uses 30 --days 1 --json");
+    let many: Value = serde_json::from_slice(&many.stdout).unwrap();
+    assert_eq!((&many["uses"], many["token"].as_str().unwrap().len()), (&30.into(), 32));
+
+    let listed = || -> Value {
+        serde_json::from_slice(&place.run("serve invites --data data --json").stdout).unwrap()
+    };
+    let invites = listed()["invites"].clone();
+    assert_eq!((&invites[0]["left"], &invites[1]["left"]), (&30.into(), &1.into()), "{invites}");
+    let text = String::from_utf8(place.run("serve invites --data data").stdout).unwrap();
+    assert!(text.contains("30 accounts, good for 24 hours") && !text.contains(token.trim_end()), "{text}");
+    let name = invites[0]["name"].as_str().unwrap();
+    assert_eq!(place.run(&format!("serve uninvite --data data {}", &name[..8])).code, 0);
+    assert_eq!(listed()["invites"].as_array().unwrap().len(), 1);
+    let unknown = place.run(&format!("serve uninvite --data data {name}"));
+    assert!(unknown.code == 1 && unknown.stderr.contains("no token has a name"), "{}", unknown.stderr);
+}
+
 #[test]
 fn what_can_t_be_is_said_with_a_way_out() {
     let place = Place::new("serve-refused");
     place.write("no.pem", b"no");
+    place.write("word", b"come in, there is tea");
     for (words, code, part) in [
         ("serve --listen 0.0.0.0:0", 2, "--name chat.example"),
-        ("serve --port 0 --name two words", 2, "unexpected argument"),
+        ("serve --port 0 --name two words", 2, "words"),
         ("serve --port 0 --database mysql://x", 2, "postgres://USER@HOST/NAME"),
         ("serve --port 0 --tls-cert no.pem", 2, "--tls-key"),
         ("serve --port 0 --tls-cert no.pem --tls-key no.pem", 1, "certificate"),
         ("serve --port 0 --tls-cert nowhere.pem --tls-key no.pem", 1, "nowhere.pem"),
         ("serve --port 0 --forwarded", 2, "--plain"),
+        ("serve --port 0 --registration closed --invite-token-file word", 2, "--registration invited"),
+        ("serve --port 0 invite", 2, "invite"),
     ] {
         let run = place.run(words);
         assert_eq!(run.code, code, "{words}: {}", run.stderr);

@@ -1,5 +1,8 @@
 //! `hushwood serve`: a delivery service.
 
+mod database;
+mod invites;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -9,21 +12,18 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hushwood_crypto::Random;
-use hushwood_delivery::backend::{
-    Backend, BackendError, PostgresBackend, PostgresSettings, SelfCheckError, SqliteBackend, SqliteSettings,
-    self_check,
-};
-use hushwood_delivery::server::{
-    Alone, Bus, Limits, PostgresBus, Protection, Server, ServerSettings, StartError,
-};
-use hushwood_delivery::service::{Rate, Service, ServiceSettings};
-use hushwood_delivery::wire::{InviteToken, Refusal};
+use hushwood_delivery::backend::{SelfCheckError, self_check};
+use hushwood_delivery::server::{Limits, Protection, Server, ServerSettings, StartError};
+use hushwood_delivery::service::{NewAccounts, Rate, Service, ServiceSettings};
+use hushwood_delivery::wire::InviteToken;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::commands::serve::database::{Database, failed, refused};
+use crate::commands::serve::invites::Tokens;
 use crate::failure::{Class, Failure};
 use crate::files;
 use crate::output::{Output, Report};
@@ -36,22 +36,20 @@ use crate::system::{self, OsRandom};
 /// key that only the group's members have. It stops on Ctrl-C or SIGTERM, when all that it has taken is answered.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  hushwood serve\n  hushwood serve --listen 0.0.0.0:7443 --name chat.example --data /var/lib/hushwood\n  hushwood serve --plain --forwarded --name chat.example    # behind a proxy on this machine"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  hushwood serve\n  hushwood serve --listen 0.0.0.0:7443 --name chat.example --data /var/lib/hushwood\n  hushwood serve --plain --forwarded --name chat.example    # behind a proxy on this machine\n  hushwood serve invite --uses 5                                    # a token for five new accounts"
 )]
 pub(crate) struct Serve {
+    #[command(subcommand)]
+    tokens: Option<Tokens>,
+    #[command(flatten)]
+    database: Database,
     /// Where clients connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
     listen: SocketAddr,
     /// Another port of that address; 0 for one that is free, which is printed
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// The folder of the database and the certificate [default: hushwood-server where your data is kept, as in
-    /// ~/.local/share]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// A PostgreSQL database instead of one in the folder, as `postgres://USER@HOST/NAME`
-    #[arg(long, value_name = "URL", env = "HUSHWOOD_DATABASE", hide_env_values = true)]
-    database: Option<String>,
     /// A certificate chain (PEM) instead of a certificate of our own
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -81,7 +79,11 @@ pub(crate) struct Serve {
     /// many
     #[arg(long, value_name = "N", default_value_t = Limits::default().registrations_per_hour)]
     registrations: u32,
-    /// A file with a word of 16 characters or more: only who shows it may make an account
+    /// Who may make an account [default: open, or invited with --invite-token-file]
+    #[arg(long, value_name = "WHO")]
+    registration: Option<Registration>,
+    /// A file with a word of 16 characters or more, with which all who know it may make an account, beside those who have a token of
+    /// `hushwood serve invite`
     #[arg(long, value_name = "FILE")]
     invite_token_file: Option<PathBuf>,
     /// The largest log of a group, in MiB
@@ -107,21 +109,34 @@ enum Log {
     Debug,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Registration {
+    /// Everybody
+    Open,
+    /// Those who show a token of `hushwood serve invite`, or the word of --invite-token-file
+    Invited,
+    /// Nobody; who has an account keeps it
+    Closed,
+}
+
 impl Serve {
-    pub(crate) fn run(self, output: Output) -> Result<u8, Failure> {
-        self.log.start(output);
+    pub(crate) fn run(mut self, output: Output) -> Result<u8, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::stream("can't start threads", &error))?;
+        if let Some(tokens) = self.tokens.take() {
+            return runtime.block_on(tokens.run(output));
+        }
+        self.log.start(output);
         runtime.block_on(self.serve(output))
     }
 
     async fn serve(self, output: Output) -> Result<u8, Failure> {
         let stop = signals()?;
         let name = self.name()?;
-        let data = self.data()?;
+        let data = self.database.folder()?;
         let _lock = lock(&data)?;
         let open_files = system::raise_open_files();
-        let (backend, bus) = self.database(&data).await?;
+        let (backend, bus) = self.database.open(&data).await?;
         let mut check = [0; 32];
         OsRandom.fill(&mut check).map_err(hushwood::error::Error::from)?;
         /// Enough to see a database that lets two win.
@@ -171,7 +186,7 @@ impl Serve {
         rules.rates.registrations = Rate { burst: all, every: Duration::from_secs(60 * 60) / all };
         rules.max_log = u64::from(self.max_log) << 20;
         rules.max_tree = usize::try_from(u64::from(self.max_tree) << 20).unwrap_or(usize::MAX);
-        rules.invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
+        rules.new_accounts = self.new_accounts()?;
         Ok(rules)
     }
 
@@ -216,32 +231,15 @@ impl Serve {
         }
     }
 
-    /// The folder, made where there is none.
-    fn data(&self) -> Result<PathBuf, Failure> {
-        let default =
-            || system::data_folder(|name| std::env::var_os(name)).map(|data| data.join("hushwood-server"));
-        let Some(data) = self.data.clone().or_else(default) else {
-            return Err(
-                Failure::usage("no folder for the data is known").advise("name one with `--data DIR`")
-            );
-        };
-        system::create_private_folder(&data).map_err(|error| Failure::path("can't make", &data, &error))?;
-        Ok(data)
-    }
-
-    async fn database(&self, data: &Path) -> Result<(Arc<dyn Backend>, Arc<dyn Bus>), Failure> {
-        match &self.database {
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                let settings = PostgresSettings::new(url).map_err(database)?;
-                let backend = Arc::new(PostgresBackend::open(&settings).await.map_err(database)?);
-                Ok((backend.clone(), Arc::new(PostgresBus::new(backend))))
-            }
-            Some(_) => Err(Failure::usage("a database is named as `postgres://USER@HOST/NAME`")),
-            None => {
-                let settings = SqliteSettings::new(&data.join("delivery.db"));
-                let opened = tokio::task::spawn_blocking(move || SqliteBackend::open(&settings)).await;
-                let opened = opened.map_err(|_| Failure::new(Class::Bug, "opening the database panicked"))?;
-                Ok((Arc::new(opened.map_err(database)?), Arc::new(Alone)))
+    fn new_accounts(&self) -> Result<NewAccounts, Failure> {
+        let word = self.invite_token_file.as_deref().map(invite_token).transpose()?;
+        match (self.registration, word) {
+            (None | Some(Registration::Open), None) => Ok(NewAccounts::Open),
+            (Some(Registration::Invited), word) | (None, word @ Some(_)) => Ok(NewAccounts::Invited { word }),
+            (Some(Registration::Closed), None) => Ok(NewAccounts::Closed),
+            (Some(Registration::Open | Registration::Closed), Some(_)) => {
+                Err(Failure::usage("a word is for those who are invited")
+                    .advise("choose `--registration invited`, or leave `--invite-token-file` out"))
             }
         }
     }
@@ -323,29 +321,11 @@ impl Log {
     }
 }
 
-fn database(error: BackendError) -> Failure {
-    let failure = Failure::new(Class::Store, error.to_string());
-    match error {
-        BackendError::Corrupt(_) => failure.advise("see docs/operations.md, \"Back up and restore\""),
-        BackendError::Unavailable(_) => {
-            failure.advise("see that the database is there, and who may read and write in it")
-        }
-        _ => failure.advise("see who may read and write there, and that the disk has room"),
-    }
-}
-
 fn unfit(error: SelfCheckError) -> Failure {
     match error {
-        SelfCheckError::Backend(error) => database(error),
+        SelfCheckError::Backend(error) => failed(error),
         error => Failure::new(Class::Store, error.to_string())
             .advise("two halves of a group would never come together again: use another database or version"),
-    }
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Failed(error) => database(error),
-        refusal => Failure::new(Class::Store, refusal.to_string()),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct NewDevice {
     pub first: bool,
     /// The most devices that an account may have, without those that were revoked.
     pub most: u32,
+    /// What a new account uses up of what an operator has made; none where nobody needs it.
+    pub invite: Option<InviteName>,
     /// Now.
     pub at: Seconds,
 }
@@ -48,6 +50,34 @@ pub enum Registered {
     Revoked,
     /// The account has as many devices as it may.
     TooMany,
+    /// There is no such invite, or it is over or used up.
+    NotInvited,
+}
+
+/// The name of an invite: a hash of the token that shows it, which is kept nowhere.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct InviteName(pub [u8; 32]);
+
+/// An operator's word that accounts may be made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Invite {
+    /// Its name.
+    pub name: InviteName,
+    /// How many accounts, yet.
+    pub left: u32,
+    /// The last second in which it is good.
+    pub not_after: Seconds,
+}
+
+/// How many groups an account may bring, and since when those count that it has brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GroupQuota {
+    /// So many in a period.
+    pub most: u32,
+    /// A period that began before this is over, and the next begins.
+    pub since: Seconds,
+    /// Now.
+    pub at: Seconds,
 }
 
 /// A KeyPackage that others may claim.

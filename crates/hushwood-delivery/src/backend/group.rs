@@ -106,6 +106,9 @@ pub struct NewWelcome {
     pub body: Vec<u8>,
 }
 
+/// So many Welcomes that are due are looked at, to find whose turn it is: twice as many as one group may have.
+pub const IN_TURN: u32 = 8192;
+
 /// Welcomes of a group that have not been carried.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Uncarried {

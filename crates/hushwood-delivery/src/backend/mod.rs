@@ -15,12 +15,12 @@ mod sqlite;
 use async_trait::async_trait;
 
 pub use account::{
-    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry, KeyPackageEntry,
-    NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
+    AccountId, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, GroupQuota, InboxEntry, Invite,
+    InviteName, KeyPackageEntry, NewDevice, NewKeyPackage, Published, REPLACED, Registered, Stock,
 };
 pub use group::{
-    Appended, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry, NewGroup,
-    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
+    Appended, Committed, Created, Cursor, Entry, Head, IN_TURN, Incarnation, Kinds, NewCommit, NewEntry,
+    NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, SlotId, Snapshot, TrimLimits,
     Uncarried,
 };
 #[cfg(feature = "postgres")]
@@ -105,8 +105,9 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn move_cursors(&self, group: &[u8], cursors: Vec<Cursor>) -> Result<(), BackendError>;
 
-    /// Welcomes of accepted commits that have not been carried to their inboxes and are not postponed beyond now, those
-    /// that have been due for longest first.
+    /// Welcomes of accepted commits that have not been carried to their inboxes and are not postponed beyond now. Of the
+    /// [`IN_TURN`] that have been due for longest each group has its first one given, then each its second, and so on: those of
+    /// one group stand in nobody's way.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -155,17 +156,42 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn erase_group(&self, group: &[u8], since: Seconds) -> Result<(), BackendError>;
 
-    /// Adds a device, the first of a new account or another of an old one. What is there already is not changed.
+    /// Adds a device, the first of a new account or another of an old one. What is there already is not changed. A new account
+    /// uses up its invite in the same transaction; what is refused uses up nothing.
     ///
     /// # Errors
     /// [`BackendError`]. That the name or the device is taken, and the like, is an answer.
     async fn register(&self, device: NewDevice) -> Result<Registered, BackendError>;
+
+    /// Remembers an invite, and forgets those that are over or used up.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn add_invite(&self, invite: Invite, now: Seconds) -> Result<(), BackendError>;
+
+    /// Invites that are good now, those first that end first.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn invites(&self, now: Seconds) -> Result<Vec<Invite>, BackendError>;
+
+    /// Forgets an invite; false if it is not there. Accounts that were made with it stay.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn forget_invite(&self, name: InviteName) -> Result<bool, BackendError>;
 
     /// The account of a name.
     ///
     /// # Errors
     /// [`BackendError`].
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError>;
+
+    /// Counts a group that an account brings, not which; false, and nothing is counted, if it has brought as many as it may.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn count_group(&self, account: AccountId, quota: GroupQuota) -> Result<bool, BackendError>;
 
     /// The key by which a device shows that it is itself; `None` if there is no such device or it was revoked.
     ///

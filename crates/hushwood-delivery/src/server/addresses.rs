@@ -25,6 +25,7 @@ pub(super) struct Addresses {
     most_checks: usize,
     requests: Owed,
     registrations: Owed,
+    kept: Owed,
     connections: Mutex<HashMap<u64, usize>>,
     checks: Mutex<HashMap<u64, usize>>,
 }
@@ -56,6 +57,7 @@ impl Addresses {
             started: Instant::now(),
             requests: Owed::new(requests),
             registrations: Owed::new(registrations),
+            kept: Owed::new((hour, limits.kept_kib_per_hour, limits.kept_kib_at_once)),
             limit_loopback: limits.limit_loopback,
             most_connections: limits.connections_of_address,
             most_checks: limits.checks_of_address,
@@ -85,6 +87,12 @@ impl Addresses {
     /// Takes one account from what the origin may make, or tells when it may.
     pub(super) fn register(&self, origin: Origin) -> Result<(), Duration> {
         self.registrations.take(origin, 1, self.now())
+    }
+
+    /// Takes so many bytes from what the origin may bring to be kept, or tells when it may.
+    pub(super) fn keep(&self, origin: Origin, bytes: usize) -> Result<(), Duration> {
+        let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        self.kept.take(origin, kib, self.now())
     }
 
     fn now(&self) -> u64 {
@@ -232,6 +240,19 @@ mod tests {
         assert_eq!(addresses.take(one, 1), Ok(()));
         let here = origin(&addresses, "127.0.0.1");
         assert!((0..1000).all(|_| addresses.register(here).is_ok()), "this machine is not limited");
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_counted_by_its_size() {
+        let limits = Limits { kept_kib_per_hour: 3600, kept_kib_at_once: 100, ..Limits::default() };
+        let addresses = Addresses::new(&limits);
+        let (one, other) = (origin(&addresses, "192.0.2.1"), origin(&addresses, "192.0.2.2"));
+        assert_eq!(addresses.keep(one, 99 << 10), Ok(()));
+        assert_eq!(addresses.keep(one, 1), Ok(()));
+        let wait = addresses.keep(one, 10 << 10).unwrap_err();
+        assert!(wait > Duration::from_secs(8) && wait <= Duration::from_secs(10), "{wait:?}");
+        assert_eq!(addresses.keep(other, 100 << 10), Ok(()));
+        assert_eq!(addresses.take(one, 1), Ok(()), "it may ask for what is there");
     }
 
     #[test]

@@ -138,15 +138,16 @@ async fn answer(
         Access::Device => Some(token(&head.headers)?),
     };
     let (body, held) = body::read(app, (origin, &peer.pulse), body, kind.max_body()).await?;
-    let call = Call::from_body(kind, &body);
-    let call = call.map_err(|error| Refused::new(RefusalCode::MALFORMED, error.to_string()))?;
+    if is_kept(kind) {
+        app.keep(origin, body.len())?;
+    }
+    let request_size = body.len();
+    let call = decode(kind, body).await?;
     if let Call::Register(registration) = &call
         && registration.authorization.is_none()
     {
         app.register(origin)?;
     }
-    let request_size = body.len();
-    drop(body);
     let _working = peer.pulse.work();
     let _check = match takes_long(kind) {
         true => Some(app.addresses.check(origin).ok_or_else(|| {
@@ -168,6 +169,23 @@ async fn answer(
 /// Whether what is brought may take long to check.
 fn takes_long(kind: CallKind) -> bool {
     matches!(kind, CallKind::Commit | CallKind::CreateGroup | CallKind::Propose | CallKind::Publish)
+}
+
+/// Whether what is brought stays: it takes room on the disk.
+fn is_kept(kind: CallKind) -> bool {
+    takes_long(kind) || kind == CallKind::Send
+}
+
+/// What stands in a body. A large one is read away from the threads that serve everybody.
+async fn decode(kind: CallKind, body: Vec<u8>) -> Result<Call, Refused> {
+    const LARGE: usize = 256 << 10;
+    let large = body.len() > LARGE;
+    let decode = move || Call::from_body(kind, &body);
+    let call = match large {
+        true => tokio::task::spawn_blocking(decode).await.map_err(|_| failed())?,
+        false => decode(),
+    };
+    call.map_err(|error| Refused::new(RefusalCode::MALFORMED, error.to_string()))
 }
 
 async fn carry_out(app: &App, call: Call, token: Option<Vec<u8>>, held: Held) -> Result<Vec<u8>, Refused> {

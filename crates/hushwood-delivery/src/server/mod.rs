@@ -140,6 +140,18 @@ impl App {
         })
     }
 
+    /// Takes bytes from what an origin may bring to be kept.
+    fn keep(&self, origin: Origin, bytes: usize) -> Result<(), Refused> {
+        self.addresses.keep(origin, bytes).map_err(|wait| {
+            self.metrics.turn_away("bytes of an address");
+            Refused::new(
+                RefusalCode::TOO_MANY,
+                "so much was brought from this address lately: try again later",
+            )
+            .after(wait)
+        })
+    }
+
     /// Tells those who are connected, here and at other nodes.
     fn wake(&self, wake: &Wake) {
         self.hub.wake(wake);

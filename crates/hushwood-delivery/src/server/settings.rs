@@ -55,6 +55,10 @@ pub struct Limits {
     pub registrations_per_hour: u32,
     /// Accounts that one address may make at once.
     pub registrations_at_once: u32,
+    /// KiB to be kept that one address may bring in an hour, over time: groups, commits, messages, proposals, KeyPackages.
+    pub kept_kib_per_hour: u32,
+    /// KiB to be kept that one address may bring at once.
+    pub kept_kib_at_once: u32,
     /// Requests of one address that are worked on at once, of those that may take long to check: groups, commits, KeyPackages,
     /// proposals from outside.
     pub checks_of_address: usize,
@@ -93,6 +97,8 @@ impl Default for Limits {
             requests_at_once: 400,
             registrations_per_hour: 20,
             registrations_at_once: 100,
+            kept_kib_per_hour: 1 << 20,
+            kept_kib_at_once: 4 << 20,
             checks_of_address: 4,
             limit_loopback: false,
             greeting: Duration::from_secs(10),

@@ -10,6 +10,7 @@ use crate::backend::{
     AccountId, Claim, DeviceId, NewDevice, NewKeyPackage, PageLimit, Published, Registered, Seconds,
 };
 use crate::service::group::message;
+use crate::service::invites::NOT_INVITED;
 use crate::service::names::{Name, name};
 use crate::service::{Device, Service, ServiceSettings, random_array, unavailable};
 use crate::wire::{
@@ -33,7 +34,7 @@ impl Service {
     /// [`Refusal`]: `Unauthorized` if a signature does not verify; `Taken` if the name, one that looks like it, or the ids are
     /// somebody else's; `OtherName` if the account has another; `Revoked` if the device was; `Full` if the account has as
     /// many devices as it may; `NotFound` if there is no such account for a further device; `Malformed` for a name that is
-    /// none; `Forbidden` for a new account without the operator's token; `TooMany`.
+    /// none; `Forbidden` for a new account that the operator does not want, or without a token of theirs; `TooMany`.
     pub async fn register(&self, registration: Registration) -> Result<(), Refusal> {
         let now = self.now();
         self.tokens.check_challenge(&registration.challenge, now, self.settings.clock_skew.as_secs())?;
@@ -41,9 +42,13 @@ impl Service {
         let signed = registration.signed(&self.settings.name);
         self.check_device(&registration.key, &signed, &registration.signature)?;
         let account = AccountId(registration.account);
+        let mut invite = None;
         if registration.authorization.is_none() {
-            self.check_invite(&registration).await?;
-            self.limits.registration()?;
+            invite = self.invited(&registration).await?;
+            // Of tokens there are as many as the operator has made: those that are none take nothing from who has one.
+            if invite.is_none() {
+                self.limits.registration()?;
+            }
         }
         if let Some(authorization) = &registration.authorization {
             let key = self.backend.device_key(account, DeviceId(authorization.device)).await?;
@@ -59,6 +64,7 @@ impl Service {
             key: registration.key,
             first: registration.authorization.is_none(),
             most: self.settings.max_devices,
+            invite,
             at: now,
         };
         match self.backend.register(device).await? {
@@ -70,23 +76,9 @@ impl Service {
             Registered::NoAccount => Err(Refusal::NotFound("the account")),
             Registered::OtherName => Err(Refusal::OtherName),
             Registered::Revoked => Err(Refusal::Revoked),
+            Registered::NotInvited => Err(NOT_INVITED),
             Registered::TooMany => {
                 Err(Refusal::Full("the account has as many devices as it may: revoke one that is not used"))
-            }
-        }
-    }
-
-    /// Whether somebody may make a new account. Who asks again has one: their answer was lost, and the token with it.
-    async fn check_invite(&self, registration: &Registration) -> Result<(), Refusal> {
-        let Some(wanted) = &self.settings.invite_token else { return Ok(()) };
-        if registration.invite_token.as_ref() == Some(wanted) {
-            return Ok(());
-        }
-        let (account, device) = (AccountId(registration.account), DeviceId(registration.device));
-        match self.backend.device_key(account, device).await? {
-            Some(key) if key == registration.key => Ok(()),
-            Some(_) | None => {
-                Err(Refusal::Forbidden("new accounts need an invite token: ask whoever runs this service"))
             }
         }
     }

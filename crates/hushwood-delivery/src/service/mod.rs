@@ -4,13 +4,16 @@ mod account;
 mod admission;
 mod background;
 mod call;
+mod create;
 mod cursors;
 mod followed;
 mod group;
 mod groups;
+mod invites;
 mod limits;
 mod names;
 mod people;
+mod propose;
 mod reading;
 mod seal;
 mod settings;
@@ -35,7 +38,8 @@ use crate::service::token::TokenKeys;
 use crate::service::work::{Turns, Work};
 use crate::wire::Refusal;
 
-pub use settings::{ProposalLimits, Rate, Rates, ServiceSettings};
+pub use invites::invite;
+pub use settings::{NewAccounts, ProposalLimits, Rate, Rates, ServiceSettings};
 pub use stream::{LogReader, May, Subscribed};
 pub use token::Device;
 

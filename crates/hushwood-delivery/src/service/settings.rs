@@ -43,10 +43,14 @@ pub struct ServiceSettings {
     pub max_devices: u32,
     /// How many Welcomes, and bytes of them, may wait for a device. While so many do, it can't be added to groups.
     pub inbox: PageLimit,
-    /// Who makes a new account has to show this; nobody has to for none.
-    pub invite_token: Option<InviteToken>,
+    /// Who may make a new account.
+    pub new_accounts: NewAccounts,
     /// The longest name of an account, in bytes.
     pub max_name: usize,
+    /// The most groups that an account brings here in a [`group_period`](Self::group_period), at all nodes together.
+    pub max_groups: u32,
+    /// How long that is.
+    pub group_period: Duration,
     /// The largest message.
     pub max_message: usize,
     /// The largest tree of a group that comes to the service: each of its nodes is checked then. Once here, it may grow.
@@ -74,6 +78,22 @@ pub struct ServiceSettings {
     pub policy: Policy,
     /// The clock.
     pub clock: fn() -> Seconds,
+}
+
+/// Who may make a new account. Whoever has one keeps it, and adds devices to it, whatever this says.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum NewAccounts {
+    /// Everybody, as often as [`Rates::registrations`] and the limits by address let them.
+    #[default]
+    Open,
+    /// Those who show a token that the operator has made ([`invite`](crate::service::invite)), or the word that is given here, which is
+    /// the same for all.
+    Invited {
+        /// The word.
+        word: Option<InviteToken>,
+    },
+    /// Nobody.
+    Closed,
 }
 
 /// What may wait for a commit in one epoch of a group. They are kept well below what the members' own limits are, so that
@@ -154,8 +174,10 @@ impl ServiceSettings {
             max_key_packages: 200,
             max_devices: 20,
             inbox: PageLimit { entries: 1000, bytes: 16 << 20 },
-            invite_token: None,
+            new_accounts: NewAccounts::Open,
             max_name: 64,
+            max_groups: 2000,
+            group_period: Duration::from_secs(30 * DAY),
             max_message: 1 << 20,
             max_tree: 4 << 20,
             max_welcomes: 4 << 20,

@@ -66,8 +66,8 @@ wire_struct! {
     }
 }
 
-/// What an operator gives to those who may have an account, all the same. It is erased from memory when it is dropped, and
-/// never shown.
+/// What an operator gives to those who may have an account: one for all, or one for each. It is erased from memory when it is
+/// dropped, and never shown.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct InviteToken(Vec<u8>);
 
@@ -76,6 +76,12 @@ impl InviteToken {
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
+    }
+
+    /// The token itself, to be given to whom it is for.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use hushwood_delivery::backend::{
     AccountId, Appended, Backend, CLAIMED, Claim, Claimed, Committed, Created, Cursor, Delivered, Delivery,
-    DeviceId, Entry, Incarnation, Kinds, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage, NewWelcome,
-    Page, PageLimit, Published, REPLACED, Reading, Registered, RequestId, Seconds, SlotId, Snapshot,
-    TrimLimits, Uncarried, self_check,
+    DeviceId, Entry, GroupQuota, Incarnation, Invite, InviteName, Kinds, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, NewWelcome, Page, PageLimit, Published, REPLACED, Reading, Registered,
+    RequestId, Seconds, SlotId, Snapshot, TrimLimits, Uncarried, self_check,
 };
 use hushwood_delivery::wire::EntryKind;
 
@@ -23,6 +23,7 @@ macro_rules! conforms {
             what_was_checked_in_another_life_is_not_written(),
             welcomes_are_of_the_winner_and_wait_until_they_are_carried(),
             what_welcomes_share_is_there_once(),
+            groups_take_turns_with_their_welcomes(),
             an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(),
             a_key_package_takes_one_welcome_and_the_last_resort_a_quarter_of_an_inbox(),
             an_inbox_is_read_on_from_what_stays_in_it(),
@@ -32,6 +33,9 @@ macro_rules! conforms {
             key_packages_are_claimed_once(shared),
             the_last_resort_comes_last(),
             names_and_devices_belong_to_one_account(),
+            an_invite_is_for_so_many_accounts_and_for_a_time(),
+            racers_for_an_invite_have_one_winner(shared),
+            an_account_brings_so_many_groups_in_a_period(),
             cursors_go_forward_and_trimming_leaves_one_piece(),
             the_service_has_one_secret(),
             the_self_check_passes_and_leaves_nothing(),
@@ -129,6 +133,7 @@ async fn device(backend: &dyn Backend, name: &str) -> (AccountId, DeviceId) {
         key: b"key".to_vec(),
         first: true,
         most: 3,
+        invite: None,
         at: NOW,
     };
     assert_eq!(backend.register(new).await, Ok(Registered::Registered));
@@ -334,6 +339,24 @@ pub(crate) async fn what_welcomes_share_is_there_once(backend: &dyn Backend) {
     backend.erase_group(&id, Seconds(u64::MAX)).await.unwrap();
     assert_eq!(uncarried().await, Uncarried::default());
     assert!(backend.outgoing(NOW, 1000).await.unwrap().iter().all(|one| one.group != id));
+}
+
+pub(crate) async fn groups_take_turns_with_their_welcomes(backend: &dyn Backend) {
+    let to = device(backend, "dora").await;
+    // A large group was faster than two small ones.
+    for (name, first, many) in [("large", 0, 30), ("small", 50, 1), ("other", 60, 2)] {
+        let id = group(backend, name).await;
+        let welcomes = (0..many).map(|number| welcome(to, first + number)).collect();
+        let new = NewCommit { welcomes, shared: b"!".to_vec(), ..commit(0, "alice") };
+        assert!(matches!(backend.commit(&id, new).await, Ok(Committed::Accepted(1))));
+    }
+    let outgoing = backend.outgoing(NOW, 6).await.unwrap();
+    let groups: Vec<_> = outgoing.iter().map(|one| one.group.as_slice()).collect();
+    assert_eq!(groups, [b"large".as_slice(), b"small", b"other", b"large", b"other", b"large"]);
+    // Where the first had no room, it is the turn of others just so.
+    backend.postpone(b"large", vec![outgoing[0].welcome.id], Seconds(NOW.0 + 10)).await.unwrap();
+    let outgoing = backend.outgoing(NOW, 100).await.unwrap();
+    assert_eq!((outgoing.len(), outgoing[0].group.as_slice()), (32, b"large".as_slice()));
 }
 
 pub(crate) async fn an_inbox_takes_what_its_device_has_asked_for_and_has_an_end(backend: &dyn Backend) {
@@ -547,6 +570,7 @@ pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backen
         key: key.to_vec(),
         first,
         most: 3,
+        invite: None,
         at: NOW,
     };
     let register = async |new| backend.register(new).await.unwrap();
@@ -587,6 +611,87 @@ pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backen
     );
     let claimed = backend.claim(claim(account, 1)).await.unwrap();
     assert_eq!(claimed.packages.iter().map(|entry| entry.device).collect::<Vec<_>>(), [DeviceId(*second)]);
+}
+
+/// A new account that uses up an invite.
+fn guest(who: u8, name: &str, invite: InviteName, at: Seconds) -> NewDevice {
+    NewDevice {
+        account: AccountId([who; 16]),
+        name: name.to_owned(),
+        look: name.to_uppercase(),
+        device: DeviceId([who; 16]),
+        key: b"key".to_vec(),
+        first: true,
+        most: 3,
+        invite: Some(invite),
+        at,
+    }
+}
+
+pub(crate) async fn an_invite_is_for_so_many_accounts_and_for_a_time(backend: &dyn Backend) {
+    let (two, over, none) = (InviteName([1; 32]), InviteName([2; 32]), InviteName([3; 32]));
+    let invite = |name, left, not_after| Invite { name, left, not_after: Seconds(not_after) };
+    let left = async |now| {
+        let invites = backend.invites(now).await.unwrap();
+        invites.iter().map(|one| (one.name, one.left)).collect::<Vec<_>>()
+    };
+    backend.add_invite(invite(two, 2, NOW.0 + 10), NOW).await.unwrap();
+    backend.add_invite(invite(over, 5, NOW.0 - 1), NOW).await.unwrap();
+    assert_eq!(left(NOW).await, [(two, 2)]);
+    let register = async |new| backend.register(new).await.unwrap();
+    for bad in
+        [guest(1, "eve", over, NOW), guest(1, "eve", none, NOW), guest(1, "eve", two, Seconds(NOW.0 + 11))]
+    {
+        assert_eq!(register(bad).await, Registered::NotInvited);
+        assert_eq!(backend.account("eve").await, Ok(None), "nothing is left of it");
+    }
+    assert_eq!(register(guest(1, "eve", two, NOW)).await, Registered::Registered);
+    assert_eq!(register(guest(1, "eve", two, NOW)).await, Registered::Registered, "asked again");
+    assert_eq!(register(guest(2, "eve", two, NOW)).await, Registered::NameTaken);
+    assert_eq!(left(NOW).await, [(two, 1)], "what is refused uses up nothing");
+    assert_eq!(register(guest(2, "fred", two, NOW)).await, Registered::Registered);
+    assert_eq!(register(guest(3, "gina", two, NOW)).await, Registered::NotInvited);
+    assert_eq!(register(guest(2, "fred", two, NOW)).await, Registered::Registered, "asked again");
+    assert_eq!(left(NOW).await, []);
+
+    // What is over makes room for others; what is taken back is good no more.
+    backend.add_invite(invite(none, 1, NOW.0 + 10), NOW).await.unwrap();
+    assert_eq!(backend.forget_invite(over).await, Ok(false));
+    assert_eq!(backend.forget_invite(none).await, Ok(true));
+    assert_eq!(register(guest(3, "gina", none, NOW)).await, Registered::NotInvited);
+}
+
+pub(crate) async fn racers_for_an_invite_have_one_winner(backend: Arc<dyn Backend>) {
+    let invite = Invite { name: InviteName([1; 32]), left: 1, not_after: NOW };
+    backend.add_invite(invite, NOW).await.unwrap();
+    let racers = (0..16).map(|who| {
+        let backend = backend.clone();
+        tokio::spawn(async move {
+            backend.register(guest(who, &format!("racer {who}"), InviteName([1; 32]), NOW)).await.unwrap()
+        })
+    });
+    let racers: Vec<_> = racers.collect();
+    let mut answers = Vec::new();
+    for racer in racers {
+        answers.push(racer.await.unwrap());
+    }
+    let winners = answers.iter().filter(|answer| **answer == Registered::Registered).count();
+    let losers = answers.iter().filter(|answer| **answer == Registered::NotInvited).count();
+    assert_eq!((winners, losers), (1, 15), "{answers:?}");
+}
+
+pub(crate) async fn an_account_brings_so_many_groups_in_a_period(backend: &dyn Backend) {
+    let (one, _) = device(backend, "one").await;
+    let (other, _) = device(backend, "other").await;
+    let count = async |account, at| {
+        let quota = GroupQuota { most: 2, since: Seconds(at - 100), at: Seconds(at) };
+        backend.count_group(account, quota).await.unwrap()
+    };
+    assert_eq!((count(one, 1000).await, count(one, 1090).await), (true, true));
+    assert_eq!((count(one, 1100).await, count(other, 1100).await), (false, true));
+    assert_eq!((count(one, 1101).await, count(one, 1102).await), (true, true), "another period");
+    assert!(!count(one, 1103).await);
+    assert!(!count(AccountId([9; 16]), 1103).await, "of nobody");
 }
 
 pub(crate) async fn cursors_go_forward_and_trimming_leaves_one_piece(backend: &dyn Backend) {

@@ -55,6 +55,11 @@ fn the_limits_are_those_of_the_code() {
         rate,
         format!("{} an hour, {} at once", limits.registrations_per_hour, limits.registrations_at_once),
         format!(
+            "| {} GiB an hour, {} GiB at once |",
+            limits.kept_kib_per_hour >> 20,
+            limits.kept_kib_at_once >> 20
+        ),
+        format!(
             "checked at once: groups, commits, KeyPackages, proposals from outside | {} |",
             limits.checks_of_address
         ),

@@ -172,6 +172,20 @@ async fn an_address_makes_so_many_accounts() {
     answered!(Challenge, world.place.call(Call::Challenge(Nothing), None).await);
 }
 
+/// What stays is counted by its size: nobody fills the disk from one place in a day.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_brings_so_many_bytes_to_be_kept() {
+    let limits = Limits { kept_kib_at_once: 100, kept_kib_per_hour: 3600, limit_loopback: true, ..quick() };
+    let world = World::with(limits).await;
+    let ((mut alice, _), _) = crate::person::two(world.place).await;
+    alice.send(&vec![0; 50 << 10]).await;
+    let more = alice.send_request(&vec![0; 90 << 10]);
+    let refused = world.place.call(Call::Send(more), None).await.unwrap_err();
+    assert_eq!((refused.code, refused.retry_after.is_some()), (RefusalCode::TOO_MANY, true));
+    assert!(world.metrics().await.contains("turned_away_total{why=\"bytes of an address\"}"));
+    answered!(Read, world.place.call(Call::Read(alice.read_request(0)), None).await);
+}
+
 /// Behind a proxy it is the proxy's word that counts, its last.
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_proxy_addresses_are_those_that_it_names() {

@@ -105,6 +105,7 @@ async fn claimers_on_two_nodes_get_different_key_packages() {
         key: vec![1],
         first: true,
         most: 3,
+        invite: None,
         at: Seconds(0),
     };
     assert_eq!(nodes[0].register(new).await, Ok(Registered::Registered));
@@ -157,6 +158,7 @@ async fn of_two_nodes_that_register_a_name_one_does() {
             key: vec![1],
             first: true,
             most: 3,
+            invite: None,
             at: Seconds(0),
         };
         let (one, other) =
@@ -179,6 +181,7 @@ async fn the_same_registration_on_two_nodes_is_one() {
             key: vec![1],
             first: true,
             most: 3,
+            invite: None,
             at: Seconds(0),
         };
         let (one, other) = tokio::join!(nodes[0].register(new.clone()), nodes[1].register(new));

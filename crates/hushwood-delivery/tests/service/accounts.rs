@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use hushwood::crypto::{Signer, SoftwareSigner};
-use hushwood_delivery::backend::PageLimit;
-use hushwood_delivery::service::{Rate, Service};
+use hushwood_delivery::backend::{PageLimit, Seconds};
+use hushwood_delivery::service::{NewAccounts, Rate, Service, invite};
 use hushwood_delivery::wire::{
     Authorization, ClaimRequest, InviteToken, PublishedKeyPackage, Refusal, Registration,
 };
+use test_support::actor::NOW;
 
 use crate::world::{Client, SERVICE, invited, settings, two, world, world_with};
 
@@ -91,7 +92,7 @@ async fn a_registration_that_changes_nothing_says_so() {
 async fn where_there_is_an_invite_token_new_accounts_need_it() {
     let mut settings = settings();
     let token = |text: &str| InviteToken::new(text.as_bytes().to_vec());
-    settings.invite_token = Some(token("come in"));
+    settings.new_accounts = NewAccounts::Invited { word: Some(token("come in")) };
     let world = world_with(settings).await;
     let service = &world.service;
     let alice = Client::new("alice");
@@ -108,6 +109,66 @@ async fn where_there_is_an_invite_token_new_accounts_need_it() {
     let signature = alice.device_key.sign(&further.signed(SERVICE)).unwrap();
     further.authorization = Some(Authorization { device: alice.device, signature });
     assert_eq!(service.register(further).await, Ok(()));
+}
+
+/// Or each has a token of their own, for so many accounts and for a time. What is refused uses up nothing, nor does who asks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_token_is_for_so_many_accounts_and_for_a_time() {
+    let mut settings = settings();
+    settings.new_accounts = NewAccounts::Invited { word: None };
+    // As many as were invited may come, whoever tries tokens that are none.
+    settings.rates.registrations = Rate { burst: 1, every: Duration::from_secs(3600) };
+    let world = world_with(settings).await;
+    let service = &world.service;
+    let made = async |uses, not_after| {
+        let until = (Seconds(NOW.0), Seconds(not_after));
+        invite(&*world.backend, uses, until).await.unwrap()
+    };
+    let with = |client: &Client, token: &InviteToken| Registration {
+        invite_token: Some(token.clone()),
+        ..client.registration(service)
+    };
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(Client::new);
+    let (two, over) = (made(2, NOW.0).await, made(5, NOW.0 - 1).await);
+    assert_eq!(two.expose().len(), 32);
+    let made_up = InviteToken::new(b"made up".to_vec());
+    for bad in [&over, &made_up] {
+        assert!(matches!(service.register(with(&alice, bad)).await, Err(Refusal::Forbidden(_))));
+    }
+    assert!(matches!(service.register(alice.registration(service)).await, Err(Refusal::Forbidden(_))));
+    assert_eq!(service.register(with(&alice, &two)).await, Ok(()));
+    for again in [with(&alice, &two), with(&alice, &over), alice.registration(service)] {
+        assert_eq!(service.register(again).await, Ok(()), "asked again");
+    }
+    let mut as_alice = bob.registration_as(service, b"alice");
+    as_alice.invite_token = Some(two.clone());
+    assert!(matches!(service.register(as_alice).await, Err(Refusal::Taken(_))));
+    assert_eq!(world.backend.invites(Seconds(NOW.0)).await.unwrap()[0].left, 1);
+    assert_eq!(service.register(with(&bob, &two)).await, Ok(()));
+    assert!(matches!(service.register(with(&carol, &two)).await, Err(Refusal::Forbidden(_))));
+    assert_eq!(service.register(with(&bob, &two)).await, Ok(()), "asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_registration_is_closed_nobody_makes_an_account_and_who_has_one_keeps_it() {
+    let world = world().await;
+    let (alice, _) = Client::registered("alice", &world.service).await;
+    let token = invite(&*world.backend, 1, (Seconds(NOW.0), Seconds(NOW.0))).await.unwrap();
+    let mut settings = settings();
+    settings.new_accounts = NewAccounts::Closed;
+    let closed = Service::new(world.backend.clone(), settings).await.unwrap();
+    let bob = Client::new("bob");
+    let invited = Registration { invite_token: Some(token), ..bob.registration(&closed) };
+    for new in [bob.registration(&closed), invited] {
+        assert!(matches!(closed.register(new).await, Err(Refusal::Forbidden(_))));
+    }
+    assert_eq!(closed.register(alice.registration(&closed)).await, Ok(()), "asked again");
+    let mut phone = Client::new("phone");
+    phone.account = alice.account;
+    let mut further = phone.registration_as(&closed, b"alice");
+    let signature = alice.device_key.sign(&further.signed(SERVICE)).unwrap();
+    further.authorization = Some(Authorization { device: alice.device, signature });
+    assert_eq!(closed.register(further).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

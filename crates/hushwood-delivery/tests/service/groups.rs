@@ -144,6 +144,31 @@ async fn an_account_brings_so_many_groups() {
     bob.create_group(service).await;
 }
 
+/// In the long run, too, whichever node it brings them to. What is not taken is not counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_brings_so_many_groups_to_all_nodes() {
+    let mut settings = settings();
+    settings.max_groups = 2;
+    let world = world_with(settings.clone()).await;
+    let other = Service::new(world.backend.clone(), settings).await.unwrap();
+    let (mut alice, device) = Client::registered("alice", &world.service).await;
+    alice.create_group(&world.service).await;
+    let again = alice.create_request();
+    let mut bad = alice.create_request();
+    bad.group_info[0] ^= 1;
+    assert!(world.service.create_group(device, bad).await.is_err());
+    assert!(matches!(world.service.create_group(device, again.clone()).await, Err(Refusal::Taken(_))));
+    alice.create_group(&other).await;
+    alice.actor.create();
+    let third = alice.create_request();
+    for service in [&world.service, &other] {
+        let refusal = service.create_group(device, third.clone()).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Full(_)), "{refusal}");
+    }
+    let (mut bob, _) = Client::registered("bob", &other).await;
+    bob.create_group(&other).await;
+}
+
 /// Whoever changed the key that stands in a group's context would keep all later joiners out.
 #[tokio::test(flavor = "multi_thread")]
 async fn how_a_group_is_delivered_is_not_changed() {

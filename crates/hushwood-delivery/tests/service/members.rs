@@ -4,7 +4,8 @@ use hushwood::extension::ExtensionType;
 use hushwood::group::{CommitPlan, LeafUpdate, NewProposal};
 use hushwood_delivery::service::ProposalLimits;
 use hushwood_delivery::wire::{
-    CommitAnswer, EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer, TreeRequest,
+    CommitAnswer, CommitRequest, EntryKind, GroupKey, HeadRequest, LogPage, ReadAnswer, Refusal, SendAnswer,
+    TreeRequest,
 };
 
 use crate::world::{
@@ -253,6 +254,23 @@ async fn a_member_that_has_lost_its_state_comes_back_in_its_place() {
 /// the members come back, each in its place, and the group goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_no_member_takes_is_not_the_end_of_the_group() {
+    the_others_come_back_from(|_, _| {}).await;
+}
+
+/// RFC 9750 §5.3, A061: nor is it if it comes with a key of which nobody has the private one. Who comes back needs the public key
+/// alone (RFC 9420 §8.3), and nobody is in that epoch to need the other; the next come back to the epoch that the first has begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ends_an_epoch_with_a_key_that_nobody_has_keeps_nobody_out() {
+    the_others_come_back_from(|bob, bad| {
+        let nobodys = [vec![32], vec![5; 32]].concat();
+        bad.group_info =
+            with_extensions(bob, &bad.group_info, |all| all.set(ExtensionType::EXTERNAL_PUB, nobodys));
+    })
+    .await;
+}
+
+/// Bob ends an epoch with a commit that no member takes, and with what `worse` makes of it. The others come back and remove him.
+async fn the_others_come_back_from(worse: impl FnOnce(&Client, &mut CommitRequest)) {
     let world = world().await;
     let service = &world.service;
     let (mut alice, mut bob) = two(&world).await;
@@ -265,6 +283,7 @@ async fn a_commit_that_no_member_takes_is_not_the_end_of_the_group() {
     // The last byte is of the membership tag.
     let (_, mut bad) = bob.commit(CommitPlan::default(), Vec::new());
     *bad.commit.last_mut().unwrap() ^= 1;
+    worse(&bob, &mut bad);
     assert_eq!(service.commit(bob.signed_commit(bad)).await, Ok(CommitAnswer::Accepted(3)));
     for member in [&mut alice, &mut carol] {
         member.sync(service).await;

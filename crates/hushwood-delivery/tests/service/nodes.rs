@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hushwood_delivery::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
-    Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
-    OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits, Uncarried,
+    Delivery, DeviceId, GroupQuota, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId,
+    Seconds, Snapshot, Stock, TrimLimits, Uncarried,
 };
 use hushwood_delivery::service::Service;
 
@@ -97,7 +97,11 @@ pass_on! {
     idle_groups(since: Seconds, most: u32) -> Vec<Vec<u8>>;
     erase_group(group: &[u8], since: Seconds) -> ();
     register(device: NewDevice) -> Registered;
+    add_invite(invite: Invite, now: Seconds) -> ();
+    invites(now: Seconds) -> Vec<Invite>;
+    forget_invite(name: InviteName) -> bool;
     account(name: &str) -> Option<AccountId>;
+    count_group(account: AccountId, quota: GroupQuota) -> bool;
     device_key(account: AccountId, device: DeviceId) -> Option<Vec<u8>>;
     revoke(account: AccountId, device: DeviceId) -> bool;
     publish(account: AccountId, device: DeviceId, packages: Vec<NewKeyPackage>, limits: (u32, Seconds)) -> Published;

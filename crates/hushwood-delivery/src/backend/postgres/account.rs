@@ -6,13 +6,13 @@ use tokio_postgres::{Error, Row};
 
 use crate::backend::postgres::connect::connection;
 use crate::backend::postgres::error::{reading, writing};
-use crate::backend::postgres::{column, fixed, number, run, select, to_sql};
+use crate::backend::postgres::{column, fixed, invites, number, run, select, to_sql};
 use crate::backend::{
-    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
+    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, GroupQuota, InboxEntry,
     KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
 };
 
-/// The one transaction of two keys: an account, and the name by which it is found.
+/// The one transaction of several keys: an account, the name by which it is found, and the invite that it uses up.
 pub(super) async fn register(pool: &Pool, new: &NewDevice) -> Result<Registered, BackendError> {
     let mut client = connection(pool).await?;
     let transaction = client.transaction().await.map_err(|error| reading(&error))?;
@@ -29,6 +29,11 @@ async fn add(transaction: &Transaction<'_>, new: &NewDevice) -> Result<Registere
         // A name waits here for whoever is about to take it or one that looks like it; an account, for whoever makes it.
         let sql = "INSERT INTO accounts (account, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         if change(transaction, sql, &[&account, &new.name]).await? == 1 {
+            if let Some(invite) = new.invite
+                && change(transaction, invites::TAKE, &[&invite.0.as_slice(), &to_sql(new.at.0)]).await? == 0
+            {
+                return Ok(Registered::NotInvited);
+            }
             let sql = "INSERT INTO names (name, look, account) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
             if change(transaction, sql, &[&new.name, &new.look, &account]).await? == 0 {
                 return Ok(Registered::NameTaken);
@@ -72,6 +77,20 @@ async fn add(transaction: &Transaction<'_>, new: &NewDevice) -> Result<Registere
 pub(super) async fn find(pool: &Pool, name: &str) -> Result<Option<AccountId>, BackendError> {
     let rows = select(pool, "SELECT account FROM names WHERE name = $1", &[&name]).await?;
     rows.first().map(|row| fixed(row, 0).map(AccountId)).transpose()
+}
+
+pub(super) async fn count_group(
+    pool: &Pool,
+    account: AccountId,
+    quota: GroupQuota,
+) -> Result<bool, BackendError> {
+    let sql = "UPDATE accounts SET brought = CASE WHEN since < $2 THEN 1 ELSE brought + 1 END,
+            since = CASE WHEN since < $2 THEN $3 ELSE since END
+        WHERE account = $1 AND (since < $2 OR brought < $4)";
+    let most = i32::try_from(quota.most).unwrap_or(i32::MAX);
+    let values: [&(dyn ToSql + Sync); 4] =
+        [&account.0.as_slice(), &to_sql(quota.since.0), &to_sql(quota.at.0), &most];
+    Ok(run(pool, sql, &values).await? == 1)
 }
 
 pub(super) async fn device_key(

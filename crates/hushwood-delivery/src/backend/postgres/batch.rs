@@ -1,7 +1,7 @@
 //! A task that appends: what waits for it shares a transaction, and with it one write to the disk.
 //!
 //! A transaction locks the rows of its groups in their order, so that two nodes never wait for each other; looks which requests
-//! have been seen; decides in memory ([`plan`]); and writes everything with one statement that COMMIT follows at once.
+//! have been seen; decides in memory ([`plan`](crate::backend::postgres::plan)); and writes everything with one statement that COMMIT follows at once.
 
 use std::collections::HashMap;
 use std::time::Duration;

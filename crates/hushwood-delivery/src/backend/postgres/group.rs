@@ -7,9 +7,9 @@ use crate::backend::postgres::connect::connection;
 use crate::backend::postgres::error::{reading, writing};
 use crate::backend::postgres::{column, fixed, from_sql, number, run, select, to_sql};
 use crate::backend::{
-    AccountId, BackendError, Committed, Created, Cursor, DeviceId, Entry, Head, Incarnation, Kinds, NewGroup,
-    NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot, TrimLimits,
-    Uncarried,
+    AccountId, BackendError, Committed, Created, Cursor, DeviceId, Entry, Head, IN_TURN, Incarnation, Kinds,
+    NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot,
+    TrimLimits, Uncarried,
 };
 use crate::wire::EntryKind;
 
@@ -205,9 +205,13 @@ pub(super) async fn outgoing(
     now: Seconds,
     most: u32,
 ) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
-        FROM outgoing JOIN shared USING (gid, epoch) WHERE due <= $1 ORDER BY due, id LIMIT $2";
-    let rows = select(pool, sql, &[&to_sql(now.0), &i64::from(most)]).await?;
+    let sql = "WITH oldest AS (SELECT id, gid, due, name FROM outgoing WHERE due <= $1 ORDER BY due, id LIMIT $3),
+            turns AS (SELECT id, gid, due, name, row_number() OVER (PARTITION BY gid ORDER BY due, id) AS turn FROM oldest),
+            next AS (SELECT id, gid, due, name, turn FROM turns ORDER BY turn, due, id LIMIT $2)
+        SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
+        FROM next JOIN outgoing USING (gid, name) JOIN shared USING (gid, epoch)
+        ORDER BY next.turn, next.due, next.id";
+    let rows = select(pool, sql, &[&to_sql(now.0), &i64::from(most), &i64::from(IN_TURN)]).await?;
     let outgoing = rows.iter().map(|row| {
         let (account, device) = (AccountId(fixed(row, 1)?), DeviceId(fixed(row, 2)?));
         let (id, reference) = (fixed(row, 3)?, column(row, 4)?);

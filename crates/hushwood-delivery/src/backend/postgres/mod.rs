@@ -6,6 +6,7 @@ mod connect;
 mod error;
 mod group;
 mod hints;
+mod invites;
 mod plan;
 mod schema;
 mod settings;
@@ -24,9 +25,9 @@ use tokio_postgres::types::{FromSql, ToSql};
 
 use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
-    Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
-    OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits, Uncarried,
+    Delivery, DeviceId, GroupQuota, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId,
+    Seconds, Snapshot, Stock, TrimLimits, Uncarried,
 };
 use batch::Writer;
 use plan::{Answered, Job, Write};
@@ -196,8 +197,24 @@ impl Backend for PostgresBackend {
         self.write_by(account::register(&self.pool, &device)).await
     }
 
+    async fn add_invite(&self, invite: Invite, now: Seconds) -> Result<(), BackendError> {
+        self.write_by(invites::add(&self.pool, &invite, now)).await
+    }
+
+    async fn invites(&self, now: Seconds) -> Result<Vec<Invite>, BackendError> {
+        self.read_by(invites::all(&self.pool, now)).await
+    }
+
+    async fn forget_invite(&self, name: InviteName) -> Result<bool, BackendError> {
+        self.write_by(invites::forget(&self.pool, name)).await
+    }
+
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError> {
         self.read_by(account::find(&self.pool, name)).await
+    }
+
+    async fn count_group(&self, account: AccountId, quota: GroupQuota) -> Result<bool, BackendError> {
+        self.write_by(account::count_group(&self.pool, account, quota)).await
     }
 
     async fn device_key(

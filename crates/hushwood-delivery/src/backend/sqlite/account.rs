@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use crate::backend::sqlite::{found, from_sql, run, to_sql};
+use crate::backend::sqlite::{found, from_sql, invites, run, to_sql};
 use crate::backend::{
-    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, InboxEntry,
+    AccountId, BackendError, CLAIMED, Claim, Claimed, Delivered, Delivery, DeviceId, GroupQuota, InboxEntry,
     KeyPackageEntry, NewDevice, NewKeyPackage, PageLimit, Published, REPLACED, Registered, Seconds, Stock,
 };
 
@@ -21,9 +21,17 @@ pub(super) fn register(connection: &Connection, new: &NewDevice) -> Result<Regis
     match (new.first, name) {
         (true, Some(_)) => return Ok(Registered::Exists),
         (true, None) => {
+            if let Some(invite) = new.invite
+                && !invites::is_good(connection, invite, new.at)?
+            {
+                return Ok(Registered::NotInvited);
+            }
             let sql = "INSERT OR IGNORE INTO accounts (account, name, look) VALUES (?1, ?2, ?3)";
             if run(connection, sql, params![new.account.0, new.name, new.look])? == 0 {
                 return Ok(Registered::NameTaken);
+            }
+            if let Some(invite) = new.invite {
+                invites::take(connection, invite)?;
             }
         }
         (false, None) => return Ok(Registered::NoAccount),
@@ -47,6 +55,18 @@ fn name(connection: &Connection, account: AccountId) -> Result<Option<String>, B
 pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<AccountId>, BackendError> {
     let sql = "SELECT account FROM accounts WHERE name = ?1";
     found(connection.prepare_cached(sql)?.query_row(params![name], |row| Ok(AccountId(row.get(0)?))))
+}
+
+pub(super) fn count_group(
+    connection: &Connection,
+    account: AccountId,
+    quota: GroupQuota,
+) -> Result<bool, BackendError> {
+    let sql =
+        "UPDATE accounts SET brought = iif(since < ?2, 1, brought + 1), since = iif(since < ?2, ?3, since)
+        WHERE account = ?1 AND (since < ?2 OR brought < ?4)";
+    let values = params![account.0, to_sql(quota.since.0), to_sql(quota.at.0), quota.most];
+    Ok(run(connection, sql, values)? == 1)
 }
 
 pub(super) fn device_key(

@@ -5,9 +5,9 @@ use rusqlite::{Connection, Row, params};
 use crate::backend::sqlite::{found, from_sql, run, to_sql};
 use crate::backend::{AccountId, DeviceId};
 use crate::backend::{
-    Appended, BackendError, Committed, Created, Cursor, Entry, Head, Incarnation, Kinds, NewCommit, NewEntry,
-    NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId, Snapshot,
-    TrimLimits, Uncarried,
+    Appended, BackendError, Committed, Created, Cursor, Entry, Head, IN_TURN, Incarnation, Kinds, NewCommit,
+    NewEntry, NewGroup, NewWelcome, OutgoingWelcome, Page, PageLimit, Reading, RequestId, Seconds, SlotId,
+    Snapshot, TrimLimits, Uncarried,
 };
 use crate::wire::EntryKind;
 
@@ -280,12 +280,15 @@ pub(super) fn outgoing(
     now: Seconds,
     most: u32,
 ) -> Result<Vec<OutgoingWelcome>, BackendError> {
-    let sql = "SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
-        FROM outgoing JOIN groups ON groups.id = outgoing.grp
+    let sql = "WITH oldest AS (SELECT id, grp, due FROM outgoing WHERE due <= ?1 ORDER BY due, id LIMIT ?3),
+            turns AS (SELECT id, due, row_number() OVER (PARTITION BY grp ORDER BY due, id) AS turn FROM oldest),
+            next AS (SELECT id, due, turn FROM turns ORDER BY turn, due, id LIMIT ?2)
+        SELECT gid, account, device, name, reference, outgoing.body, at, shared.body
+        FROM next JOIN outgoing ON outgoing.id = next.id JOIN groups ON groups.id = outgoing.grp
             JOIN shared ON shared.grp = outgoing.grp AND shared.epoch = outgoing.epoch
-        WHERE due <= ?1 ORDER BY due, outgoing.id LIMIT ?2";
+        ORDER BY next.turn, next.due, next.id";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![to_sql(now.0), most], |row| {
+    let rows = statement.query_map(params![to_sql(now.0), most, IN_TURN], |row| {
         let (account, device) = (AccountId(row.get(1)?), DeviceId(row.get(2)?));
         let (id, reference) = (row.get(3)?, row.get(4)?);
         let body = [row.get::<_, Vec<u8>>(5)?, row.get(7)?].concat();

@@ -2,6 +2,7 @@
 
 mod account;
 mod group;
+mod invites;
 mod readers;
 mod schema;
 mod writer;
@@ -15,9 +16,9 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::backend::{
     AccountId, Appended, Backend, BackendError, Claim, Claimed, Committed, Created, Cursor, Delivered,
-    Delivery, DeviceId, Head, InboxEntry, NewCommit, NewDevice, NewEntry, NewGroup, NewKeyPackage,
-    OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId, Seconds, Snapshot, Stock,
-    TrimLimits, Uncarried,
+    Delivery, DeviceId, GroupQuota, Head, InboxEntry, Invite, InviteName, NewCommit, NewDevice, NewEntry,
+    NewGroup, NewKeyPackage, OutgoingWelcome, Page, PageLimit, Published, Reading, Registered, RequestId,
+    Seconds, Snapshot, Stock, TrimLimits, Uncarried,
 };
 use readers::Readers;
 use writer::Writer;
@@ -174,9 +175,25 @@ impl Backend for SqliteBackend {
         self.writer.write(move |connection| account::register(connection, &device)).await
     }
 
+    async fn add_invite(&self, invite: Invite, now: Seconds) -> Result<(), BackendError> {
+        self.writer.write(move |connection| invites::add(connection, &invite, now)).await
+    }
+
+    async fn invites(&self, now: Seconds) -> Result<Vec<Invite>, BackendError> {
+        self.readers.read(move |connection| invites::all(connection, now)).await
+    }
+
+    async fn forget_invite(&self, name: InviteName) -> Result<bool, BackendError> {
+        self.writer.write(move |connection| invites::forget(connection, name)).await
+    }
+
     async fn account(&self, name: &str) -> Result<Option<AccountId>, BackendError> {
         let name = name.to_owned();
         self.readers.read(move |connection| account::find(connection, &name)).await
+    }
+
+    async fn count_group(&self, account: AccountId, quota: GroupQuota) -> Result<bool, BackendError> {
+        self.writer.write(move |connection| account::count_group(connection, account, quota)).await
     }
 
     async fn device_key(

@@ -82,12 +82,19 @@ const TABLES: &str = "
         due       INTEGER NOT NULL,
         UNIQUE (grp, name)
     ) STRICT;
-    CREATE INDEX outgoing_due ON outgoing (due, id);
+    CREATE INDEX outgoing_due ON outgoing (due, id, grp);
     CREATE INDEX outgoing_epoch ON outgoing (grp, epoch);
     CREATE TABLE accounts (
         account BLOB PRIMARY KEY,
         name    TEXT NOT NULL UNIQUE,
-        look    TEXT NOT NULL UNIQUE
+        look    TEXT NOT NULL UNIQUE,
+        brought INTEGER NOT NULL DEFAULT 0,
+        since   INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE invites (
+        name      BLOB PRIMARY KEY,
+        uses      INTEGER NOT NULL,
+        not_after INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE devices (
         account BLOB NOT NULL REFERENCES accounts (account) ON DELETE CASCADE,

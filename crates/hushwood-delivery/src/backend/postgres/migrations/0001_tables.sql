@@ -1,5 +1,6 @@
 -- Every key begins with the group or with the account that a row belongs to, so that the tables can be distributed by it
--- (docs/operations-postgresql.md). Two have other keys, and stay small: the names of accounts, and the service's own secret.
+-- (docs/operations-postgresql.md). Three have other keys, and stay small: the names of accounts, an operator's invites, and the
+-- service's own secret.
 
 CREATE TABLE service (
     name  text PRIMARY KEY,
@@ -81,7 +82,7 @@ CREATE TABLE outgoing (
     due       bigint NOT NULL,
     PRIMARY KEY (gid, name)
 );
-CREATE INDEX outgoing_due ON outgoing (due, id);
+CREATE INDEX outgoing_due ON outgoing (due, id, gid);
 CREATE INDEX outgoing_epoch ON outgoing (gid, epoch);
 
 CREATE TABLE names (
@@ -90,9 +91,17 @@ CREATE TABLE names (
     account bytea NOT NULL
 );
 
+CREATE TABLE invites (
+    name      bytea   PRIMARY KEY,
+    uses      integer NOT NULL,
+    not_after bigint  NOT NULL
+);
+
 CREATE TABLE accounts (
-    account bytea PRIMARY KEY,
-    name    text NOT NULL
+    account bytea   PRIMARY KEY,
+    name    text    NOT NULL,
+    brought integer NOT NULL DEFAULT 0,
+    since   bigint  NOT NULL DEFAULT 0
 );
 
 CREATE TABLE devices (
