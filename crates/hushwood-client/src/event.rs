@@ -99,6 +99,17 @@ pub enum EventKind {
         /// somebody. Nothing that they propose is done by this client.
         external_senders: u32,
     },
+    /// A member's commit is not taken, by us or by anybody who judges as we do: the room stops ([`Fork`](Self::Fork) follows), and
+    /// goes on for those who [`rejoin`](crate::Core::rejoin) it, in the epoch that this commit has begun, or for those who make it anew
+    /// without that member.
+    NotTaken {
+        /// Whose it is, by their signature; nobody's who was a member if it came from outside.
+        by: Option<Member>,
+        /// Why.
+        why: NotTaken,
+        /// The number in the log.
+        sequence: u64,
+    },
     /// One member says that they see another history of the room. The service may have shown them one, or they are wrong: the room
     /// goes on, and is a [`Fork`](Self::Fork) when another person says so too, or at once if there is no other.
     OtherHistory {
@@ -150,6 +161,16 @@ pub struct Message {
 /// The name of a message: random, the same for all who read it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageId(pub [u8; 16]);
+
+/// Why a commit is not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum NotTaken {
+    /// The room's rules do not let them do that ([`Core::rules`](crate::Core::rules)). The service should have refused it.
+    Rules,
+    /// It changes where the group is delivered.
+    Delivery,
+}
 
 wire_struct! {
     struct EventRecord {
@@ -203,6 +224,9 @@ impl Encode for EventKind {
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
             Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
             Self::Doubted(message) => writer.value(&16_u8).value(message),
+            Self::NotTaken { by, why, sequence } => {
+                writer.value(&21_u8).value(by).value(why).value(sequence)
+            }
             Self::GroupChanged { by, external_senders } => {
                 writer.value(&15_u8).value(by).value(external_senders)
             }
@@ -235,8 +259,33 @@ impl Decode for EventKind {
             16 => Self::Doubted(Message::decode(reader)?),
             17 => Self::Invited(Invitation::decode(reader)?),
             18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
+            21 => Self::NotTaken {
+                by: Option::decode(reader)?,
+                why: NotTaken::decode(reader)?,
+                sequence: u64::decode(reader)?,
+            },
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
+    }
+}
+
+impl Encode for NotTaken {
+    fn encode(&self, writer: &mut Writer) {
+        let number: u8 = match self {
+            Self::Rules => 1,
+            Self::Delivery => 2,
+        };
+        writer.value(&number);
+    }
+}
+
+impl Decode for NotTaken {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            1 => Ok(Self::Rules),
+            2 => Ok(Self::Delivery),
+            other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
+        }
     }
 }
 

@@ -64,9 +64,12 @@ impl Core {
         let (room, of_the_user) = match intent.action {
             Action::Leave | Action::Rejoin => return Ok(None),
             Action::CommitWaiting | Action::Renew => (intent.room.clone(), false),
-            Action::Add { .. } | Action::Remove { .. } | Action::RemoveKey { .. } | Action::Send { .. } => {
-                (intent.room.clone(), true)
-            }
+            Action::Add { .. }
+            | Action::Remove { .. }
+            | Action::RemoveKey { .. }
+            | Action::Send { .. }
+            | Action::SetRules { .. }
+            | Action::Admin { .. } => (intent.room.clone(), true),
         };
         let group = self.group(&room)?;
         if !is_to_go(group) {

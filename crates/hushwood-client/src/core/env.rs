@@ -13,6 +13,7 @@ use hushwood_crypto::{
     CipherSuite, CipherSuiteId, CryptoError, CryptoProvider, Random, Secret, SignaturePrivateKey, Signer,
     SoftwareSigner,
 };
+use hushwood_delivery::rules::RULES_EXTENSION;
 use hushwood_delivery::wire::GroupKey;
 
 use crate::core::work::Work;
@@ -143,7 +144,7 @@ impl Env {
     pub(crate) fn supported(&self) -> Supported {
         let mut supported = Supported::new(&self.crypto);
         supported.suites = vec![self.suite().id()];
-        supported.extensions.extend([DELIVERY, VOUCHER]);
+        supported.extensions.extend([DELIVERY, VOUCHER, RULES_EXTENSION]);
         supported
     }
 

@@ -3,6 +3,8 @@
 use hushwood::commit::Answers;
 use hushwood::framing::Sender;
 use hushwood::group::{EpochChange, Group, ReceivedCommit, Status};
+use hushwood_crypto::SignaturePublicKey;
+use hushwood_delivery::rules::is_commit_allowed;
 use hushwood_delivery::wire::LogEntry;
 
 use crate::content::Head;
@@ -10,7 +12,7 @@ use crate::core::env::DELIVERY;
 use crate::core::log::Page;
 use crate::core::room::Room;
 use crate::error::Error;
-use crate::event::EventKind;
+use crate::event::{EventKind, NotTaken};
 use crate::identity::{Member, member};
 use crate::records::Standing;
 use crate::trust::Judgement;
@@ -33,10 +35,16 @@ impl Room {
         };
         // Where the group is delivered does not change: all who come later would ask elsewhere.
         if staged.extensions().get(DELIVERY) != group.context().extensions.get(DELIVERY) {
-            self.fork(None, entry.sequence, page);
-            return Ok(());
+            return self.refuse((&*group, received.sender()), NotTaken::Delivery, entry.sequence, page);
         }
         let change = staged.change();
+        // RFC 9750 §6.1, A100: all members judge by the same rules, so none of them takes it, whatever the service has done.
+        let key = staged.member(change.committer)?.map(|view| view.leaf.signature_key);
+        let key = key.unwrap_or_else(|| SignaturePublicKey(Vec::new()));
+        let extensions = &group.context().extensions;
+        if !is_commit_allowed(extensions, group.tree(), &key, staged.proposals())? {
+            return self.refuse((&*group, received.sender()), NotTaken::Rules, entry.sequence, page);
+        }
         let mut leaves = Vec::new();
         for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {
             leaves.extend(staged.member(*leaf)?.map(|view| view.leaf));

@@ -4,6 +4,7 @@ use hushwood::commit::Answers;
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::group::OpenedWelcome;
 use hushwood_codec::Decode;
+use hushwood_delivery::rules::Rules;
 use hushwood_delivery::wire::{Call, GroupKey, TreeAnswer, TreeRequest};
 
 use crate::content::Head;
@@ -86,6 +87,8 @@ impl Core {
         let tree = Some(there.ratchet_tree.as_slice());
         let last_resort = opened.is_last_resort();
         let staged = opened.stage(&Answers::none(), tree, None, now.seconds(), &mut *env.random)?;
+        // Where nobody can say who may do what, we would not judge as the others do.
+        Rules::of(&staged.context().extensions).map_err(ProtocolError::from)?;
         let members = staged.members().collect::<Result<Vec<_>, _>>()?;
         let vouchers = vouchers(members.iter().map(|view| &view.leaf));
         drop(members);

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hushwood::error::{Error as ProtocolError, NotNow};
+use hushwood::framing::Sender;
 use hushwood::group::{Group, Received};
 use hushwood::proposal::Proposal;
+use hushwood_delivery::rules::is_proposal_allowed;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
 
 use crate::core::env::Env;
 use crate::core::room::Room;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::event::EventKind;
+use crate::event::{EventKind, NotTaken};
 use crate::identity::Member;
 use crate::records::Standing;
 use crate::settings::Millis;
@@ -53,9 +55,14 @@ impl Room {
                     Proposal::Update(update) => Some(&update.leaf_node),
                     _ => None,
                 };
-                let judgement = page.env.judge.judge(received.checks(), &vouchers(leaf), group.suite());
-                self.believe(&judgement, page)?;
-                page.work.step(group.accept_proposal(received, &judgement.verdicts)?);
+                // RFC 9750 §6.1, A100: a proposal that the rules do not let its sender make is as if nobody had made it. The
+                // service has refused it, if it is one that does what it should.
+                let made = (received.sender(), received.proposal());
+                if is_proposal_allowed(&group.context().extensions, group.tree(), made)? {
+                    let judgement = page.env.judge.judge(received.checks(), &vouchers(leaf), group.suite());
+                    self.believe(&judgement, page)?;
+                    page.work.step(group.accept_proposal(received, &judgement.verdicts)?);
+                }
             }
             Ok(Received::Commit(received)) => self.commit(group, &received, entry, page)?,
             Ok(Received::OwnCommit(id)) => {
@@ -119,6 +126,23 @@ impl Room {
             (_, EntryKind::Proposal) => {}
             (_, EntryKind::Commit) => self.fork(None, entry.sequence, page),
         }
+        Ok(())
+    }
+
+    /// A commit that can be read and is not taken: the room stops, and the user is told whose it is, and why.
+    pub(super) fn refuse(
+        &mut self,
+        (group, sender): (&Group, Sender),
+        why: NotTaken,
+        sequence: u64,
+        page: &mut Page<'_>,
+    ) -> Result<(), Error> {
+        let by = match sender {
+            Sender::Member(leaf) => Self::member_at(group, leaf)?,
+            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => None,
+        };
+        page.work.event(&self.id, EventKind::NotTaken { by, why, sequence });
+        self.fork(None, sequence, page);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ mod people;
 mod rejoin;
 pub(crate) mod room;
 mod rooms;
+mod rules;
 mod stock;
 mod sync;
 mod witness;

@@ -141,7 +141,7 @@ impl Core {
         Ok((self.want(room, action)?, MessageId(id)))
     }
 
-    fn want(&mut self, room: &RoomId, action: Action) -> Result<u64, Error> {
+    pub(super) fn want(&mut self, room: &RoomId, action: Action) -> Result<u64, Error> {
         self.refresh()?;
         let mut work = Work::new();
         let number = self.put_intent(room, action.clone(), &mut work)?;

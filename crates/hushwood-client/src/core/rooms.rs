@@ -4,6 +4,7 @@ use hushwood::error::Error as ProtocolError;
 use hushwood::extension::Extensions;
 use hushwood::group::{Group, GroupInfoOptions, NewGroup};
 use hushwood_codec::Encode;
+use hushwood_delivery::rules::Rules;
 use hushwood_delivery::wire::{Call, CreateRequest, GroupKey};
 
 use crate::content::Head;
@@ -33,12 +34,35 @@ impl Core {
     /// # Errors
     /// [`Error::Protocol`]; [`Error::Store`].
     pub fn create_room(&mut self, title: &str, now: Millis) -> Result<RoomId, Error> {
+        self.create_room_with(title, Rules::default(), now)
+    }
+
+    /// The same with rules about who may do what. If they leave something to admins, we are one.
+    ///
+    /// ```
+    /// use hushwood_client::{Rules, Who};
+    ///
+    /// // A small team: its admins say who is in it, and everybody speaks.
+    /// let rules = Rules { add: Who::Admins, remove: Who::Admins, change: Who::Admins, ..Rules::default() };
+    /// assert!(rules.need_admins());
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_room_with(&mut self, title: &str, mut rules: Rules, now: Millis) -> Result<RoomId, Error> {
         self.refresh()?;
+        let own = self.env.claim().signature_key;
+        if rules.need_admins() && !rules.admins.contains(&own) {
+            rules.admins.push(own);
+        }
         let env = &mut self.env;
         let key = GroupKey::new(env.random()?);
         let delivery = GroupDelivery { version: VERSION, key: key.clone() };
         let mut extensions = Extensions::new();
         extensions.set(DELIVERY, delivery.to_bytes().map_err(ProtocolError::from)?);
+        if rules != Rules::default() {
+            rules.put(&mut extensions).map_err(ProtocolError::from)?;
+        }
         let settings = NewGroup {
             extensions,
             policy: env.policy.clone(),

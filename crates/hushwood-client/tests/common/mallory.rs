@@ -6,7 +6,8 @@ use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::{MlsMessage, Sender};
 use hushwood::group::client::keep_key_package;
 use hushwood::group::{
-    CommitPlan, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received,
+    CommitPlan, ExternalJoin, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome,
+    Received, StagedExternalJoin,
 };
 use hushwood::key_package::{KeyPackageBuilder, NewKeyPackage, validate};
 use hushwood::policy::{Policy, Timestamp};
@@ -137,10 +138,27 @@ impl Mallory {
 
     /// Proposes something.
     pub fn propose(&mut self, world: &World, proposal: NewProposal<'_>) -> SendAnswer {
+        let message = self.proposed(world, proposal);
+        self.send(world, message)
+    }
+
+    /// A proposal that is not sent yet.
+    pub fn proposed(&mut self, world: &World, proposal: NewProposal<'_>) -> Vec<u8> {
         let now = world.now.seconds();
         let step = self.group.propose(proposal, b"", &self.signer, now, &mut self.random).unwrap();
-        let message = done(step).message;
-        self.send(world, message)
+        done(step).message
+    }
+
+    /// A commit that is not sent.
+    pub fn committed(&mut self, world: &World, plan: CommitPlan<'_>) -> Vec<u8> {
+        self.committed_with(world, plan, &Answers::none())
+    }
+
+    /// The same with pre-shared keys.
+    pub fn committed_with(&mut self, world: &World, plan: CommitPlan<'_>, answers: &Answers) -> Vec<u8> {
+        let now = world.now.seconds();
+        let step = self.group.commit(plan, answers, &self.signer, now, &mut self.random).unwrap();
+        done(step).outgoing.message
     }
 
     /// Says something, with this around it.
@@ -207,6 +225,25 @@ impl Mallory {
             }
             other => Err(format!("{other:?}")),
         }
+    }
+
+    /// The external commit of somebody outside, by what she has told them of the group.
+    pub fn joined_from_outside(&mut self, world: &World) -> Vec<u8> {
+        let there = self.group_info(world);
+        let signer = SoftwareSigner::generate(self.group.suite(), &mut self.random).unwrap();
+        let mut supported = Supported::new(&PROVIDER);
+        supported.suites = vec![self.group.suite().id()];
+        supported.extensions.extend([ExtensionType(0xF0D1), ExtensionType(0xF0D3)]);
+        let settings = ExternalJoin {
+            policy: policy(),
+            ..ExternalJoin::new(PROVIDER, Credential::basic("eve"), supported)
+        };
+        let (tree, now) = (Some(there.ratchet_tree.as_slice()), world.now.seconds());
+        let staged =
+            StagedExternalJoin::stage(&there.group_info, tree, settings, &signer, now, &mut self.random);
+        let staged = staged.unwrap();
+        let verdicts = super::all(staged.checks());
+        done(staged.accept(&verdicts, &MemoryStore::new(), &mut self.random).unwrap()).1.message
     }
 
     /// What the service gives to members who come back.
@@ -316,6 +353,11 @@ impl Mallory {
     }
 
     fn send(&mut self, world: &World, message: Vec<u8>) -> SendAnswer {
+        self.try_send(world, message).unwrap()
+    }
+
+    /// Sends a message; why the service does not take it.
+    pub fn try_send(&mut self, world: &World, message: Vec<u8>) -> Result<SendAnswer, String> {
         let mut send = SendRequest {
             request: self.random.bytes(32).try_into().unwrap(),
             group_id: self.group.group_id().to_vec(),
@@ -326,8 +368,8 @@ impl Mallory {
         let signature = self.sign(&send.signed(SERVICE));
         send.admission.set_signature(signature);
         match self.transport.call(Call::Send(send), None) {
-            Ok(Answer::Send(answer)) => answer,
-            other => panic!("{other:?}"),
+            Ok(Answer::Send(answer)) => Ok(answer),
+            other => Err(format!("{other:?}")),
         }
     }
 

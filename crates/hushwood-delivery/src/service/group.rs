@@ -17,6 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::backend::{
     Appended, Committed, Created, Incarnation, NewCommit, NewEntry, NewGroup, RequestId, Seconds,
 };
+use crate::rules::{is_commit_allowed, is_proposal_allowed};
 use crate::service::admission::Admitted;
 use crate::service::followed::{Followed, all};
 use crate::service::groups::NO_GROUP;
@@ -376,6 +377,7 @@ fn new_commit(
     };
     check_committer(&admitted, &observed)?;
     check_delivery(group, &observed.context().extensions)?;
+    check_rules(group, &observed)?;
     observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
     check_group_info(&request.group_info, &settings.policy)?;
     let Split { welcomes, shared } = split(request, settings.max_welcomes)?;
@@ -416,6 +418,11 @@ fn new_proposal(
         Observed::Proposal(observed) => {
             if let Proposal::GroupContextExtensions(changed) = observed.proposal() {
                 check_delivery(group, &changed.extensions)?;
+            }
+            let (extensions, tree) = (&group.public().context().extensions, group.public().tree());
+            let made = (observed.sender(), observed.proposal());
+            if !is_proposal_allowed(extensions, tree, made).map_err(invalid)? {
+                return Err(AGAINST_THE_RULES);
             }
         }
     }
@@ -465,6 +472,20 @@ fn check_delivery(group: &Followed, next: &Extensions) -> Result<(), Refusal> {
         false => Err(Refusal::Forbidden("the extension that says how the group is delivered stays as it is")),
     }
 }
+
+/// Whether the group's rules let this be committed (RFC 9750 §6.1, A100). Its members judge by the same, so a commit that is
+/// against them would end the epoch for nobody, and nothing would come after it.
+fn check_rules(group: &Followed, commit: &ObservedCommit) -> Result<(), Refusal> {
+    let (extensions, tree) = (&group.public().context().extensions, group.public().tree());
+    let leaf = commit.tree().leaf(commit.change().committer).map_err(invalid)?;
+    let key = leaf.map_or_else(|| SignaturePublicKey(Vec::new()), |leaf| leaf.signature_key);
+    match is_commit_allowed(extensions, tree, &key, commit.proposals()).map_err(invalid)? {
+        true => Ok(()),
+        false => Err(AGAINST_THE_RULES),
+    }
+}
+
+const AGAINST_THE_RULES: Refusal = Refusal::Forbidden("the group's rules leave this to its admins");
 
 /// Whether who asks may send this proposal: members their own, and those of others outside; who is outside their own.
 fn check_proposer(admitted: &Admitted, message: &PublicMessage) -> Result<(), Refusal> {
