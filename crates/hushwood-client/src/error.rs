@@ -23,6 +23,8 @@ pub enum Error {
     BadAnswer(&'static str),
     /// The store belongs to somebody else, or to another service.
     OtherIdentity,
+    /// The store's signature keys are other ones than those of the [`Signers`](crate::Signers) that were given, or are not in it and none were given.
+    OtherSigner,
     /// There is no room of this id.
     NoRoom,
     /// Nobody of this name has an account, or none of their devices can be invited now.
@@ -57,6 +59,10 @@ impl fmt::Display for Error {
             ),
             Self::OtherIdentity => f.write_str(
                 "the store belongs to another person, device or delivery service: open it with its own, or use another",
+            ),
+            Self::OtherSigner => f.write_str(
+                "the store belongs to other signature keys: give the signers that it was made with, or none if its keys are \
+                 in it",
             ),
             Self::NoRoom => f.write_str("there is no such room here"),
             Self::NoSuchPerson => f.write_str(

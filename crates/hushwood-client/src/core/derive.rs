@@ -215,7 +215,7 @@ impl Core {
         };
         let content = zeroize::Zeroizing::new(content.to_bytes().map_err(ProtocolError::from)?);
         let mut work = Work::new();
-        let sealed = work.step(group.encrypt(&content, b"", &env.device.signer, &mut *env.random)?);
+        let sealed = work.step(group.encrypt(&content, b"", &*env.device.signer, &mut *env.random)?);
         // It stands in the intent.
         work.step(group.acknowledge(&sealed.id)?);
         intent.stage = Stage::Published(Published {
@@ -242,7 +242,7 @@ impl Core {
         let mut group = room.take_group(env)?;
         let mut work = Work::new();
         let remove = NewProposal::Remove(group.own_leaf());
-        let step = group.propose(remove, b"", &env.device.signer, now.seconds(), &mut *env.random)?;
+        let step = group.propose(remove, b"", &*env.device.signer, now.seconds(), &mut *env.random)?;
         let proposal = work.step(step);
         work.step(group.acknowledge(&proposal.id)?);
         let published = Published {
@@ -276,7 +276,7 @@ impl Core {
         let mut work = Work::new();
         let plan =
             CommitPlan { proposals, cover: cover(&group, room.commit_failed), ..CommitPlan::default() };
-        let signer = &env.device.signer;
+        let signer = &*env.device.signer;
         let step = group.commit(plan, &Answers::none(), signer, now.seconds(), &mut *env.random)?;
         let staged = work.step(step);
         // The message stands in the intent.

@@ -2,7 +2,7 @@
 
 use hushwood::credential::Claim;
 use hushwood_codec::{Decode, Encode, wire_struct};
-use hushwood_crypto::{Secret, SignaturePublicKey, Signer};
+use hushwood_crypto::{Secret, SignaturePublicKey};
 use hushwood_delivery::wire::{Authorization, Registration};
 
 use crate::core::Core;
@@ -92,7 +92,7 @@ impl Core {
             device: request.device,
             key: request.leaf_key.clone(),
         };
-        let word = word.sign(&device.signer)?;
+        let word = word.sign(&*device.signer)?;
         let claim = self.claim_of_ours(request.device, request.leaf_key);
         let mut work = Work::new();
         self.env.judge.decide(&claim, Decision::Verified, &mut work)?;

@@ -24,6 +24,7 @@ mod rejoin;
 pub(crate) mod room;
 mod rooms;
 mod rules;
+mod signers;
 mod stock;
 mod sync;
 mod witness;

@@ -2,7 +2,6 @@
 
 use hushwood::error::Error as ProtocolError;
 use hushwood::group::{ExternalJoin, Group, GroupView, StagedExternalJoin};
-use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{Admission, Call, CommitRequest, GroupInfoAnswer, Refused};
 
 use crate::content::Head;
@@ -95,7 +94,7 @@ impl Core {
             info,
             tree,
             settings,
-            &env.device.signer,
+            &*env.device.signer,
             now.seconds(),
             &mut *env.random,
         )?;
@@ -119,7 +118,7 @@ impl Core {
             key: room.record.key.clone(),
             epoch,
             commit: outgoing.message,
-            group_info: group.group_info(INFO, &env.device.signer, &mut *env.random)?,
+            group_info: group.group_info(INFO, &*env.device.signer, &mut *env.random)?,
             welcome: None,
             recipients: Vec::new(),
             // As the member that we were, in whose place we come.

@@ -6,7 +6,7 @@ use hushwood::credential::Claim;
 use hushwood::group::Group;
 use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
-use hushwood_crypto::{CipherSuite, Signer, sign_with_label};
+use hushwood_crypto::{CipherSuite, sign_with_label};
 use hushwood_delivery::wire::{
     Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest,
     SendRequest,
@@ -298,8 +298,7 @@ fn proof(leaf_index: u32, env: &Env, now: Millis) -> MemberProof {
 }
 
 fn sign(env: &Env, content: &[u8]) -> Result<Vec<u8>, Error> {
-    let signer: &dyn Signer = &env.device.signer;
-    Ok(sign_with_label(signer, REQUEST_LABEL, content).map_err(hushwood::error::Error::from)?)
+    Ok(sign_with_label(&*env.device.signer, REQUEST_LABEL, content).map_err(hushwood::error::Error::from)?)
 }
 
 /// A row of a room, by a letter and a number.

@@ -69,7 +69,7 @@ impl Core {
             leaf_extensions: env.leaf_extensions(),
             ..NewGroup::new(env.suite(), env.credential(), env.supported())
         };
-        let step = Group::create(settings, &env.device.signer, now.seconds(), &mut *env.random)?;
+        let step = Group::create(settings, &*env.device.signer, now.seconds(), &mut *env.random)?;
         let mut work = Work::new();
         let group = work.step(step);
         let id = RoomId(group.group_id().to_vec());
@@ -80,7 +80,7 @@ impl Core {
         room.advance(head, &mut work);
         room.put(&mut work)?;
         let request = env.random()?;
-        let group_info = group.group_info(INFO, &env.device.signer, &mut *env.random)?;
+        let group_info = group.group_info(INFO, &*env.device.signer, &mut *env.random)?;
         let (ratchet_tree, proof) = (group.ratchet_tree()?, unsigned(group.own_leaf().number()));
         let create = CreateRequest { request, key, group_info, ratchet_tree, proof };
         work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
