@@ -42,7 +42,8 @@ impl Trust {
         Self(Kind::Pins(FirstUse::Refuse))
     }
 
-    /// By a validator of the application's own.
+    /// By a validator of the application's own. Members may then have certificates, if all of a room judge so: their person is the name
+    /// in it, a mail address before others (RFC 9750 §8.4.2, A039).
     pub fn validator(validator: impl CredentialValidator + Send + 'static) -> Self {
         Self(Kind::Validator(Box::new(validator)))
     }

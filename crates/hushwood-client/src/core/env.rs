@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hushwood::credential::{Claim, Credential};
+use hushwood::credential::{Claim, Credential, CredentialType};
 use hushwood::error::Error as ProtocolError;
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::policy::Policy;
@@ -155,6 +155,10 @@ impl Env {
         let mut supported = Supported::new(&self.crypto);
         supported.suites = vec![self.suite().id()];
         supported.extensions.extend([DELIVERY, VOUCHER, RULES_EXTENSION]);
+        if self.judge.is_of_the_application() {
+            // Pins are of basic credentials: where nobody judges others, nobody with one comes in (RFC 9420 §7.3).
+            supported.credentials.push(CredentialType::X509);
+        }
         supported
     }
 

@@ -315,8 +315,19 @@ impl Mallory {
 
     /// Adds somebody who says that they are this device of this person, and is them from then on.
     pub fn bring(&mut self, world: &World, (person, device): (&str, DeviceId), recipient: Recipient) -> Self {
+        let signer = SoftwareSigner::generate(self.group.suite(), &mut self.random).unwrap();
+        self.bring_as(world, (Credential::basic(format!("{person}/{device}")), signer), recipient)
+    }
+
+    /// Adds somebody who shows this, and is them from then on.
+    pub fn bring_as(
+        &mut self,
+        world: &World,
+        (credential, signer): (Credential, SoftwareSigner),
+        recipient: Recipient,
+    ) -> Self {
         let (suite, now) = (self.group.suite(), world.now.seconds());
-        let (signer, new) = made_up(suite, (person, device), now, &mut self.random);
+        let new = made_up(suite, (credential, &signer), now, &mut self.random);
         let key_package = Unverified::new(new.key_package.clone());
         let policy = policy();
         let valid = validate(key_package, suite, &policy, now).unwrap();
@@ -348,7 +359,10 @@ impl Mallory {
     /// A KeyPackage of somebody who says that they are this device of this person.
     pub fn key_package(&self, world: &World, person: &str, device: DeviceId) -> Vec<u8> {
         let mut random = SeededRandom::new(815);
-        let (_, new) = made_up(self.group.suite(), (person, device), world.now.seconds(), &mut random);
+        let suite = self.group.suite();
+        let signer = SoftwareSigner::generate(suite, &mut random).unwrap();
+        let credential = Credential::basic(format!("{person}/{device}"));
+        let new = made_up(suite, (credential, &signer), world.now.seconds(), &mut random);
         MlsMessage::KeyPackage(Box::new(Unverified::new(new.key_package))).to_bytes().unwrap()
     }
 
@@ -412,16 +426,16 @@ fn policy() -> Policy {
 /// Keys of nobody, under this name.
 fn made_up(
     suite: &'static dyn CipherSuite,
-    (person, device): (&str, DeviceId),
+    (credential, signer): (Credential, &SoftwareSigner),
     now: Timestamp,
     random: &mut SeededRandom,
-) -> (SoftwareSigner, NewKeyPackage) {
-    let signer = SoftwareSigner::generate(suite, random).unwrap();
+) -> NewKeyPackage {
     let mut supported = Supported::new(&PROVIDER);
     supported.suites = vec![suite.id()];
     supported.extensions.push(ExtensionType(0xF0D1));
-    let credential = Credential::basic(format!("{person}/{device}"));
+    if !matches!(credential, Credential::Basic { .. }) {
+        supported.credentials.push(credential.credential_type());
+    }
     let content = LeafContent { credential, supported, extensions: Extensions::new() };
-    let new = KeyPackageBuilder::new(suite, content).build(&signer, &policy(), now, random).unwrap();
-    (signer, new)
+    KeyPackageBuilder::new(suite, content).build(signer, &policy(), now, random).unwrap()
 }
