@@ -37,6 +37,8 @@ pub enum Error {
     },
     /// We are no longer a member of the room.
     Removed,
+    /// The room has ended for all: go on in another one.
+    Ended,
     /// We can't follow the room, or others see another history: rejoin it.
     Forked,
     /// This device was taken out of its account.
@@ -74,6 +76,9 @@ impl fmt::Display for Error {
                  the new key only if they are equal"
             ),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
+            Self::Ended => {
+                f.write_str("this room has ended: a member has had its group replaced; go on in another room")
+            }
             Self::Forked => f.write_str(
                 "this room can't be followed any more, or others see another history of it: rejoin it, and tell the \
                  others",

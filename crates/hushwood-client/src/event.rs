@@ -110,6 +110,12 @@ pub enum EventKind {
         /// The number in the log.
         sequence: u64,
     },
+    /// The room has ended for all: a member has had the group replaced by another one (RFC 9420 §11.2). What was said stays; nothing is sent
+    /// any more. Go on in another room, made anew and without whoever should not have done that.
+    Ended {
+        /// Who did it.
+        by: Member,
+    },
     /// One member says that they see another history of the room. The service may have shown them one, or they are wrong: the room
     /// goes on, and is a [`Fork`](Self::Fork) when another person says so too, or at once if there is no other.
     OtherHistory {
@@ -170,6 +176,8 @@ pub enum NotTaken {
     Rules,
     /// It changes where the group is delivered.
     Delivery,
+    /// It brings in a pre-shared key, which no client of ours has (RFC 9420 §8.4). Who comes back needs none.
+    PreSharedKey,
 }
 
 wire_struct! {
@@ -227,6 +235,7 @@ impl Encode for EventKind {
             Self::NotTaken { by, why, sequence } => {
                 writer.value(&21_u8).value(by).value(why).value(sequence)
             }
+            Self::Ended { by } => writer.value(&22_u8).value(by),
             Self::GroupChanged { by, external_senders } => {
                 writer.value(&15_u8).value(by).value(external_senders)
             }
@@ -259,6 +268,7 @@ impl Decode for EventKind {
             16 => Self::Doubted(Message::decode(reader)?),
             17 => Self::Invited(Invitation::decode(reader)?),
             18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
+            22 => Self::Ended { by: Member::decode(reader)? },
             21 => Self::NotTaken {
                 by: Option::decode(reader)?,
                 why: NotTaken::decode(reader)?,
@@ -274,6 +284,7 @@ impl Encode for NotTaken {
         let number: u8 = match self {
             Self::Rules => 1,
             Self::Delivery => 2,
+            Self::PreSharedKey => 3,
         };
         writer.value(&number);
     }
@@ -284,6 +295,7 @@ impl Decode for NotTaken {
         match u8::decode(reader)? {
             1 => Ok(Self::Rules),
             2 => Ok(Self::Delivery),
+            3 => Ok(Self::PreSharedKey),
             other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
     }

@@ -1,6 +1,7 @@
 //! Commits of a room's log (RFC 9420 §12.4.2): what they do is judged, taken, and told.
 
 use hushwood::commit::Answers;
+use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
 use hushwood::group::{EpochChange, Group, ReceivedCommit, Status};
 use hushwood_crypto::SignaturePublicKey;
@@ -31,6 +32,10 @@ impl Room {
         let staged = group.stage_commit(received, &Answers::none(), now, &mut *page.env.random);
         let staged = match staged {
             Ok(staged) => staged,
+            Err(ProtocolError::NotNow(NotNow::PskMissing)) => {
+                let by = (&*group, received.sender());
+                return self.refuse(by, NotTaken::PreSharedKey, entry.sequence, page);
+            }
             Err(error) => return self.unreadable(error, (entry, false), page),
         };
         // Where the group is delivered does not change: all who come later would ask elsewhere.
@@ -111,6 +116,7 @@ impl Room {
         if change.extensions_changed {
             let senders = group.context().extensions.external_senders()?.len();
             let external_senders = u32::try_from(senders).unwrap_or(u32::MAX);
+            let by = by.clone();
             page.work.event(&self.id, EventKind::GroupChanged { by, external_senders });
         }
         let seen = (group.epoch(), page.now.seconds().0);
@@ -120,10 +126,14 @@ impl Room {
         let place = (group.group_id(), group.epoch(), entry.sequence);
         let head = Head::of_epoch(suite, place, group.epoch_authenticator()?);
         self.advance(head, page.work);
-        if change.status != Status::Active {
-            // Nobody here makes a ReInit; who does has its own way on.
-            self.fork(None, entry.sequence, page);
+        match change.status {
+            Status::Active => self.early(group, page),
+            // RFC 9420 §11.2, C314: nothing comes after it. The group that is to replace it is for whoever wanted that to make.
+            Status::Reinitialised(_) | Status::Removed => {
+                self.record.standing = Standing::Ended;
+                page.work.event(&self.id, EventKind::Ended { by });
+                Ok(())
+            }
         }
-        self.early(group, page)
     }
 }

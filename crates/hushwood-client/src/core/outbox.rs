@@ -168,6 +168,7 @@ impl Core {
         let there = self.room(room)?;
         match (there.record.standing, &action) {
             (Standing::Removed, _) => return Err(Error::Removed),
+            (Standing::Ended, _) => return Err(Error::Ended),
             (Standing::Forked, Action::Rejoin) => {}
             (Standing::Forked, _) => return Err(Error::Forked),
             (Standing::New | Standing::Active | Standing::Rejoining, _) => {}

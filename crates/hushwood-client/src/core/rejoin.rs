@@ -152,7 +152,7 @@ impl Core {
     }
 
     /// The epoch that we know the group to have reached: ours, or the one before we were on the way back.
-    fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
+    pub(super) fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
         let rows = self.room(id)?.rows();
         match get(&*self.env.store, &row(rows, KNOWN))? {
             Some(known) => from_row(&known),
@@ -190,18 +190,22 @@ impl Core {
             work.event(id, EventKind::Gap { from: None, missing });
         }
         work.event(id, EventKind::Joined { by });
-        let queue = room.queue.clone();
         self.end(number, Ok(Done::Accepted(sequence)), &mut work);
-        for other in queue.into_iter().filter(|other| *other != number) {
-            // What was made before was made from a state that is gone.
-            let intent = self.intent_mut(other)?;
-            if intent.published().is_some() {
-                intent.stage = Stage::ToPublish;
-                self.put_again(other, &mut work)?;
-            }
-        }
+        self.make_anew(id, &mut work)?;
         self.persist(work)?;
         self.forget_replaced(id)
+    }
+
+    /// What was made before we came into a room again was made from a state that is gone.
+    pub(super) fn make_anew(&mut self, id: &RoomId, work: &mut Work) -> Result<(), Error> {
+        for number in self.room(id)?.queue.clone() {
+            let intent = self.intent_mut(number)?;
+            if intent.published().is_some() {
+                intent.stage = Stage::ToPublish;
+                self.put_again(number, work)?;
+            }
+        }
+        Ok(())
     }
 
     /// Erases states of a room that another has replaced.
@@ -250,4 +254,4 @@ impl Core {
 }
 
 /// The row with the epoch that was known before a room was left to come back.
-const KNOWN: &str = "known epoch";
+pub(super) const KNOWN: &str = "known epoch";

@@ -169,9 +169,13 @@ impl Core {
                     self.account.want_token();
                     return Ok(None);
                 }
-                Standing::Removed if room.queue.is_empty() => return Ok(None),
+                Standing::Removed | Standing::Ended if room.queue.is_empty() => return Ok(None),
                 Standing::Removed => {
                     self.give_up_all(id, &Error::Removed)?;
+                    return Ok(None);
+                }
+                Standing::Ended => {
+                    self.give_up_all(id, &Error::Ended)?;
                     return Ok(None);
                 }
                 Standing::Forked | Standing::Rejoining => return self.poll_rejoin(id, now),

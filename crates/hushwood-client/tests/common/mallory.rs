@@ -151,13 +151,8 @@ impl Mallory {
 
     /// A commit that is not sent.
     pub fn committed(&mut self, world: &World, plan: CommitPlan<'_>) -> Vec<u8> {
-        self.committed_with(world, plan, &Answers::none())
-    }
-
-    /// The same with pre-shared keys.
-    pub fn committed_with(&mut self, world: &World, plan: CommitPlan<'_>, answers: &Answers) -> Vec<u8> {
         let now = world.now.seconds();
-        let step = self.group.commit(plan, answers, &self.signer, now, &mut self.random).unwrap();
+        let step = self.group.commit(plan, &Answers::none(), &self.signer, now, &mut self.random).unwrap();
         done(step).outgoing.message
     }
 
@@ -193,10 +188,20 @@ impl Mallory {
         plan: CommitPlan<'_>,
         recipients: Vec<Recipient>,
     ) -> Result<CommitAnswer, String> {
+        self.commit_with(world, plan, (recipients, &Answers::none()))
+    }
+
+    /// The same with pre-shared keys.
+    pub fn commit_with(
+        &mut self,
+        world: &World,
+        plan: CommitPlan<'_>,
+        (recipients, answers): (Vec<Recipient>, &Answers),
+    ) -> Result<CommitAnswer, String> {
         let now = world.now.seconds();
         let epoch = self.group.epoch();
         let after = plan.leaf.signer;
-        let step = self.group.commit(plan, &Answers::none(), &self.signer, now, &mut self.random).unwrap();
+        let step = self.group.commit(plan, answers, &self.signer, now, &mut self.random).unwrap();
         let staged = done(step);
         let options = GroupInfoOptions { ratchet_tree: false, external_pub: true };
         let signer = after.unwrap_or(&self.signer);

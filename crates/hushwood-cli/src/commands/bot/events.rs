@@ -1,6 +1,6 @@
 //! Events and facts as JSON.
 
-use hushwood_client::{Attention, Event, EventKind, Invitation, Known, Member, Message};
+use hushwood_client::{Attention, Event, EventKind, Invitation, Known, Member, Message, NotTaken};
 use serde_json::{Map, Value, json};
 
 use crate::commands::bot::{VERSION, parse};
@@ -63,6 +63,16 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
             ("new_device", json!({ "member": member(who) }))
         }
         EventKind::NeedsAttention(Attention::Invitation(why)) => ("invitation_failed", json!({ "why": why })),
+        EventKind::NotTaken { by, why, sequence } => {
+            let why = match why {
+                NotTaken::Rules => "rules",
+                NotTaken::Delivery => "delivery",
+                NotTaken::PreSharedKey => "pre-shared key",
+                _ => "other",
+            };
+            ("not_taken", json!({ "by": by.as_ref().map(member), "why": why, "sequence": sequence }))
+        }
+        EventKind::Ended { by } => ("ended", json!({ "by": member(by) })),
         EventKind::NotDone { intent, why } => ("not_done", json!({ "intent": intent, "why": why })),
         // A later version of the library has more.
         _ => ("other", json!({})),
