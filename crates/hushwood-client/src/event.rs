@@ -5,7 +5,7 @@ use hushwood_crypto::Secret;
 
 use crate::error::Error;
 use crate::identity::{Member, MemberRecord};
-use crate::invitation::Invitation;
+use crate::invitation::{Invitation, Returning};
 use crate::records::{VERSION, corrupt, from_row, to_row};
 use crate::room::RoomId;
 
@@ -39,6 +39,8 @@ pub enum EventKind {
     /// Somebody invites us to this room, and it is for the application to say whether we go. Until then nobody in it is believed to be
     /// who they say.
     Invited(Invitation),
+    /// Before we come back to a room: who is there now, and may be new to us. It is not done: [`rejoin`](crate::Core::rejoin) it again.
+    Returning(Returning),
     /// We are in a room: somebody invited us, or we have come back.
     Joined {
         /// Who invited us; ourselves if we have rejoined.
@@ -235,6 +237,7 @@ impl Encode for EventKind {
             Self::NotTaken { by, why, sequence } => {
                 writer.value(&21_u8).value(by).value(why).value(sequence)
             }
+            Self::Returning(returning) => writer.value(&23_u8).value(returning),
             Self::Ended { by } => writer.value(&22_u8).value(by),
             Self::GroupChanged { by, external_senders } => {
                 writer.value(&15_u8).value(by).value(external_senders)
@@ -268,6 +271,7 @@ impl Decode for EventKind {
             16 => Self::Doubted(Message::decode(reader)?),
             17 => Self::Invited(Invitation::decode(reader)?),
             18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
+            23 => Self::Returning(Returning::decode(reader)?),
             22 => Self::Ended { by: Member::decode(reader)? },
             21 => Self::NotTaken {
                 by: Option::decode(reader)?,

@@ -62,7 +62,7 @@ pub use event::{Attention, Event, EventKind, Message, MessageId, NotTaken};
 pub use hushwood_delivery::rules::{Rules, Who};
 pub use hushwood_delivery::wire::InviteToken;
 pub use identity::{DeviceId, Member};
-pub use invitation::{Invitation, InvitationId, Invitations, Invitee};
+pub use invitation::{Invitation, InvitationId, Invitations, Invitee, Returning};
 pub use records::Standing;
 pub use room::RoomId;
 pub use settings::{Millis, Provider, Settings, Signers};

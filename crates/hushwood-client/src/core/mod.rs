@@ -21,6 +21,7 @@ mod messages;
 mod outbox;
 mod people;
 mod rejoin;
+mod returning;
 pub(crate) mod room;
 mod rooms;
 mod rules;

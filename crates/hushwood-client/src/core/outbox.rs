@@ -116,7 +116,9 @@ impl Core {
 
     /// Comes back into a room that can't be followed, by an external commit (RFC 9420 §12.4.3.2). What was said meanwhile
     /// and not read is lost. A state of the group that is older than ours is not taken, whatever the service says
-    /// ([`take_earlier`](Self::take_earlier)).
+    /// ([`take_earlier`](Self::take_earlier)). Where somebody is there whom we would not let invite us without asking
+    /// ([`Settings::invitations`](crate::Settings::invitations)), nothing is done but to tell who
+    /// ([`Returning`](EventKind::Returning)): said again, it is done.
     ///
     /// # Errors
     /// As [`invite`](Self::invite).

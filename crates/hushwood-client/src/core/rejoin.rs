@@ -9,6 +9,7 @@ use crate::core::answers::Purpose;
 use crate::core::backoff::pause;
 use crate::core::intent::{Action, Outgoing, Published, Stage};
 use crate::core::outbox::Done;
+use crate::core::returning::SHOWN;
 use crate::core::room::unsigned;
 use crate::core::rooms::INFO;
 use crate::core::work::Work;
@@ -106,6 +107,11 @@ impl Core {
         if let Some(member) = judgement.refused {
             return Err(Error::KeyChanged { person: member.person });
         }
+        let senders = staged.context().extensions.external_senders()?.len();
+        if !self.is_return_admitted((id, number), &members, senders)? {
+            return Ok(());
+        }
+        let env = &mut self.env;
         let mut work = Work::new();
         env.judge.keep(&judgement, &mut work)?;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
@@ -182,6 +188,7 @@ impl Core {
         room.advance(head, &mut work);
         room.put(&mut work)?;
         work.erase(row(room.rows(), KNOWN));
+        work.erase(row(room.rows(), SHOWN));
         room.known = 0;
         room.paused = None;
         room.read_wanted = room.read_wanted.max(self.syncs);

@@ -1,6 +1,8 @@
 //! Events and facts as JSON.
 
-use hushwood_client::{Attention, Event, EventKind, Invitation, Known, Member, Message, NotTaken};
+use hushwood_client::{
+    Attention, Event, EventKind, Invitation, Invitee, Known, Member, Message, NotTaken, Returning,
+};
 use serde_json::{Map, Value, json};
 
 use crate::commands::bot::{VERSION, parse};
@@ -34,6 +36,7 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
             ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
         }
         EventKind::Invited(invitation) => ("invited", self::invitation(invitation)),
+        EventKind::Returning(returning) => ("returning", self::returning(returning)),
         EventKind::Joined { by } => ("joined", json!({ "by": member(by) })),
         EventKind::MemberAdded { member: who, by, first_seen } => {
             ("member_added", json!({ "member": member(who), "by": member(by), "first_seen": first_seen }))
@@ -79,15 +82,26 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
     }
 }
 
+/// Who is in a room that we were to come back to.
+fn returning(returning: &Returning) -> Value {
+    json!({
+        "members": returning.members.iter().map(invitee).collect::<Vec<_>>(),
+        "count": returning.count,
+        "external_senders": returning.external_senders,
+    })
+}
+
+fn invitee(one: &Invitee) -> Value {
+    json!({
+        "person": one.member.person,
+        "device": one.member.device.to_string(),
+        "trust": trust_name(one.trust),
+    })
+}
+
 /// An invitation that waits.
 pub(super) fn invitation(invitation: &Invitation) -> Value {
-    let members = invitation.members.iter().map(|one| {
-        json!({
-            "person": one.member.person,
-            "device": one.member.device.to_string(),
-            "trust": trust_name(one.trust),
-        })
-    });
+    let members = invitation.members.iter().map(invitee);
     json!({
         "invitation": invitation.id.to_string(),
         "by": member(&invitation.by),
