@@ -72,6 +72,15 @@ pub enum EventKind {
         /// Who did it.
         by: Member,
     },
+    /// A device was revoked, says another one of the same person: what it says from now on is [`Doubted`](Self::Doubted), and devices that
+    /// it vouches for are asked about. If it is the other way round, [`trust`](crate::Core::trust) the one that was revoked, and
+    /// [`distrust`](crate::Core::distrust) the other.
+    DeviceRevoked {
+        /// The device.
+        member: Member,
+        /// Who says so.
+        by: Member,
+    },
     /// The room has another title.
     Title {
         /// The title. It came from outside.
@@ -237,6 +246,7 @@ impl Encode for EventKind {
             Self::NotTaken { by, why, sequence } => {
                 writer.value(&21_u8).value(by).value(why).value(sequence)
             }
+            Self::DeviceRevoked { member, by } => writer.value(&24_u8).value(member).value(by),
             Self::Returning(returning) => writer.value(&23_u8).value(returning),
             Self::Ended { by } => writer.value(&22_u8).value(by),
             Self::GroupChanged { by, external_senders } => {
@@ -271,6 +281,7 @@ impl Decode for EventKind {
             16 => Self::Doubted(Message::decode(reader)?),
             17 => Self::Invited(Invitation::decode(reader)?),
             18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
+            24 => Self::DeviceRevoked { member: Member::decode(reader)?, by: Member::decode(reader)? },
             23 => Self::Returning(Returning::decode(reader)?),
             22 => Self::Ended { by: Member::decode(reader)? },
             21 => Self::NotTaken {

@@ -256,6 +256,14 @@ impl Judge {
         matches!(self.trust.0, Kind::Validator(_))
     }
 
+    /// The keys that are believed to be of this credential.
+    pub(crate) fn pinned(&self, credential: &Credential) -> Vec<SignaturePublicKey> {
+        match credential {
+            Credential::Basic { identity } => self.pins.keys(identity).cloned().collect(),
+            Credential::X509 { .. } | Credential::Custom { .. } => Vec::new(),
+        }
+    }
+
     /// Whether this is the key that was known.
     fn knows(&self, claim: &Claim) -> bool {
         matches!(&claim.credential, Credential::Basic { identity }

@@ -6,7 +6,7 @@ use hushwood_codec::Decode;
 use hushwood_crypto::Secret;
 use hushwood_delivery::wire::LogEntry;
 
-use crate::content::{Content, TEXT, TITLE, truncate};
+use crate::content::{Content, REVOKED, TEXT, TITLE, truncate};
 use crate::core::log::Page;
 use crate::core::room::{Room, numbered};
 use crate::error::Error;
@@ -76,6 +76,8 @@ impl Room {
                     page.work.event(&self.id, EventKind::Title { title, by: from });
                 }
             }
+            REVOKED if is_doubted => {}
+            REVOKED => self.revoked(&from, &content.body, page)?,
             // A later version's: it says how to ignore it, by its kind.
             _ => {}
         }

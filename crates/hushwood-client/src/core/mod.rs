@@ -22,6 +22,7 @@ mod outbox;
 mod people;
 mod rejoin;
 mod returning;
+mod revoked;
 pub(crate) mod room;
 mod rooms;
 mod rules;

@@ -36,6 +36,9 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
             ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
         }
         EventKind::Invited(invitation) => ("invited", self::invitation(invitation)),
+        EventKind::DeviceRevoked { member: who, by } => {
+            ("device_revoked", json!({ "member": member(who), "by": member(by) }))
+        }
         EventKind::Returning(returning) => ("returning", self::returning(returning)),
         EventKind::Joined { by } => ("joined", json!({ "by": member(by) })),
         EventKind::MemberAdded { member: who, by, first_seen } => {
