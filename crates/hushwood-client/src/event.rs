@@ -243,9 +243,7 @@ impl Encode for EventKind {
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
             Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
             Self::Doubted(message) => writer.value(&16_u8).value(message),
-            Self::NotTaken { by, why, sequence } => {
-                writer.value(&21_u8).value(by).value(why).value(sequence)
-            }
+            Self::NotTaken { by, why, sequence } => writer.value(&21_u8).value(by).value(why).value(sequence),
             Self::DeviceRevoked { member, by } => writer.value(&24_u8).value(member).value(by),
             Self::Returning(returning) => writer.value(&23_u8).value(returning),
             Self::Ended { by } => writer.value(&22_u8).value(by),

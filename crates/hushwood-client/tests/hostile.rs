@@ -9,7 +9,7 @@ use common::{Person, World};
 use hushwood::commit::Answers;
 use hushwood::credential::Credential;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
-use hushwood::group::{CommitPlan, NewProposal};
+use hushwood::group::{CommitPlan, Cover, NewProposal};
 use hushwood::proposal::ReInit;
 use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
@@ -576,4 +576,33 @@ fn an_invitation_to_an_earlier_state_of_a_room_is_not_followed() {
         .into_iter()
         .any(|event| matches!(event.kind, EventKind::NeedsAttention(Attention::Invitation(why)) if why.contains("earlier")));
     assert!(told);
+}
+
+#[test]
+fn who_makes_their_removal_void_is_removed_by_another() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "carol", "mallory"]);
+    let mut carol = Mallory::instead_of(&people[2], &room, &world, 3);
+    let mut mallory = mallory(&world, &mut people, &room);
+    people.truncate(2);
+    carol.propose(&world, NewProposal::Remove(LeafIndex::new(3)));
+    mallory.read(&world);
+    let plan = CommitPlan { cover: Cover::None, ..CommitPlan::default() };
+    mallory.commit(&world, plan, Vec::new()).unwrap();
+    // Both have seen it; one commit is enough.
+    let before = world.now;
+    for _ in 0..3 {
+        for person in &mut people {
+            person.sync(&mut world);
+        }
+    }
+    assert!(world.now > before);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    assert_eq!(alice.people(&room), ["alice", "bob", "carol"]);
+    assert_eq!(bob.does(|core| Ok(core.group(&room)?.epoch())), 5);
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
+    for person in [alice, bob] {
+        let failed = person.events().into_iter().any(|event| matches!(event.kind, EventKind::NotDone { .. }));
+        assert!(!failed);
+    }
 }
