@@ -209,7 +209,7 @@ impl Person {
 
     /// Somebody whose client was opened otherwise.
     pub fn of(name: &str, disk: Disk, core: Core) -> Self {
-        let (settings, trust) = (Settings::default(), Trust::insecure_accept_all as fn() -> Trust);
+        let (settings, trust) = (Settings::default(), Trust::insecure_accept_all);
         Self { name: name.to_owned(), disk, core, seed: 0, settings, trust }
     }
 
