@@ -3,11 +3,13 @@
 //! The rules of an epoch count for the proposals of that epoch and for the commit that ends it. Each proposal is judged by who made
 //! it, whoever commits it: a member who may not remove others gains nothing by proposing it to one who may.
 
+use std::collections::BTreeSet;
+
 use hushwood::error::Error;
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::Sender;
 use hushwood::proposal::{CommittedProposal, Proposal};
-use hushwood::tree::RatchetTree;
+use hushwood::tree::{LeafIndex, RatchetTree};
 use hushwood_codec::{
     Decode, DecodeError, DecodeErrorKind, DecodeLimits, Element, Encode, EncodeError, Reader, Writer,
 };
@@ -52,7 +54,7 @@ impl Rules {
     pub fn of(extensions: &Extensions) -> Result<Self, DecodeError> {
         match extensions.get(RULES_EXTENSION) {
             Some(rules) => {
-                let limits = DecodeLimits { max_bytes: 1 << 20, ..DecodeLimits::default() };
+                let limits = DecodeLimits { max_bytes: MOST_BYTES, ..DecodeLimits::default() };
                 Self::from_bytes_with(&rules.extension_data, limits)
             }
             None => Ok(Self::default()),
@@ -72,22 +74,6 @@ impl Rules {
     #[must_use]
     pub fn need_admins(&self) -> bool {
         [self.add, self.remove, self.change].contains(&Who::Admins)
-    }
-
-    /// Whether the member with this key may do this, in a group with this tree.
-    ///
-    /// # Errors
-    /// [`Error::StoreRead`].
-    pub fn let_do(&self, deed: Deed, key: &SignaturePublicKey, tree: &RatchetTree) -> Result<bool, Error> {
-        if self.who(deed) == Who::Everyone || self.admins.contains(key) {
-            return Ok(true);
-        }
-        for admin in &self.admins {
-            if tree.signature_key_at(admin)?.is_some() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn who(&self, deed: Deed) -> Who {
@@ -114,89 +100,92 @@ pub enum Deed {
     Rules,
 }
 
-impl Deed {
-    /// What a proposal does that rules are about; `None` for what everybody may: to leave, and to have other keys.
-    fn of(rules: &Rules, sender: Sender, proposal: &Proposal) -> Option<Self> {
-        match proposal {
-            Proposal::Update(_) => None,
-            Proposal::Remove(remove) if sender == Sender::Member(remove.removed) => None,
-            Proposal::Add(_) => Some(Self::Add),
-            Proposal::Remove(_) => Some(Self::Remove),
-            Proposal::GroupContextExtensions(next) if Rules::of(&next.extensions).as_ref() != Ok(rules) => {
-                Some(Self::Rules)
-            }
-            Proposal::Psk(_)
-            | Proposal::ReInit(_)
-            | Proposal::ExternalInit(_)
-            | Proposal::GroupContextExtensions(_)
-            | Proposal::Custom { .. } => Some(Self::Change),
+/// The rules of an epoch, and which members are admins in it.
+#[derive(Clone, Debug)]
+pub struct InForce<'a> {
+    /// `None` if they can't be read: then nobody may do what rules are about.
+    rules: Option<Rules>,
+    admins: BTreeSet<LeafIndex>,
+    tree: &'a RatchetTree,
+}
+
+impl<'a> InForce<'a> {
+    /// Those of a group with these extensions and this tree.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn new(extensions: &Extensions, tree: &'a RatchetTree) -> Result<Self, Error> {
+        let rules = Rules::of(extensions).ok();
+        let mut admins = BTreeSet::new();
+        for key in rules.iter().flat_map(|rules| &rules.admins) {
+            admins.extend(tree.signature_key_at(key)?);
         }
+        Ok(Self { rules, admins, tree })
+    }
+
+    /// Whether `sender` may do this.
+    #[must_use]
+    pub fn let_do(&self, deed: Deed, sender: Sender) -> bool {
+        let Some(rules) = &self.rules else { return false };
+        match (rules.who(deed), sender) {
+            (Who::Everyone, _) => true,
+            (Who::Admins, Sender::Member(leaf)) => self.admins.is_empty() || self.admins.contains(&leaf),
+            (Who::Admins, _) => false,
+        }
+    }
+
+    /// Whether `sender` may make this proposal.
+    #[must_use]
+    pub fn let_propose(&self, sender: Sender, proposal: &Proposal) -> bool {
+        let deed = match proposal {
+            // Everybody may leave, and have other keys.
+            Proposal::Update(_) => return true,
+            Proposal::Remove(remove) if sender == Sender::Member(remove.removed) => return true,
+            Proposal::Add(_) => Deed::Add,
+            Proposal::Remove(_) => Deed::Remove,
+            Proposal::GroupContextExtensions(next) => match Rules::of(&next.extensions) {
+                Ok(next) if self.rules.as_ref() == Some(&next) => Deed::Change,
+                Ok(_) => Deed::Rules,
+                // Whatever the rules are now, nobody puts others in their place that can't be read.
+                Err(_) => return false,
+            },
+            Proposal::Psk(_) | Proposal::ReInit(_) | Proposal::ExternalInit(_) | Proposal::Custom { .. } => {
+                Deed::Change
+            }
+        };
+        self.let_do(deed, sender)
+    }
+
+    /// Whether these proposals may be committed. `key` is that of the committer's leaf in the epoch that the commit begins.
+    ///
+    /// # Errors
+    /// [`Error::StoreRead`].
+    pub fn let_commit<'p>(
+        &self,
+        key: &SignaturePublicKey,
+        proposals: impl Iterator<Item = &'p CommittedProposal>,
+    ) -> Result<bool, Error> {
+        let (mut joins, mut returns) = (false, false);
+        for committed in proposals {
+            let (sender, proposal) = (committed.sender(), committed.proposal());
+            match (sender, proposal) {
+                (Sender::NewMemberCommit, Proposal::ExternalInit(_)) => joins = true,
+                // Who comes back has the key that was there.
+                (Sender::NewMemberCommit, Proposal::Remove(remove))
+                    if self.tree.leaf(remove.removed)?.is_some_and(|leaf| leaf.signature_key == *key) =>
+                {
+                    returns = true;
+                }
+                _ if !self.let_propose(sender, proposal) => return Ok(false),
+                _ => {}
+            }
+        }
+        Ok(!joins || returns || self.let_do(Deed::Add, Sender::NewMemberCommit))
     }
 }
 
-/// Whether the rules in a group's extensions let `sender` make this proposal.
-///
-/// # Errors
-/// [`Error::StoreRead`].
-pub fn is_proposal_allowed(
-    extensions: &Extensions,
-    tree: &RatchetTree,
-    (sender, proposal): (Sender, &Proposal),
-) -> Result<bool, Error> {
-    // Whatever the rules are now, nobody puts others in their place that can't be read.
-    if let Proposal::GroupContextExtensions(next) = proposal
-        && Rules::of(&next.extensions).is_err()
-    {
-        return Ok(false);
-    }
-    // What can't be read lets everybody do what no rules are about.
-    let (rules, can_read) = match Rules::of(extensions) {
-        Ok(rules) => (rules, true),
-        Err(_) => (Rules::default(), false),
-    };
-    let Some(deed) = Deed::of(&rules, sender, proposal) else { return Ok(true) };
-    if !can_read {
-        return Ok(false);
-    }
-    if rules.who(deed) == Who::Everyone {
-        return Ok(true);
-    }
-    let Sender::Member(leaf) = sender else { return Ok(false) };
-    match tree.leaf(leaf)? {
-        Some(member) => rules.let_do(deed, &member.signature_key, tree),
-        None => Ok(false),
-    }
-}
-
-/// Whether the rules in a group's extensions let these proposals be committed. `tree` is the one that the commit begins with,
-/// `key` that of the committer's leaf after it.
-///
-/// # Errors
-/// [`Error::StoreRead`].
-pub fn is_commit_allowed<'a>(
-    extensions: &Extensions,
-    tree: &RatchetTree,
-    key: &SignaturePublicKey,
-    proposals: impl Iterator<Item = &'a CommittedProposal>,
-) -> Result<bool, Error> {
-    let (mut joins, mut returns) = (false, false);
-    for committed in proposals {
-        let (sender, proposal) = (committed.sender(), committed.proposal());
-        match (sender, proposal) {
-            (Sender::NewMemberCommit, Proposal::ExternalInit(_)) => joins = true,
-            // Who comes back has the key that was there.
-            (Sender::NewMemberCommit, Proposal::Remove(remove))
-                if tree.leaf(remove.removed)?.is_some_and(|leaf| leaf.signature_key == *key) =>
-            {
-                returns = true;
-            }
-            _ if !is_proposal_allowed(extensions, tree, (sender, proposal))? => return Ok(false),
-            _ => {}
-        }
-    }
-    let may_join = !joins || returns || Rules::of(extensions).is_ok_and(|rules| rules.add == Who::Everyone);
-    Ok(may_join)
-}
+/// So long are rules at most, which is room for more than a thousand admins: they are read for each handshake.
+const MOST_BYTES: usize = 1 << 16;
 
 /// The version of [`Rules`] that there is.
 const VERSION: u8 = 1;
@@ -262,5 +251,8 @@ mod tests {
             extensions.set(RULES_EXTENSION, other);
             assert!(Rules::of(&extensions).is_err(), "byte {place}");
         }
+        let many = Rules { admins: vec![SignaturePublicKey(vec![1; 32]); 3000], ..Rules::default() };
+        many.put(&mut extensions).unwrap();
+        assert!(Rules::of(&extensions).is_err(), "too long");
     }
 }

@@ -5,7 +5,7 @@ use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
 use hushwood::group::{EpochChange, Group, ReceivedCommit, Status};
 use hushwood_crypto::SignaturePublicKey;
-use hushwood_delivery::rules::is_commit_allowed;
+use hushwood_delivery::rules::InForce;
 use hushwood_delivery::wire::LogEntry;
 
 use crate::content::Head;
@@ -47,8 +47,8 @@ impl Room {
         // RFC 9750 §6.1, A100: all members judge by the same rules, so none of them takes it, whatever the service has done.
         let key = staged.member(change.committer)?.map(|view| view.leaf.signature_key);
         let key = key.unwrap_or_else(|| SignaturePublicKey(Vec::new()));
-        let extensions = &group.context().extensions;
-        if !is_commit_allowed(extensions, group.tree(), &key, staged.proposals())? {
+        let rules = InForce::new(&group.context().extensions, group.tree())?;
+        if !rules.let_commit(&key, staged.proposals())? {
             return self.refuse((&*group, received.sender()), NotTaken::Rules, entry.sequence, page);
         }
         let mut leaves = Vec::new();

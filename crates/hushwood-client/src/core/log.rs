@@ -6,7 +6,7 @@ use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
 use hushwood::group::{Group, Received};
 use hushwood::proposal::Proposal;
-use hushwood_delivery::rules::is_proposal_allowed;
+use hushwood_delivery::rules::InForce;
 use hushwood_delivery::wire::{EntryKind, LogEntry};
 
 use crate::core::env::Env;
@@ -57,8 +57,8 @@ impl Room {
                 };
                 // RFC 9750 §6.1, A100: a proposal that the rules do not let its sender make is as if nobody had made it. The
                 // service has refused it, if it is one that does what it should.
-                let made = (received.sender(), received.proposal());
-                if is_proposal_allowed(&group.context().extensions, group.tree(), made)? {
+                let rules = InForce::new(&group.context().extensions, group.tree())?;
+                if rules.let_propose(received.sender(), received.proposal()) {
                     let judgement = page.env.judge.judge(received.checks(), &vouchers(leaf), group.suite());
                     self.believe(&judgement, page)?;
                     page.work.step(group.accept_proposal(received, &judgement.verdicts)?);

@@ -1,9 +1,10 @@
 //! Who may do what in a room (RFC 9750 §6.1, A100): rules in the group's context, which all members and the service judge alike.
 
 use hushwood::extension::Extensions;
+use hushwood::framing::Sender;
 use hushwood::group::{Group, NewProposal};
 use hushwood_crypto::SignaturePublicKey;
-use hushwood_delivery::rules::{Deed, Rules};
+use hushwood_delivery::rules::{Deed, InForce, Rules};
 
 use crate::core::Core;
 use crate::core::derive::Derived;
@@ -120,23 +121,26 @@ impl Core {
 
 /// Whether the room's rules let us commit this: better said now than refused by the service.
 pub(super) fn check_own(group: &Group, proposals: &[NewProposal<'_>]) -> Result<(), Error> {
+    let rules = InForce::new(&group.context().extensions, group.tree())?;
     proposals.iter().try_for_each(|proposal| match proposal {
         NewProposal::Update(_) => Ok(()),
-        NewProposal::Add(_) => check_deed(group, Deed::Add),
-        NewProposal::Remove(_) => check_deed(group, Deed::Remove),
+        NewProposal::Add(_) => check(&rules, group, Deed::Add),
+        NewProposal::Remove(_) => check(&rules, group, Deed::Remove),
         // We change nothing else there.
-        NewProposal::GroupContextExtensions(_) => check_deed(group, Deed::Rules),
+        NewProposal::GroupContextExtensions(_) => check(&rules, group, Deed::Rules),
         NewProposal::Psk(_) | NewProposal::ReInit(_) | NewProposal::Custom { .. } => {
-            check_deed(group, Deed::Change)
+            check(&rules, group, Deed::Change)
         }
     })
 }
 
 /// Whether the room's rules let us do this.
 pub(super) fn check_deed(group: &Group, deed: Deed) -> Result<(), Error> {
-    let own = group.member(group.own_leaf())?;
-    let key = own.map_or_else(|| SignaturePublicKey(Vec::new()), |view| view.leaf.signature_key);
-    match rules_of(&group.context().extensions)?.let_do(deed, &key, group.tree())? {
+    check(&InForce::new(&group.context().extensions, group.tree())?, group, deed)
+}
+
+fn check(rules: &InForce<'_>, group: &Group, deed: Deed) -> Result<(), Error> {
+    match rules.let_do(deed, Sender::Member(group.own_leaf())) {
         true => Ok(()),
         false => Err(Error::Void(match deed {
             Deed::Add => "only admins add somebody to this room: ask one of them",

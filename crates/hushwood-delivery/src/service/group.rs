@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::backend::{
     Appended, Committed, Created, Incarnation, NewCommit, NewEntry, NewGroup, RequestId, Seconds,
 };
-use crate::rules::{is_commit_allowed, is_proposal_allowed};
+use crate::rules::InForce;
 use crate::service::admission::Admitted;
 use crate::service::followed::{Followed, all};
 use crate::service::groups::NO_GROUP;
@@ -419,9 +419,8 @@ fn new_proposal(
             if let Proposal::GroupContextExtensions(changed) = observed.proposal() {
                 check_delivery(group, &changed.extensions)?;
             }
-            let (extensions, tree) = (&group.public().context().extensions, group.public().tree());
-            let made = (observed.sender(), observed.proposal());
-            if !is_proposal_allowed(extensions, tree, made).map_err(invalid)? {
+            let rules = InForce::new(&group.public().context().extensions, group.public().tree());
+            if !rules.map_err(invalid)?.let_propose(observed.sender(), observed.proposal()) {
                 return Err(AGAINST_THE_RULES);
             }
         }
@@ -476,10 +475,10 @@ fn check_delivery(group: &Followed, next: &Extensions) -> Result<(), Refusal> {
 /// Whether the group's rules let this be committed (RFC 9750 §6.1, A100). Its members judge by the same, so a commit that is
 /// against them would end the epoch for nobody, and nothing would come after it.
 fn check_rules(group: &Followed, commit: &ObservedCommit) -> Result<(), Refusal> {
-    let (extensions, tree) = (&group.public().context().extensions, group.public().tree());
+    let rules = InForce::new(&group.public().context().extensions, group.public().tree()).map_err(invalid)?;
     let leaf = commit.tree().leaf(commit.change().committer).map_err(invalid)?;
     let key = leaf.map_or_else(|| SignaturePublicKey(Vec::new()), |leaf| leaf.signature_key);
-    match is_commit_allowed(extensions, tree, &key, commit.proposals()).map_err(invalid)? {
+    match rules.let_commit(&key, commit.proposals()).map_err(invalid)? {
         true => Ok(()),
         false => Err(AGAINST_THE_RULES),
     }
