@@ -15,7 +15,7 @@ wire_struct! {
     /// The plaintext of an application message.
     pub(crate) struct Content {
         pub(crate) version: u8,
-        /// [`TEXT`] or [`TITLE`]; what is not known is ignored.
+        /// [`TEXT`], [`TITLE`] or [`REVOKED`]; what is not known is ignored.
         pub(crate) kind: u8,
         /// The message's name, the same if it has to be encrypted anew.
         pub(crate) id: [u8; 16],
@@ -35,6 +35,8 @@ wire_struct! {
 pub(crate) const TEXT: u8 = 1;
 /// The room's title.
 pub(crate) const TITLE: u8 = 2;
+/// A device of the sender's that was revoked.
+pub(crate) const REVOKED: u8 = 3;
 
 /// Where somebody stands in a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

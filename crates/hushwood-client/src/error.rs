@@ -23,6 +23,8 @@ pub enum Error {
     BadAnswer(&'static str),
     /// The store belongs to somebody else, or to another service.
     OtherIdentity,
+    /// The store's signature keys are other ones than those of the [`Signers`](crate::Signers) that were given, or are not in it and none were given.
+    OtherSigner,
     /// There is no room of this id.
     NoRoom,
     /// Nobody of this name has an account, or none of their devices can be invited now.
@@ -35,6 +37,8 @@ pub enum Error {
     },
     /// We are no longer a member of the room.
     Removed,
+    /// The room has ended for all: go on in another one.
+    Ended,
     /// We can't follow the room, or others see another history: rejoin it.
     Forked,
     /// This device was taken out of its account.
@@ -58,6 +62,10 @@ impl fmt::Display for Error {
             Self::OtherIdentity => f.write_str(
                 "the store belongs to another person, device or delivery service: open it with its own, or use another",
             ),
+            Self::OtherSigner => f.write_str(
+                "the store belongs to other signature keys: give the signers that it was made with, or none if its keys are \
+                 in it",
+            ),
             Self::NoRoom => f.write_str("there is no such room here"),
             Self::NoSuchPerson => f.write_str(
                 "nobody of this name can be invited now: see that the name is right, and that they have been online",
@@ -68,6 +76,9 @@ impl fmt::Display for Error {
                  the new key only if they are equal"
             ),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
+            Self::Ended => {
+                f.write_str("this room has ended: a member has had its group replaced; go on in another room")
+            }
             Self::Forked => f.write_str(
                 "this room can't be followed any more, or others see another history of it: rejoin it, and tell the \
                  others",

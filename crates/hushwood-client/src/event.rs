@@ -5,7 +5,7 @@ use hushwood_crypto::Secret;
 
 use crate::error::Error;
 use crate::identity::{Member, MemberRecord};
-use crate::invitation::Invitation;
+use crate::invitation::{Invitation, Returning};
 use crate::records::{VERSION, corrupt, from_row, to_row};
 use crate::room::RoomId;
 
@@ -39,6 +39,8 @@ pub enum EventKind {
     /// Somebody invites us to this room, and it is for the application to say whether we go. Until then nobody in it is believed to be
     /// who they say.
     Invited(Invitation),
+    /// Before we come back to a room: who is there now, and may be new to us. It is not done: [`rejoin`](crate::Core::rejoin) it again.
+    Returning(Returning),
     /// We are in a room: somebody invited us, or we have come back.
     Joined {
         /// Who invited us; ourselves if we have rejoined.
@@ -70,6 +72,15 @@ pub enum EventKind {
         /// Who did it.
         by: Member,
     },
+    /// A device was revoked, says another one of the same person: what it says from now on is [`Doubted`](Self::Doubted), and devices that
+    /// it vouches for are asked about. If it is the other way round, [`trust`](crate::Core::trust) the one that was revoked, and
+    /// [`distrust`](crate::Core::distrust) the other.
+    DeviceRevoked {
+        /// The device.
+        member: Member,
+        /// Who says so.
+        by: Member,
+    },
     /// The room has another title.
     Title {
         /// The title. It came from outside.
@@ -98,6 +109,23 @@ pub enum EventKind {
         /// How many there are now who are no members and get to know who is in the room, and may propose to add or remove
         /// somebody. Nothing that they propose is done by this client.
         external_senders: u32,
+    },
+    /// A member's commit is not taken, by us or by anybody who judges as we do: the room stops ([`Fork`](Self::Fork) follows), and
+    /// goes on for those who [`rejoin`](crate::Core::rejoin) it, in the epoch that this commit has begun, or for those who make it anew
+    /// without that member.
+    NotTaken {
+        /// Whose it is, by their signature; nobody's who was a member if it came from outside.
+        by: Option<Member>,
+        /// Why.
+        why: NotTaken,
+        /// The number in the log.
+        sequence: u64,
+    },
+    /// The room has ended for all: a member has had the group replaced by another one (RFC 9420 §11.2). What was said stays; nothing is sent
+    /// any more. Go on in another room, made anew and without whoever should not have done that.
+    Ended {
+        /// Who did it.
+        by: Member,
     },
     /// One member says that they see another history of the room. The service may have shown them one, or they are wrong: the room
     /// goes on, and is a [`Fork`](Self::Fork) when another person says so too, or at once if there is no other.
@@ -151,6 +179,18 @@ pub struct Message {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageId(pub [u8; 16]);
 
+/// Why a commit is not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum NotTaken {
+    /// The room's rules do not let them do that ([`Core::rules`](crate::Core::rules)). The service should have refused it.
+    Rules,
+    /// It changes where the group is delivered.
+    Delivery,
+    /// It brings in a pre-shared key, which no client of ours has (RFC 9420 §8.4). Who comes back needs none.
+    PreSharedKey,
+}
+
 wire_struct! {
     struct EventRecord {
         version: u8,
@@ -203,6 +243,10 @@ impl Encode for EventKind {
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
             Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
             Self::Doubted(message) => writer.value(&16_u8).value(message),
+            Self::NotTaken { by, why, sequence } => writer.value(&21_u8).value(by).value(why).value(sequence),
+            Self::DeviceRevoked { member, by } => writer.value(&24_u8).value(member).value(by),
+            Self::Returning(returning) => writer.value(&23_u8).value(returning),
+            Self::Ended { by } => writer.value(&22_u8).value(by),
             Self::GroupChanged { by, external_senders } => {
                 writer.value(&15_u8).value(by).value(external_senders)
             }
@@ -235,8 +279,38 @@ impl Decode for EventKind {
             16 => Self::Doubted(Message::decode(reader)?),
             17 => Self::Invited(Invitation::decode(reader)?),
             18 => Self::NeedsAttention(Attention::NewDevice(Member::decode(reader)?)),
+            24 => Self::DeviceRevoked { member: Member::decode(reader)?, by: Member::decode(reader)? },
+            23 => Self::Returning(Returning::decode(reader)?),
+            22 => Self::Ended { by: Member::decode(reader)? },
+            21 => Self::NotTaken {
+                by: Option::decode(reader)?,
+                why: NotTaken::decode(reader)?,
+                sequence: u64::decode(reader)?,
+            },
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
+    }
+}
+
+impl Encode for NotTaken {
+    fn encode(&self, writer: &mut Writer) {
+        let number: u8 = match self {
+            Self::Rules => 1,
+            Self::Delivery => 2,
+            Self::PreSharedKey => 3,
+        };
+        writer.value(&number);
+    }
+}
+
+impl Decode for NotTaken {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(reader)? {
+            1 => Ok(Self::Rules),
+            2 => Ok(Self::Delivery),
+            3 => Ok(Self::PreSharedKey),
+            other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
+        }
     }
 }
 

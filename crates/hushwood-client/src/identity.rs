@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hushwood::credential::x509::{Identity, presented};
 use hushwood::credential::{Claim, Credential};
 use hushwood_codec::{Encode, wire_struct};
 use hushwood_crypto::CipherSuite;
@@ -64,7 +65,8 @@ pub(crate) fn credential(person: &str, device: DeviceId) -> Credential {
     Credential::basic(format!("{person}/{device}"))
 }
 
-/// Who shows this. A credential that is not of our making names its identity as the person, and a device by its hash.
+/// Who shows this. A credential that is not of our making names its identity as the person, a certificate its mail address, or the name
+/// that is there instead, and a device by its hash.
 pub(crate) fn member(credential: &Credential, suite: &dyn CipherSuite) -> Member {
     if let Credential::Basic { identity } = credential
         && let Some(member) = parse(identity)
@@ -76,10 +78,30 @@ pub(crate) fn member(credential: &Credential, suite: &dyn CipherSuite) -> Member
     let device = hash.as_bytes().first_chunk().copied().unwrap_or_default();
     let person = match credential {
         Credential::Basic { identity } => String::from_utf8_lossy(identity).into_owned(),
-        Credential::X509 { .. } => "somebody with a certificate".to_owned(),
+        Credential::X509 { .. } => certified(credential),
         Credential::Custom { .. } => "somebody unknown".to_owned(),
     };
     Member { person, device: DeviceId(device) }
+}
+
+/// The name in a certificate that a person is best known by. Whether they are that is for the validator to say: what it refuses is
+/// nobody's member.
+fn certified(credential: &Credential) -> String {
+    let names = presented(credential).unwrap_or_default();
+    let rank = |name: &&Identity| match name {
+        Identity::Email(_) => 0,
+        Identity::Uri(_) => 1,
+        Identity::CommonName(_) => 2,
+        Identity::Dns(_) => 3,
+        _ => 4,
+    };
+    match names.iter().min_by_key(rank) {
+        Some(
+            Identity::Email(name) | Identity::Uri(name) | Identity::CommonName(name) | Identity::Dns(name),
+        ) => name.clone(),
+        Some(Identity::Ip(address)) => address.to_string(),
+        Some(_) | None => "somebody with a certificate".to_owned(),
+    }
 }
 
 /// The device of a person that makes this claim, if the credential is of our making.

@@ -50,9 +50,38 @@ pub struct Invitee {
     pub trust: Known,
 }
 
+/// Who is in a room that we were to come back to. Nothing has happened: [`rejoin`](crate::Core::rejoin) it again if that is right.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Returning {
+    /// Who is there, and how well their keys are known, the least known first; not all of them where there are many.
+    pub members: Vec<Invitee>,
+    /// How many there are.
+    pub count: u32,
+    /// How many are no members and may propose changes.
+    pub external_senders: u32,
+}
+
+/// So many members are told of.
+const MOST_TOLD: usize = 200;
+
+/// Members as they are told: the least known first, and not too many.
+pub(crate) fn least_known_first(mut members: Vec<Invitee>) -> Vec<Invitee> {
+    members.sort_by_key(|one| match one.trust {
+        Known::Doubted => 0,
+        Known::Unknown => 1,
+        Known::Seen => 2,
+        Known::Verified => 3,
+        Known::Own => 4,
+    });
+    members.truncate(MOST_TOLD);
+    members
+}
+
 /// Which invitations are followed without asking. All others are told as [`Invited`](crate::EventKind::Invited) and wait.
 ///
-/// In no case is one followed that has somebody in it whose key is not the one that was known.
+/// In no case is one followed that has somebody in it whose key is not the one that was known. The same goes for coming back to a room
+/// ([`rejoin`](crate::Core::rejoin)): where somebody is there of whom the application would be asked, it is told first
+/// ([`Returning`](crate::EventKind::Returning)).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Invitations {
     /// Those of devices whose keys are known, if nobody in the room is doubted. Where [`Trust`](crate::Trust) is a validator of
@@ -104,6 +133,24 @@ impl Decode for Invitation {
             id: InvitationId(<[u8; 32]>::decode(reader)?),
             by: Member::decode(reader)?,
             by_trust: Known::decode(reader)?,
+            members: Vec::decode(reader)?,
+            count: u32::decode(reader)?,
+            external_senders: u32::decode(reader)?,
+        })
+    }
+}
+
+impl Element for Returning {}
+
+impl Encode for Returning {
+    fn encode(&self, writer: &mut Writer) {
+        writer.vector(&self.members).value(&self.count).value(&self.external_senders);
+    }
+}
+
+impl Decode for Returning {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
             members: Vec::decode(reader)?,
             count: u32::decode(reader)?,
             external_senders: u32::decode(reader)?,

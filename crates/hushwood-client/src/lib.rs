@@ -32,6 +32,8 @@
 //! | compare numbers, trust a key | [`Core::contacts`], [`Core::safety_number`], [`Core::trust`] |
 //! | decide about an invitation | [`EventKind::Invited`], [`Client::accept`], [`Settings::invitations`] |
 //! | link another device of the same person, or take it out | [`Core::link`], [`Core::revoke`] |
+//! | keep signature keys in a chip or the system's key store | [`Provider::with_signers`] |
+//! | say who may add and remove | [`Core::create_room_with`], [`Core::set_rules`], [`Core::make_admin`] |
 //! | come back where a room can't be followed | [`Room::rejoin`] |
 //! | export keys, look at the group | [`Core::group`] |
 
@@ -56,12 +58,13 @@ pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
 pub use async_client::{AsyncClient, AsyncRoom};
 pub use client::{Client, Events, Outcome, Room};
 pub use error::Error;
-pub use event::{Attention, Event, EventKind, Message, MessageId};
+pub use event::{Attention, Event, EventKind, Message, MessageId, NotTaken};
+pub use hushwood_delivery::rules::{Rules, Who};
 pub use hushwood_delivery::wire::InviteToken;
 pub use identity::{DeviceId, Member};
-pub use invitation::{Invitation, InvitationId, Invitations, Invitee};
+pub use invitation::{Invitation, InvitationId, Invitations, Invitee, Returning};
 pub use records::Standing;
 pub use room::RoomId;
-pub use settings::{Millis, Provider, Settings};
+pub use settings::{Millis, Provider, Settings, Signers};
 pub use transport::{AsyncTransport, Transport, TransportError};
 pub use trust::Trust;

@@ -163,6 +163,8 @@ pub enum Standing {
     Forked,
     /// We were removed, or have left.
     Removed,
+    /// A member has had the group replaced by another one: nothing comes after that.
+    Ended,
 }
 
 impl Element for Standing {}
@@ -175,6 +177,7 @@ impl Encode for Standing {
             Self::Rejoining => 3,
             Self::Forked => 4,
             Self::Removed => 5,
+            Self::Ended => 6,
         };
         writer.value(&number);
     }
@@ -188,6 +191,7 @@ impl Decode for Standing {
             3 => Ok(Self::Rejoining),
             4 => Ok(Self::Forked),
             5 => Ok(Self::Removed),
+            6 => Ok(Self::Ended),
             other => Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         }
     }

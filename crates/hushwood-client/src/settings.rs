@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hushwood::policy::{Padding, Policy, Timestamp};
-use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random};
+use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random, Signer};
 use hushwood_delivery::wire::InviteToken;
 
 use crate::invitation::Invitations;
@@ -39,12 +39,39 @@ pub struct Provider {
     pub crypto: CryptoProvider,
     /// Where random bytes come from.
     pub random: Box<dyn Random + Send>,
+    /// Signature keys that are kept elsewhere. By default a client makes its own, and keeps them in its store.
+    pub signers: Option<Signers>,
+}
+
+/// Signature keys outside of the store: in a chip, in the operating system's key store, in another process (RFC 9750 §8.3.3).
+///
+/// The private keys never come to the client: it asks for each signature. The public ones stay what they were when the store was
+/// made. All calls are made in the thread that drives the client.
+pub struct Signers {
+    /// For groups, with the signature scheme of [`Settings::suite`]: what others know this device by.
+    pub groups: Box<dyn Signer>,
+    /// For the delivery service: Ed25519.
+    pub service: Box<dyn Signer>,
 }
 
 impl Provider {
     /// This provider with this source of randomness.
     pub fn new(crypto: CryptoProvider, random: impl Random + Send + 'static) -> Self {
-        Self { crypto, random: Box::new(random) }
+        Self { crypto, random: Box::new(random), signers: None }
+    }
+
+    /// With signature keys that are kept elsewhere. A store that was made with them opens with the same ones alone
+    /// ([`Error::OtherSigner`](crate::Error::OtherSigner)), and one that has keys of its own keeps them.
+    #[must_use]
+    pub fn with_signers(self, groups: impl Signer + 'static, service: impl Signer + 'static) -> Self {
+        let signers = Signers { groups: Box::new(groups), service: Box::new(service) };
+        Self { signers: Some(signers), ..self }
+    }
+}
+
+impl fmt::Debug for Signers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signers").finish_non_exhaustive()
     }
 }
 

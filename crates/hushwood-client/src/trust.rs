@@ -42,7 +42,8 @@ impl Trust {
         Self(Kind::Pins(FirstUse::Refuse))
     }
 
-    /// By a validator of the application's own.
+    /// By a validator of the application's own. Members may then have certificates, if all of a room judge so: their person is the name
+    /// in it, a mail address before others (RFC 9750 §8.4.2, A039).
     pub fn validator(validator: impl CredentialValidator + Send + 'static) -> Self {
         Self(Kind::Validator(Box::new(validator)))
     }
@@ -253,6 +254,14 @@ impl Judge {
     /// Whether the application judges by itself, and pins are kept for nothing but to be shown.
     pub(crate) fn is_of_the_application(&self) -> bool {
         matches!(self.trust.0, Kind::Validator(_))
+    }
+
+    /// The keys that are believed to be of this credential.
+    pub(crate) fn pinned(&self, credential: &Credential) -> Vec<SignaturePublicKey> {
+        match credential {
+            Credential::Basic { identity } => self.pins.keys(identity).cloned().collect(),
+            Credential::X509 { .. } | Credential::Custom { .. } => Vec::new(),
+        }
     }
 
     /// Whether this is the key that was known.

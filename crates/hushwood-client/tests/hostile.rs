@@ -6,19 +6,21 @@ mod common;
 
 use common::mallory::Mallory;
 use common::{Person, World};
+use hushwood::commit::Answers;
 use hushwood::credential::Credential;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
-use hushwood::group::{CommitPlan, NewProposal};
+use hushwood::group::{CommitPlan, Cover, NewProposal};
+use hushwood::proposal::ReInit;
 use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
 use hushwood_client::core::{Next, Request};
 use hushwood_client::{
-    Attention, DeviceId, Done, Error, EventKind, Invitations, Known, RoomId, Settings, Standing, Transport,
-    Trust,
+    Attention, DeviceId, Done, Error, EventKind, Invitations, Known, NotTaken, RoomId, Settings, Standing,
+    Transport, TransportError, Trust,
 };
 use hushwood_codec::Encode;
-use hushwood_crypto::Signer;
-use hushwood_delivery::wire::{Answer, Call, ClaimedKeyPackage, ReadAnswer, Recipient};
+use hushwood_crypto::{Secret, Signer};
+use hushwood_delivery::wire::{Answer, Call, ClaimedKeyPackage, EntryKind, LogEntry, ReadAnswer, Recipient};
 
 fn person(name: &str, seed: u64) -> Person {
     // Whom they do not know yet may invite them.
@@ -424,4 +426,183 @@ fn who_is_to_be_removed_does_not_make_that_void_by_a_commit() {
     bob.sync(&mut world);
     assert!(bob.events().into_iter().any(|event| matches!(event.kind, EventKind::Removed { .. })));
     assert_eq!(bob.core.result(said), Some(Err(Error::Removed)));
+}
+
+#[test]
+fn a_commit_with_a_pre_shared_key_stops_a_room_and_says_whose_it_is() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let (psk, mut answers) = (Psk::External { psk_id: b"nobody has it".to_vec() }, Answers::none());
+    answers.add_psk(psk.clone(), Secret::new(vec![7; 32]));
+    let plan = CommitPlan { proposals: vec![NewProposal::Psk(psk)], ..CommitPlan::default() };
+    mallory.commit_with(&world, plan, (Vec::new(), &answers)).unwrap();
+    for person in &mut people {
+        person.sync(&mut world);
+        let events = person.events();
+        let told = events.iter().any(|event| {
+            matches!(&event.kind, EventKind::NotTaken { by: Some(by), why: NotTaken::PreSharedKey, .. } if by.person == "mallory")
+        });
+        assert!(told, "{events:?}");
+        assert_eq!(person.core.standing(&room), Ok(Standing::Forked));
+    }
+    // Who comes back needs no key; and whoever did it is taken out.
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    alice.done(&mut world, |core| core.rejoin(&room));
+    alice.done(&mut world, |core| core.remove(&room, "mallory"));
+    bob.done(&mut world, |core| core.rejoin(&room));
+    alice.sync(&mut world);
+    assert_eq!(alice.people(&room), ["alice", "bob"]);
+    bob.say(&mut world, &room, "we go on");
+    alice.sync(&mut world);
+    assert_eq!(alice.texts(), [("bob".to_owned(), "we go on".to_owned())]);
+}
+
+#[test]
+fn a_room_that_was_reinitialised_has_ended_for_all() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let reinit = ReInit {
+        group_id: b"another".to_vec(),
+        version: hushwood::version::ProtocolVersion::MLS10,
+        cipher_suite: mallory.group.suite().id(),
+        extensions: Extensions::new(),
+    };
+    let plan = CommitPlan { proposals: vec![NewProposal::ReInit(reinit)], ..CommitPlan::default() };
+    let commit = mallory.committed(&world, plan);
+    let now = world.now;
+    for person in &mut people {
+        let waiting = person.does(|core| core.send(&room, b"too late", now)).0;
+        // Our library makes no GroupInfo of a group that has ended, so the service is played.
+        person.core.want_sync();
+        person.settle_by(&mut world, |transport, call, token| {
+            transport.call(call, token).map(|answer| match answer {
+                Answer::Read(ReadAnswer::Page(mut page)) if page.entries.is_empty() => {
+                    page.newest += 1;
+                    let (sequence, kind) = (page.newest, EntryKind::Commit);
+                    page.entries.push(LogEntry { sequence, kind, epoch: 2, message: commit.clone() });
+                    Answer::Read(ReadAnswer::Page(page))
+                }
+                answer => answer,
+            })
+        });
+        let events = person.events();
+        let told = events
+            .iter()
+            .any(|event| matches!(&event.kind, EventKind::Ended { by } if by.person == "mallory"));
+        assert!(told, "{events:?}");
+        assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Fork { .. })), "{events:?}");
+        assert_eq!(person.core.standing(&room), Ok(Standing::Ended));
+        assert_eq!(person.core.result(waiting), Some(Err(Error::Ended)));
+        for wanted in [person.core.rejoin(&room), person.core.invite(&room, "dave")] {
+            assert_eq!(wanted, Err(Error::Ended));
+        }
+        person.restart();
+        person.sync(&mut world);
+        assert_eq!(person.core.standing(&room), Ok(Standing::Ended));
+    }
+}
+
+#[test]
+fn an_invitation_brings_back_whoever_can_not_follow_and_what_waits_goes_on() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob"]);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    // What he wants to say is made, and waits; what he reads instead nobody can follow.
+    let now = world.now;
+    let said = bob.does(|core| core.send(&room, b"at last", now)).0;
+    let Request { id, call, .. } = bob.request(now).unwrap();
+    assert!(matches!(call, Call::Send(_)));
+    bob.answer(id, Err(TransportError::Unreachable("down".to_owned())), now);
+    bob.core.want_sync();
+    bob.settle_by(&mut world, |transport, call, token| {
+        transport.call(call, token).map(|answer| match answer {
+            Answer::Read(ReadAnswer::Page(mut page)) if page.entries.is_empty() => {
+                page.newest += 1;
+                let (sequence, kind) = (page.newest, EntryKind::Commit);
+                page.entries.push(LogEntry { sequence, kind, epoch: 1, message: vec![0] });
+                Answer::Read(ReadAnswer::Page(page))
+            }
+            answer => answer,
+        })
+    });
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
+    assert!(bob.core.is_waiting(said));
+    alice.done(&mut world, |core| core.remove(&room, "bob"));
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    bob.sync(&mut world);
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Active));
+    assert!(matches!(bob.core.result(said), Some(Ok(Done::Accepted(_)))));
+    alice.sync(&mut world);
+    assert_eq!(alice.texts(), [("bob".to_owned(), "at last".to_owned())]);
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
+}
+
+#[test]
+fn an_invitation_to_an_earlier_state_of_a_room_is_not_followed() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = (person("alice", 1), person("bob", 2));
+    bob.sync(&mut world);
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("tea", now));
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    alice.done(&mut world, |core| core.remove(&room, "bob"));
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    // The service keeps the first invitation back, and brings it up when it is of use to somebody.
+    bob.core.want_sync();
+    bob.settle_by(&mut world, |transport, call, token| {
+        let answer = transport.call(call, token)?;
+        Ok(match answer {
+            Answer::Inbox(mut inbox) => {
+                if inbox.welcomes.len() > 1 {
+                    inbox.welcomes.remove(0);
+                } else {
+                    inbox.welcomes.clear();
+                }
+                Answer::Inbox(inbox)
+            }
+            answer => answer,
+        })
+    });
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Active));
+    assert_eq!(bob.does(|core| Ok(core.group(&room)?.epoch())), 3);
+    alice.done(&mut world, |core| core.remove(&room, "bob"));
+    bob.sync(&mut world);
+    bob.sync(&mut world);
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Removed));
+    let told = bob
+        .events()
+        .into_iter()
+        .any(|event| matches!(event.kind, EventKind::NeedsAttention(Attention::Invitation(why)) if why.contains("earlier")));
+    assert!(told);
+}
+
+#[test]
+fn who_makes_their_removal_void_is_removed_by_another() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "carol", "mallory"]);
+    let mut carol = Mallory::instead_of(&people[2], &room, &world, 3);
+    let mut mallory = mallory(&world, &mut people, &room);
+    people.truncate(2);
+    carol.propose(&world, NewProposal::Remove(LeafIndex::new(3)));
+    mallory.read(&world);
+    let plan = CommitPlan { cover: Cover::None, ..CommitPlan::default() };
+    mallory.commit(&world, plan, Vec::new()).unwrap();
+    // Both have seen it; one commit is enough.
+    let before = world.now;
+    for _ in 0..3 {
+        for person in &mut people {
+            person.sync(&mut world);
+        }
+    }
+    assert!(world.now > before);
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    assert_eq!(alice.people(&room), ["alice", "bob", "carol"]);
+    assert_eq!(bob.does(|core| Ok(core.group(&room)?.epoch())), 5);
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
+    for person in [alice, bob] {
+        let failed = person.events().into_iter().any(|event| matches!(event.kind, EventKind::NotDone { .. }));
+        assert!(!failed);
+    }
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Person, World, invited_by_all};
-use hushwood_client::{Error, Event, EventKind, RoomId, Settings, Standing, Transport, Trust};
+use hushwood_client::{Error, Event, EventKind, Known, RoomId, Settings, Standing, Transport, Trust};
 use hushwood_delivery::wire::{Answer, Call, EntryKind, LogPage, ReadAnswer};
 
 fn person(name: &str, seed: u64) -> Person {
@@ -121,4 +121,60 @@ fn a_message_that_comes_before_its_commit_waits_for_it() {
         assert_eq!(count(|kind| matches!(kind, EventKind::Message(_))), texts, "{events:?}");
         assert_eq!(count(|kind| matches!(kind, EventKind::Gap { missing: 1, .. })), 1 - texts, "{events:?}");
     }
+}
+
+/// Coming back means to believe the service who is there: whoever is new is shown first (A060).
+#[test]
+fn who_comes_back_sees_first_who_is_new_there() {
+    let mut world = World::new();
+    let bob = Person::with("bob", 2, Settings::default(), Trust::on_first_use);
+    let mut alice = person("alice", 1);
+    let (mut bob, mut carol) = (bob, person("carol", 3));
+    bob.sync(&mut world);
+    carol.sync(&mut world);
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("tea", now));
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    bob.sync(&mut world);
+    let (_, invitation) = bob.core.invitations().pop().unwrap();
+    bob.does(|core| core.accept_invitation(invitation.id));
+    bob.sync(&mut world);
+    bob.events();
+
+    let forked = |bob: &mut Person, world: &mut World| {
+        read(bob, world, |page| {
+            for entry in &mut page.entries {
+                entry.message.truncate(3);
+            }
+        });
+        assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
+        bob.events();
+    };
+    alice.done(&mut world, |core| core.renew(&room));
+    forked(&mut bob, &mut world);
+    // Nobody is new: he is back at once.
+    bob.done(&mut world, |core| core.rejoin(&room));
+    bob.events();
+
+    alice.sync(&mut world);
+    alice.done(&mut world, |core| core.invite(&room, "carol"));
+    forked(&mut bob, &mut world);
+    let number = bob.does(|core| core.rejoin(&room));
+    bob.settle(&mut world);
+    assert!(
+        matches!(bob.core.result(number), Some(Err(Error::Void(why))) if why.contains("rejoin it again"))
+    );
+    assert_eq!(bob.core.standing(&room), Ok(Standing::Forked));
+    let shown = bob.events().into_iter().find_map(|event| match event.kind {
+        EventKind::Returning(returning) => Some(returning),
+        _ => None,
+    });
+    let shown = shown.expect("he is told who is there");
+    let trust = |name: &str| shown.members.iter().find(|one| one.member.person == name).unwrap().trust;
+    assert_eq!((shown.count, trust("carol"), trust("alice")), (3, Known::Unknown, Known::Seen));
+    bob.restart();
+    bob.done(&mut world, |core| core.rejoin(&room));
+    assert_eq!(bob.people(&room), ["alice", "bob", "carol"]);
+    alice.sync(&mut world);
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
 }

@@ -290,3 +290,66 @@ fn of_many_who_could_commit_a_proposal_one_does() {
     assert_eq!(epoch(&mut alice), before + 1, "one commit, not five");
     assert_eq!(alice.people(&room).len(), 5);
 }
+
+/// Whoever has a device that was revoked can sign with it that others are of the same person.
+#[test]
+fn a_revoked_device_is_believed_no_more_nor_whom_it_vouches_for() {
+    let mut world = World::new();
+    let (mut alice, mut bob, room) = pair(&mut world);
+    let mut phone = person("bob", 3);
+    link(&mut world, &mut bob, &mut phone);
+    bob.does(hushwood_client::Core::invite_own_devices);
+    bob.settle(&mut world);
+    for person in [&mut phone, &mut alice] {
+        person.sync(&mut world);
+        person.events();
+    }
+    let lost = phone.core.member().clone();
+    let contacts = alice.does(|core| core.contacts(&room));
+    let claim = contacts.iter().find(|one| one.member == lost).unwrap().claim.clone();
+    // Before anybody knows, it has another device linked.
+    let mut ghost = person("bob", 4);
+    link(&mut world, &mut phone, &mut ghost);
+    bob.does(|core| core.revoke(lost.device));
+    bob.settle(&mut world);
+    alice.sync(&mut world);
+    let events = alice.events();
+    let told = events.iter().any(|event| {
+        matches!(&event.kind, EventKind::DeviceRevoked { member, by } if *member == lost && by == bob.core.member())
+    });
+    assert!(told, "{events:?}");
+    assert_eq!(alice.people(&room), ["alice", "bob"]);
+
+    // Alice invites all devices of Bob: the one that the lost one has vouched for is none that she knows.
+    let now = world.now;
+    let other = alice.does(|core| core.create_room("coffee", now));
+    let number = alice.does(|core| core.invite(&other, "bob"));
+    alice.settle(&mut world);
+    assert_eq!(alice.core.result(number), Some(Err(Error::KeyChanged { person: "bob".to_owned() })));
+    let refused: Vec<_> = alice.core.all_doubted().map(|(member, _)| member.clone()).collect();
+    assert_eq!(refused, [ghost.core.member().clone()]);
+    // And if it comes back itself, it is nobody.
+    alice.restart();
+    assert!(alice.does(|core| core.contacts(&room)).iter().all(|one| one.claim != claim));
+    let known = |person: &mut Person| person.does(|core| Ok(core.known(&claim)));
+    assert_eq!((known(&mut alice), known(&mut bob)), (Known::Doubted, Known::Doubted));
+}
+
+/// Only another device of the same person says so of one.
+#[test]
+fn nobody_revokes_the_device_of_somebody_else() {
+    let mut world = World::new();
+    let (mut alice, mut bob, room) = pair(&mut world);
+    let now = world.now;
+    let of_bob = bob.core.member().device;
+    // As if it were one of hers.
+    alice.does(|core| core.revoke(of_bob));
+    alice.settle(&mut world);
+    bob.sync(&mut world);
+    alice.does(|core| core.send(&room, b"hello", now));
+    alice.settle(&mut world);
+    bob.sync(&mut world);
+    assert_eq!(bob.texts(), [("alice".to_owned(), "hello".to_owned())]);
+    let contacts = alice.does(|core| core.contacts(&room));
+    assert!(contacts.iter().all(|one| one.trust != Known::Doubted));
+}

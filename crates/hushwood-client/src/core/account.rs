@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{
     Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
     InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration,

@@ -8,11 +8,14 @@ use hushwood::group::{Cover, Group, PendingProposal};
 use hushwood::proposal::Proposal;
 use hushwood::tree::LeafIndex;
 use hushwood_crypto::HashReference;
+use hushwood_delivery::rules::Deed;
 
 use crate::content::truncate;
 use crate::core::Core;
 use crate::core::derive::Derived;
 use crate::core::intent::Action;
+use crate::core::rules::check_deed;
+use crate::core::work::Work;
 use crate::error::Error;
 use crate::room::RoomId;
 use crate::settings::Millis;
@@ -36,19 +39,29 @@ impl Core {
             Some(_) | None => {
                 let ahead = ahead(group)?;
                 let [dice] = self.env.random().unwrap_or([128]);
-                let wait = match ahead {
-                    0 => 0,
-                    ahead => {
-                        let most =
-                            first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
-                        most / 2 + most / 2 * u64::from(dice) / 255
-                    }
-                };
-                now.after(wait)
+                now.after(wait_for(ahead, dice, (first, longest)))
             }
         };
         room.turn = Some((epoch, at));
         Ok(at <= now)
+    }
+
+    /// Whether somebody has made a proposal void that was to remove them: then they are removed by whoever comes first, unless others
+    /// were faster.
+    pub(super) fn remove_dodged(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
+        let Some(key) = self.room(id)?.dodged.take() else { return Ok(false) };
+        let group = self.group(id)?;
+        if group.tree().signature_key_at(&key)?.is_none() || check_deed(group, Deed::Remove).is_err() {
+            return Ok(false);
+        }
+        let ahead = ahead(group)?;
+        let ([dice], retry) = (self.env.random().unwrap_or([128]), self.env.settings.retry);
+        let mut work = Work::new();
+        let number = self.put_intent(id, Action::RemoveKey { key: key.0 }, &mut work)?;
+        self.intent_mut(number)?.not_before = now.after(wait_for(ahead, dice, retry)).0;
+        self.put_again(number, &mut work)?;
+        self.persist(work)?;
+        Ok(true)
     }
 
     /// Whether anything is to be committed before a message is sent (RFC 9420 §12.4, C290): also what a commit of ours leaves
@@ -64,9 +77,12 @@ impl Core {
         let (room, of_the_user) = match intent.action {
             Action::Leave | Action::Rejoin => return Ok(None),
             Action::CommitWaiting | Action::Renew => (intent.room.clone(), false),
-            Action::Add { .. } | Action::Remove { .. } | Action::RemoveKey { .. } | Action::Send { .. } => {
-                (intent.room.clone(), true)
-            }
+            Action::Add { .. }
+            | Action::Remove { .. }
+            | Action::RemoveKey { .. }
+            | Action::Send { .. }
+            | Action::SetRules { .. }
+            | Action::Admin { .. } => (intent.room.clone(), true),
         };
         let group = self.group(&room)?;
         if !is_to_go(group) {
@@ -119,6 +135,18 @@ pub(super) fn cover(group: &Group, failed: Option<u64>) -> Cover {
         true => Cover::All,
         false => Cover::Except(others),
     }
+}
+
+/// How long whoever has so many before them waits until it is their turn.
+fn wait_for(ahead: u64, dice: u8, (first, longest): (u64, u64)) -> u64 {
+    let most = first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
+    most / 2 + most / 2 * u64::from(dice) / 255
+}
+
+/// Whether a member has proposed to remove this one. Who has asked for it themselves may think otherwise.
+pub(super) fn is_to_be_removed(group: &Group, who: Sender) -> bool {
+    let Sender::Member(leaf) = who else { return false };
+    covered(group).any(|pending| pending.sender != who && removes(&pending) == Some(leaf))
 }
 
 /// Whether a member has proposed to remove us, or we have asked for it.

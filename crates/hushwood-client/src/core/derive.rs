@@ -5,6 +5,7 @@ use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::group::{CommitPlan, MemberView, NewProposal};
 use hushwood_codec::Encode;
 use hushwood_crypto::CipherSuite;
+use hushwood_delivery::rules::Deed;
 use hushwood_delivery::wire::{Admission, Call, ClaimedKeyPackage, CommitRequest, Recipient};
 
 use crate::content::{Content, truncate};
@@ -15,6 +16,7 @@ use crate::core::joiners::Joiners;
 use crate::core::outbox::Done;
 use crate::core::room::{hash_of, proven_commit, unsigned};
 use crate::core::rooms::INFO;
+use crate::core::rules::{check_deed, check_own};
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
@@ -51,10 +53,13 @@ impl Core {
         }
         let intent = self.intent(number)?;
         let derived = match &intent.action {
-            Action::Add { claimed: None, .. } => {
-                self.account.want_claim(number);
-                return Ok(Derived::Wait);
-            }
+            Action::Add { claimed: None, .. } => match check_deed(self.group(&room)?, Deed::Add) {
+                Ok(()) => {
+                    self.account.want_claim(number);
+                    return Ok(Derived::Wait);
+                }
+                Err(error) => Err(error),
+            },
             Action::Add { claimed: Some(claimed), person } => {
                 let (claimed, person) = (claimed.clone(), person.clone());
                 self.derive_add(number, &room, (&person, &claimed), now)
@@ -79,6 +84,10 @@ impl Core {
                 false => self.already(number),
             },
             Action::Leave => self.derive_leave(number, &room, now),
+            Action::SetRules { .. } | Action::Admin { .. } => {
+                let action = intent.action.clone();
+                self.derive_rules(number, &room, &action, now)
+            }
             Action::Rejoin => {
                 // The room is well again, or was never unwell.
                 self.already(number)
@@ -120,7 +129,7 @@ impl Core {
         Ok(self.request(call, Purpose::Intent { room: id, number }))
     }
 
-    fn already(&mut self, number: u64) -> Result<Derived, Error> {
+    pub(super) fn already(&mut self, number: u64) -> Result<Derived, Error> {
         let mut work = Work::new();
         self.end(number, Ok(Done::Already), &mut work);
         self.persist(work)?;
@@ -206,7 +215,7 @@ impl Core {
         };
         let content = zeroize::Zeroizing::new(content.to_bytes().map_err(ProtocolError::from)?);
         let mut work = Work::new();
-        let sealed = work.step(group.encrypt(&content, b"", &env.device.signer, &mut *env.random)?);
+        let sealed = work.step(group.encrypt(&content, b"", &*env.device.signer, &mut *env.random)?);
         // It stands in the intent.
         work.step(group.acknowledge(&sealed.id)?);
         intent.stage = Stage::Published(Published {
@@ -233,7 +242,7 @@ impl Core {
         let mut group = room.take_group(env)?;
         let mut work = Work::new();
         let remove = NewProposal::Remove(group.own_leaf());
-        let step = group.propose(remove, b"", &env.device.signer, now.seconds(), &mut *env.random)?;
+        let step = group.propose(remove, b"", &*env.device.signer, now.seconds(), &mut *env.random)?;
         let proposal = work.step(step);
         work.step(group.acknowledge(&proposal.id)?);
         let published = Published {
@@ -249,7 +258,7 @@ impl Core {
     }
 
     /// Makes a commit with these proposals and with those that wait, and stores it with what belongs to it.
-    fn publish_commit(
+    pub(super) fn publish_commit(
         &mut self,
         number: u64,
         id: &RoomId,
@@ -260,10 +269,14 @@ impl Core {
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
         let (env, key) = (&mut self.env, room.record.key.clone());
         let mut group = room.take_group(env)?;
+        if let Err(error) = check_own(&group, &proposals) {
+            room.group = Some(group);
+            return Err(error);
+        }
         let mut work = Work::new();
         let plan =
             CommitPlan { proposals, cover: cover(&group, room.commit_failed), ..CommitPlan::default() };
-        let signer = &env.device.signer;
+        let signer = &*env.device.signer;
         let step = group.commit(plan, &Answers::none(), signer, now.seconds(), &mut *env.random)?;
         let staged = work.step(step);
         // The message stands in the intent.

@@ -2,7 +2,7 @@
 
 use hushwood::credential::Claim;
 use hushwood_codec::{Decode, Encode, wire_struct};
-use hushwood_crypto::{Secret, SignaturePublicKey, Signer};
+use hushwood_crypto::{Secret, SignaturePublicKey};
 use hushwood_delivery::wire::{Authorization, Registration};
 
 use crate::core::Core;
@@ -92,7 +92,7 @@ impl Core {
             device: request.device,
             key: request.leaf_key.clone(),
         };
-        let word = word.sign(&device.signer)?;
+        let word = word.sign(&*device.signer)?;
         let claim = self.claim_of_ours(request.device, request.leaf_key);
         let mut work = Work::new();
         self.env.judge.decide(&claim, Decision::Verified, &mut work)?;
@@ -173,7 +173,8 @@ impl Core {
         Ok(numbers)
     }
 
-    /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now.
+    /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now. Who is in these rooms with us is told
+    /// ([`DeviceRevoked`](crate::EventKind::DeviceRevoked)): what it says is not believed any more, nor what it says of other devices.
     ///
     /// The service and the rooms are asked until it is done, across restarts.
     ///
@@ -189,7 +190,9 @@ impl Core {
         let active: Vec<RoomId> = active.map(|room| room.id.clone()).collect();
         let mut work = Work::new();
         work.put(row(REVOKED, device.0), Secret::new(Vec::new()));
+        self.disown(device, &mut work)?;
         for room in active {
+            self.tell_revoked(&room, device, &mut work)?;
             let action = Action::Remove { person: person.clone(), device: Some(device.0) };
             self.put_intent(&room, action, &mut work)?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hushwood::credential::{Claim, Credential};
+use hushwood::credential::{Claim, Credential, CredentialType};
 use hushwood::error::Error as ProtocolError;
 use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::policy::Policy;
@@ -13,13 +13,15 @@ use hushwood_crypto::{
     CipherSuite, CipherSuiteId, CryptoError, CryptoProvider, Random, Secret, SignaturePrivateKey, Signer,
     SoftwareSigner,
 };
+use hushwood_delivery::rules::RULES_EXTENSION;
 use hushwood_delivery::wire::GroupKey;
 
+use crate::core::signers;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{self, DeviceId, Member};
 use crate::records::{DEVICE, DeviceRecord, get, row};
-use crate::settings::{Provider, Settings};
+use crate::settings::{Provider, Settings, Signers};
 use crate::trust::{Judge, Judgement, Trust};
 use crate::voucher::VOUCHER;
 
@@ -67,9 +69,9 @@ pub(crate) struct Device {
     pub(crate) suite: &'static dyn CipherSuite,
     pub(crate) member: Member,
     /// For groups.
-    pub(crate) signer: SoftwareSigner,
+    pub(crate) signer: Box<dyn Signer>,
     /// For the service.
-    pub(crate) device_signer: SoftwareSigner,
+    pub(crate) device_signer: Box<dyn Signer>,
 }
 
 impl Env {
@@ -81,20 +83,29 @@ impl Env {
         trust: Trust,
         settings: Settings,
     ) -> Result<(Self, Work), Error> {
-        let Provider { crypto, mut random } = provider;
+        let Provider { crypto, mut random, signers } = provider;
         let mut work = Work::new();
-        let record = match get(&*store, &row(DEVICE, ""))? {
-            Some(record) => DeviceRecord::from_row(&record)?,
+        let (record, is_new) = match get(&*store, &row(DEVICE, ""))? {
+            Some(record) => (DeviceRecord::from_row(&record)?, false),
             None => {
-                let record = new_device((person, service), &crypto, settings.suite, &mut *random)?;
+                let mut record = new_device((person, service), &crypto, settings.suite, &mut *random)?;
+                if signers.is_some() {
+                    // They are not ours to keep.
+                    (record.leaf_key, record.device_key) = (Secret::new(Vec::new()), Secret::new(Vec::new()));
+                }
                 work.put(row(DEVICE, ""), record.to_row()?);
-                record
+                (record, true)
             }
         };
         if record.person != person.as_bytes() || record.service != service.as_bytes() {
             return Err(Error::OtherIdentity);
         }
-        let device = Device::new(record, &crypto)?;
+        let suites = (suite_of(&record, &crypto)?, ed25519(&crypto)?);
+        if let Some(signers) = &signers {
+            let records: &dyn Records = &*store;
+            signers::check(signers, suites, (records, is_new), &mut work)?;
+        }
+        let device = Device::new(record, suites, signers)?;
         let own = Claim {
             credential: identity::credential(&device.member.person, device.member.device),
             signature_key: device.signer.public_key().clone(),
@@ -143,7 +154,11 @@ impl Env {
     pub(crate) fn supported(&self) -> Supported {
         let mut supported = Supported::new(&self.crypto);
         supported.suites = vec![self.suite().id()];
-        supported.extensions.extend([DELIVERY, VOUCHER]);
+        supported.extensions.extend([DELIVERY, VOUCHER, RULES_EXTENSION]);
+        if self.judge.is_of_the_application() {
+            // Pins are of basic credentials: where nobody judges others, nobody with one comes in (RFC 9420 §7.3).
+            supported.credentials.push(CredentialType::X509);
+        }
         supported
     }
 
@@ -191,15 +206,31 @@ impl Env {
 }
 
 impl Device {
-    fn new(record: DeviceRecord, crypto: &CryptoProvider) -> Result<Self, Error> {
-        let suite = crypto.suite(CipherSuiteId(record.suite)).ok_or(CryptoError::Provider)?;
-        let key = |key: &Secret| SignaturePrivateKey(key.duplicate());
-        let signer = SoftwareSigner::new(suite, key(&record.leaf_key))?;
-        let device_signer = SoftwareSigner::new(ed25519(crypto)?, key(&record.device_key))?;
+    fn new(
+        record: DeviceRecord,
+        (suite, ed25519): (&'static dyn CipherSuite, &'static dyn CipherSuite),
+        signers: Option<Signers>,
+    ) -> Result<Self, Error> {
+        let signers = match signers {
+            Some(signers) => signers,
+            None if record.leaf_key.is_empty() => return Err(Error::OtherSigner),
+            None => {
+                let key = |key: &Secret| SignaturePrivateKey(key.duplicate());
+                Signers {
+                    groups: Box::new(SoftwareSigner::new(suite, key(&record.leaf_key))?),
+                    service: Box::new(SoftwareSigner::new(ed25519, key(&record.device_key))?),
+                }
+            }
+        };
         let person = String::from_utf8_lossy(&record.person).into_owned();
         let member = Member { person, device: DeviceId(record.device) };
-        Ok(Self { record, suite, member, signer, device_signer })
+        Ok(Self { record, suite, member, signer: signers.groups, device_signer: signers.service })
     }
+}
+
+/// The suite of groups that are made here.
+fn suite_of(record: &DeviceRecord, crypto: &CryptoProvider) -> Result<&'static dyn CipherSuite, Error> {
+    Ok(crypto.suite(CipherSuiteId(record.suite)).ok_or(CryptoError::Provider)?)
 }
 
 fn new_device(

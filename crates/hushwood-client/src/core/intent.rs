@@ -10,6 +10,7 @@
 
 use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, DecodeLimits, Encode, Reader, Writer};
 use hushwood_crypto::Secret;
+use hushwood_delivery::rules::Rules;
 use hushwood_delivery::wire::{ClaimedKeyPackage, CommitRequest};
 
 use crate::error::Error;
@@ -46,6 +47,10 @@ pub(crate) enum Action {
     Leave,
     /// Come back by an external commit.
     Rejoin,
+    /// Other rules about who may do what.
+    SetRules { rules: Rules },
+    /// Make the devices of a person admins, if `is` is 1, or no admins.
+    Admin { person: Vec<u8>, is: u8 },
 }
 
 /// How far it is.
@@ -139,6 +144,8 @@ impl Encode for Action {
             Self::Leave => writer.value(&6_u8),
             Self::Rejoin => writer.value(&7_u8),
             Self::RemoveKey { key } => writer.value(&8_u8).opaque(key),
+            Self::SetRules { rules } => writer.value(&9_u8).value(rules),
+            Self::Admin { person, is } => writer.value(&10_u8).opaque(person).value(is),
         };
     }
 }
@@ -159,6 +166,8 @@ impl Decode for Action {
             6 => Self::Leave,
             7 => Self::Rejoin,
             8 => Self::RemoveKey { key: Vec::decode(reader)? },
+            9 => Self::SetRules { rules: Rules::decode(reader)? },
+            10 => Self::Admin { person: Vec::decode(reader)?, is: u8::decode(reader)? },
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

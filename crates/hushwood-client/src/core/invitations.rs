@@ -13,7 +13,9 @@ use crate::core::{Core, Known, nowhere};
 use crate::error::Error;
 use crate::event::{Attention, EventKind};
 use crate::identity::member_of;
-use crate::invitation::{Invitation, InvitationId, InvitationRecord, Invitations, Invitee, Told};
+use crate::invitation::{
+    Invitation, InvitationId, InvitationRecord, Invitations, Invitee, Told, least_known_first,
+};
 use crate::records::{INVITATIONS, Standing, VERSION, corrupt, from_row, row, rows, to_row};
 use crate::room::RoomId;
 use crate::trust::Judgement;
@@ -36,9 +38,6 @@ pub(super) enum Look {
 
 /// So many invitations wait here at most; then the oldest that waits for something gives way.
 const MOST: usize = 64;
-
-/// So many members are told of.
-const MOST_TOLD: usize = 200;
 
 impl Core {
     /// Invitations that wait for a decision, with the rooms that they are to, the oldest first.
@@ -212,14 +211,7 @@ impl Core {
             members.push(Invitee { member, trust });
         }
         let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
-        members.sort_by_key(|one| match one.trust {
-            Known::Doubted => 0,
-            Known::Unknown => 1,
-            Known::Seen => 2,
-            Known::Verified => 3,
-            Known::Own => 4,
-        });
-        members.truncate(MOST_TOLD);
+        let members = least_known_first(members);
         let senders = staged.context().extensions.external_senders()?.len();
         let external_senders = u32::try_from(senders).unwrap_or(u32::MAX);
         let by = by.unwrap_or_else(|| self.env.device.member.clone());

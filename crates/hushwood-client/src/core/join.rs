@@ -1,9 +1,12 @@
 //! From an invitation to a room (RFC 9420 §12.4.3.1).
 
 use hushwood::commit::Answers;
-use hushwood::error::{Error as ProtocolError, NotNow};
+use hushwood::error::{Error as ProtocolError, NotNow, StoreReadError};
 use hushwood::group::OpenedWelcome;
+use hushwood::transition::{InstanceId, Reader, RecordKey, RecordKind, Records};
 use hushwood_codec::Decode;
+use hushwood_crypto::Secret;
+use hushwood_delivery::rules::Rules;
 use hushwood_delivery::wire::{Call, GroupKey, TreeAnswer, TreeRequest};
 
 use crate::content::Head;
@@ -11,12 +14,13 @@ use crate::core::Core;
 use crate::core::answers::Purpose;
 use crate::core::env::{DELIVERY, GroupDelivery};
 use crate::core::intent::Action;
+use crate::core::rejoin::KNOWN;
 use crate::core::room::Room;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::invitation::InvitationId;
-use crate::records::{INVITATIONS, row};
+use crate::records::{INVITATIONS, Standing, row};
 use crate::room::RoomId;
 use crate::settings::Millis;
 use crate::voucher::vouchers;
@@ -86,6 +90,8 @@ impl Core {
         let tree = Some(there.ratchet_tree.as_slice());
         let last_resort = opened.is_last_resort();
         let staged = opened.stage(&Answers::none(), tree, None, now.seconds(), &mut *env.random)?;
+        // Where nobody can say who may do what, we would not judge as the others do.
+        Rules::of(&staged.context().extensions).map_err(ProtocolError::from)?;
         let members = staged.members().collect::<Result<Vec<_>, _>>()?;
         let vouchers = vouchers(members.iter().map(|view| &view.leaf));
         drop(members);
@@ -95,17 +101,33 @@ impl Core {
         if !self.is_admitted(id, &staged, &judgement)? {
             return Ok(());
         }
+        // An epoch that is over has members who were removed since. Who brings one up has nothing to invite us to.
+        if self.rooms.contains_key(&room_id) && staged.context().epoch <= self.known_epoch(&room_id)? {
+            return self.bad_invitation(id, "it is to an earlier state of a room that is known");
+        }
         let env = &mut self.env;
         let mut work = Work::new();
         env.judge.keep(&judgement, &mut work)?;
         let inviter = staged.signer();
-        let group = work.step(staged.accept(&judgement.verdicts, &*env.store, &mut *env.random)?);
+        let hidden = match self.rooms.get_mut(&room_id) {
+            // RFC 9420 §12.4.3, C322: its id is taken by a state that can't be followed any more, and goes with it.
+            Some(before) if before.record.standing == Standing::Forked => {
+                let old = before.take_group(env)?;
+                work.step(old.forget(&*env.store)?);
+                Some(RecordKey::new(InstanceId::CLIENT, RecordKind::GroupInstance, room_id.0.clone()))
+            }
+            Some(_) | None => None,
+        };
+        let without = Without { store: &*env.store, hidden };
+        let group = work.step(staged.accept(&judgement.verdicts, &without, &mut *env.random)?);
         let inviter = Room::member_at(&group, inviter)?.unwrap_or_else(|| env.device.member.clone());
         let mut room = Room::new(room_id.clone(), env.room_record(&group, key, now)?);
         if let Some(before) = self.rooms.get(&room_id) {
             // What was said before we were removed stays ours.
             room.record.rows = before.record.rows;
             room.record.title = before.record.title.clone();
+            room.queue.clone_from(&before.queue);
+            work.erase(row(before.rows(), KNOWN));
         }
         let place = (group.group_id(), group.epoch(), there.sequence);
         room.advance(Head::of_epoch(group.suite(), place, group.epoch_authenticator()?), &mut work);
@@ -115,6 +137,7 @@ impl Core {
         room.read_wanted = self.syncs;
         room.group = Some(group);
         self.rooms.insert(room_id.clone(), room);
+        self.make_anew(&room_id, &mut work)?;
         if last_resort {
             // RFC 9750 §5.1, A036: others may have been given the same keys. Another one takes its place as soon as can be.
             self.put_intent(&room_id, Action::Renew, &mut work)?;
@@ -124,6 +147,33 @@ impl Core {
         self.persist(work)?;
         self.account.invitations.remove(&id);
         self.forget_replaced(&room_id)
+    }
+}
+
+/// The store as it is once what is hidden is erased.
+struct Without<'a> {
+    store: &'a dyn Records,
+    hidden: Option<RecordKey>,
+}
+
+impl Records for Without<'_> {
+    fn version(&self, instance: InstanceId) -> Result<u64, StoreReadError> {
+        self.store.version(instance)
+    }
+
+    fn get(&self, key: &RecordKey) -> Result<Option<Secret>, StoreReadError> {
+        match self.hidden.as_ref() == Some(key) {
+            true => Ok(None),
+            false => self.store.get(key),
+        }
+    }
+
+    fn list(&self, instance: InstanceId, kind: RecordKind) -> Result<Vec<(Vec<u8>, Secret)>, StoreReadError> {
+        self.store.list(instance, kind)
+    }
+
+    fn reader(&self) -> Result<Reader, StoreReadError> {
+        self.store.reader()
     }
 }
 

@@ -116,7 +116,9 @@ impl Core {
 
     /// Comes back into a room that can't be followed, by an external commit (RFC 9420 §12.4.3.2). What was said meanwhile
     /// and not read is lost. A state of the group that is older than ours is not taken, whatever the service says
-    /// ([`take_earlier`](Self::take_earlier)).
+    /// ([`take_earlier`](Self::take_earlier)). Where somebody is there whom we would not let invite us without asking
+    /// ([`Settings::invitations`](crate::Settings::invitations)), nothing is done but to tell who
+    /// ([`Returning`](EventKind::Returning)): said again, it is done.
     ///
     /// # Errors
     /// As [`invite`](Self::invite).
@@ -141,7 +143,7 @@ impl Core {
         Ok((self.want(room, action)?, MessageId(id)))
     }
 
-    fn want(&mut self, room: &RoomId, action: Action) -> Result<u64, Error> {
+    pub(super) fn want(&mut self, room: &RoomId, action: Action) -> Result<u64, Error> {
         self.refresh()?;
         let mut work = Work::new();
         let number = self.put_intent(room, action.clone(), &mut work)?;
@@ -168,6 +170,7 @@ impl Core {
         let there = self.room(room)?;
         match (there.record.standing, &action) {
             (Standing::Removed, _) => return Err(Error::Removed),
+            (Standing::Ended, _) => return Err(Error::Ended),
             (Standing::Forked, Action::Rejoin) => {}
             (Standing::Forked, _) => return Err(Error::Forked),
             (Standing::New | Standing::Active | Standing::Rejoining, _) => {}

@@ -82,6 +82,12 @@ impl Core {
         self.env.claim()
     }
 
+    /// How well a key is known.
+    #[must_use]
+    pub fn known(&self, claim: &Claim) -> Known {
+        self.env.judge.known(claim, &self.env.claim())
+    }
+
     /// A key that was not believed, for [`trust`](Self::trust), by whose it is said to be.
     #[must_use]
     pub fn doubted(&self, member: &Member) -> Option<&Claim> {

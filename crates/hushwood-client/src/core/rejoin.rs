@@ -2,7 +2,6 @@
 
 use hushwood::error::Error as ProtocolError;
 use hushwood::group::{ExternalJoin, Group, GroupView, StagedExternalJoin};
-use hushwood_crypto::Signer;
 use hushwood_delivery::wire::{Admission, Call, CommitRequest, GroupInfoAnswer, Refused};
 
 use crate::content::Head;
@@ -10,6 +9,7 @@ use crate::core::answers::Purpose;
 use crate::core::backoff::pause;
 use crate::core::intent::{Action, Outgoing, Published, Stage};
 use crate::core::outbox::Done;
+use crate::core::returning::SHOWN;
 use crate::core::room::unsigned;
 use crate::core::rooms::INFO;
 use crate::core::work::Work;
@@ -95,7 +95,7 @@ impl Core {
             info,
             tree,
             settings,
-            &env.device.signer,
+            &*env.device.signer,
             now.seconds(),
             &mut *env.random,
         )?;
@@ -107,6 +107,11 @@ impl Core {
         if let Some(member) = judgement.refused {
             return Err(Error::KeyChanged { person: member.person });
         }
+        let senders = staged.context().extensions.external_senders()?.len();
+        if !self.is_return_admitted((id, number), &members, senders)? {
+            return Ok(());
+        }
+        let env = &mut self.env;
         let mut work = Work::new();
         env.judge.keep(&judgement, &mut work)?;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
@@ -119,7 +124,7 @@ impl Core {
             key: room.record.key.clone(),
             epoch,
             commit: outgoing.message,
-            group_info: group.group_info(INFO, &env.device.signer, &mut *env.random)?,
+            group_info: group.group_info(INFO, &*env.device.signer, &mut *env.random)?,
             welcome: None,
             recipients: Vec::new(),
             // As the member that we were, in whose place we come.
@@ -153,7 +158,7 @@ impl Core {
     }
 
     /// The epoch that we know the group to have reached: ours, or the one before we were on the way back.
-    fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
+    pub(super) fn known_epoch(&mut self, id: &RoomId) -> Result<u64, Error> {
         let rows = self.room(id)?.rows();
         match get(&*self.env.store, &row(rows, KNOWN))? {
             Some(known) => from_row(&known),
@@ -183,6 +188,7 @@ impl Core {
         room.advance(head, &mut work);
         room.put(&mut work)?;
         work.erase(row(room.rows(), KNOWN));
+        work.erase(row(room.rows(), SHOWN));
         room.known = 0;
         room.paused = None;
         room.read_wanted = room.read_wanted.max(self.syncs);
@@ -191,18 +197,22 @@ impl Core {
             work.event(id, EventKind::Gap { from: None, missing });
         }
         work.event(id, EventKind::Joined { by });
-        let queue = room.queue.clone();
         self.end(number, Ok(Done::Accepted(sequence)), &mut work);
-        for other in queue.into_iter().filter(|other| *other != number) {
-            // What was made before was made from a state that is gone.
-            let intent = self.intent_mut(other)?;
-            if intent.published().is_some() {
-                intent.stage = Stage::ToPublish;
-                self.put_again(other, &mut work)?;
-            }
-        }
+        self.make_anew(id, &mut work)?;
         self.persist(work)?;
         self.forget_replaced(id)
+    }
+
+    /// What was made before we came into a room again was made from a state that is gone.
+    pub(super) fn make_anew(&mut self, id: &RoomId, work: &mut Work) -> Result<(), Error> {
+        for number in self.room(id)?.queue.clone() {
+            let intent = self.intent_mut(number)?;
+            if intent.published().is_some() {
+                intent.stage = Stage::ToPublish;
+                self.put_again(number, work)?;
+            }
+        }
+        Ok(())
     }
 
     /// Erases states of a room that another has replaced.
@@ -251,4 +261,4 @@ impl Core {
 }
 
 /// The row with the epoch that was known before a room was left to come back.
-const KNOWN: &str = "known epoch";
+pub(super) const KNOWN: &str = "known epoch";

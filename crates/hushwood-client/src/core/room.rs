@@ -6,7 +6,7 @@ use hushwood::credential::Claim;
 use hushwood::group::Group;
 use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
-use hushwood_crypto::{CipherSuite, Signer, sign_with_label};
+use hushwood_crypto::{CipherSuite, SignaturePublicKey, sign_with_label};
 use hushwood_delivery::wire::{
     Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest,
     SendRequest,
@@ -50,6 +50,8 @@ pub(crate) struct Room {
     pub(crate) turn: Option<(u64, Millis)>,
     /// The epoch in which what waits could not be committed.
     pub(crate) commit_failed: Option<u64>,
+    /// The key of a member who was to be removed, and has made that void by a commit of their own.
+    pub(crate) dodged: Option<SignaturePublicKey>,
     /// Who says that they see another history, once that was read from the store.
     pub(crate) witnesses: Option<Witnesses>,
 }
@@ -86,6 +88,7 @@ impl Room {
             asked: None,
             turn: None,
             commit_failed: None,
+            dodged: None,
             witnesses: None,
         }
     }
@@ -107,6 +110,7 @@ impl Room {
         self.read_done = old.read_done;
         self.paused = old.paused;
         self.commit_failed = old.commit_failed;
+        self.dodged = old.dodged;
     }
 
     /// Writes the row.
@@ -298,8 +302,7 @@ fn proof(leaf_index: u32, env: &Env, now: Millis) -> MemberProof {
 }
 
 fn sign(env: &Env, content: &[u8]) -> Result<Vec<u8>, Error> {
-    let signer: &dyn Signer = &env.device.signer;
-    Ok(sign_with_label(signer, REQUEST_LABEL, content).map_err(hushwood::error::Error::from)?)
+    Ok(sign_with_label(&*env.device.signer, REQUEST_LABEL, content).map_err(hushwood::error::Error::from)?)
 }
 
 /// A row of a room, by a letter and a number.

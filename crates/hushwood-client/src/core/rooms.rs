@@ -4,6 +4,7 @@ use hushwood::error::Error as ProtocolError;
 use hushwood::extension::Extensions;
 use hushwood::group::{Group, GroupInfoOptions, NewGroup};
 use hushwood_codec::Encode;
+use hushwood_delivery::rules::Rules;
 use hushwood_delivery::wire::{Call, CreateRequest, GroupKey};
 
 use crate::content::Head;
@@ -33,19 +34,42 @@ impl Core {
     /// # Errors
     /// [`Error::Protocol`]; [`Error::Store`].
     pub fn create_room(&mut self, title: &str, now: Millis) -> Result<RoomId, Error> {
+        self.create_room_with(title, Rules::default(), now)
+    }
+
+    /// The same with rules about who may do what. If they leave something to admins, we are one.
+    ///
+    /// ```
+    /// use hushwood_client::{Rules, Who};
+    ///
+    /// // A small team: its admins say who is in it, and everybody speaks.
+    /// let rules = Rules { add: Who::Admins, remove: Who::Admins, change: Who::Admins, ..Rules::default() };
+    /// assert!(rules.need_admins());
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_room_with(&mut self, title: &str, mut rules: Rules, now: Millis) -> Result<RoomId, Error> {
         self.refresh()?;
+        let own = self.env.claim().signature_key;
+        if rules.need_admins() && !rules.admins.contains(&own) {
+            rules.admins.push(own);
+        }
         let env = &mut self.env;
         let key = GroupKey::new(env.random()?);
         let delivery = GroupDelivery { version: VERSION, key: key.clone() };
         let mut extensions = Extensions::new();
         extensions.set(DELIVERY, delivery.to_bytes().map_err(ProtocolError::from)?);
+        if rules != Rules::default() {
+            rules.put(&mut extensions).map_err(ProtocolError::from)?;
+        }
         let settings = NewGroup {
             extensions,
             policy: env.policy.clone(),
             leaf_extensions: env.leaf_extensions(),
             ..NewGroup::new(env.suite(), env.credential(), env.supported())
         };
-        let step = Group::create(settings, &env.device.signer, now.seconds(), &mut *env.random)?;
+        let step = Group::create(settings, &*env.device.signer, now.seconds(), &mut *env.random)?;
         let mut work = Work::new();
         let group = work.step(step);
         let id = RoomId(group.group_id().to_vec());
@@ -56,7 +80,7 @@ impl Core {
         room.advance(head, &mut work);
         room.put(&mut work)?;
         let request = env.random()?;
-        let group_info = group.group_info(INFO, &env.device.signer, &mut *env.random)?;
+        let group_info = group.group_info(INFO, &*env.device.signer, &mut *env.random)?;
         let (ratchet_tree, proof) = (group.ratchet_tree()?, unsigned(group.own_leaf().number()));
         let create = CreateRequest { request, key, group_info, ratchet_tree, proof };
         work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
@@ -145,9 +169,13 @@ impl Core {
                     self.account.want_token();
                     return Ok(None);
                 }
-                Standing::Removed if room.queue.is_empty() => return Ok(None),
+                Standing::Removed | Standing::Ended if room.queue.is_empty() => return Ok(None),
                 Standing::Removed => {
                     self.give_up_all(id, &Error::Removed)?;
+                    return Ok(None);
+                }
+                Standing::Ended => {
+                    self.give_up_all(id, &Error::Ended)?;
                     return Ok(None);
                 }
                 Standing::Forked | Standing::Rejoining => return self.poll_rejoin(id, now),
@@ -194,6 +222,9 @@ impl Core {
 
     /// What has to be done without being asked for: proposals that wait, keys that are old.
     fn want_of_our_own(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
+        if self.remove_dodged(id, now)? {
+            return Ok(true);
+        }
         let action = match self.is_our_turn(id, now)? {
             true => Action::CommitWaiting,
             false => {

@@ -75,7 +75,7 @@ impl Core {
         let env = &mut self.env;
         let builder = KeyPackageBuilder::new(env.suite(), env.leaf_content());
         let builder = if last_resort { builder.last_resort() } else { builder };
-        let new = builder.build(&env.device.signer, &env.policy, now.seconds(), &mut *env.random)?;
+        let new = builder.build(&*env.device.signer, &env.policy, now.seconds(), &mut *env.random)?;
         let message = work.step(keep_key_package(new)?);
         Ok(PublishedKeyPackage { message })
     }

@@ -35,7 +35,7 @@ impl Core {
                     room.paused.is_some() || (room.read_done >= sync && room.known <= room.record.cursor)
                 }
                 Standing::New | Standing::Rejoining => false,
-                Standing::Forked | Standing::Removed => true,
+                Standing::Forked | Standing::Removed | Standing::Ended => true,
             })
     }
 

@@ -6,7 +6,8 @@ use hushwood::extension::{ExtensionType, Extensions};
 use hushwood::framing::{MlsMessage, Sender};
 use hushwood::group::client::keep_key_package;
 use hushwood::group::{
-    CommitPlan, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome, Received,
+    CommitPlan, ExternalJoin, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, OpenedWelcome,
+    Received, StagedExternalJoin,
 };
 use hushwood::key_package::{KeyPackageBuilder, NewKeyPackage, validate};
 use hushwood::policy::{Policy, Timestamp};
@@ -137,10 +138,22 @@ impl Mallory {
 
     /// Proposes something.
     pub fn propose(&mut self, world: &World, proposal: NewProposal<'_>) -> SendAnswer {
+        let message = self.proposed(world, proposal);
+        self.send(world, message)
+    }
+
+    /// A proposal that is not sent yet.
+    pub fn proposed(&mut self, world: &World, proposal: NewProposal<'_>) -> Vec<u8> {
         let now = world.now.seconds();
         let step = self.group.propose(proposal, b"", &self.signer, now, &mut self.random).unwrap();
-        let message = done(step).message;
-        self.send(world, message)
+        done(step).message
+    }
+
+    /// A commit that is not sent.
+    pub fn committed(&mut self, world: &World, plan: CommitPlan<'_>) -> Vec<u8> {
+        let now = world.now.seconds();
+        let step = self.group.commit(plan, &Answers::none(), &self.signer, now, &mut self.random).unwrap();
+        done(step).outgoing.message
     }
 
     /// Says something, with this around it.
@@ -175,10 +188,20 @@ impl Mallory {
         plan: CommitPlan<'_>,
         recipients: Vec<Recipient>,
     ) -> Result<CommitAnswer, String> {
+        self.commit_with(world, plan, (recipients, &Answers::none()))
+    }
+
+    /// The same with pre-shared keys.
+    pub fn commit_with(
+        &mut self,
+        world: &World,
+        plan: CommitPlan<'_>,
+        (recipients, answers): (Vec<Recipient>, &Answers),
+    ) -> Result<CommitAnswer, String> {
         let now = world.now.seconds();
         let epoch = self.group.epoch();
         let after = plan.leaf.signer;
-        let step = self.group.commit(plan, &Answers::none(), &self.signer, now, &mut self.random).unwrap();
+        let step = self.group.commit(plan, answers, &self.signer, now, &mut self.random).unwrap();
         let staged = done(step);
         let options = GroupInfoOptions { ratchet_tree: false, external_pub: true };
         let signer = after.unwrap_or(&self.signer);
@@ -207,6 +230,25 @@ impl Mallory {
             }
             other => Err(format!("{other:?}")),
         }
+    }
+
+    /// The external commit of somebody outside, by what she has told them of the group.
+    pub fn joined_from_outside(&mut self, world: &World) -> Vec<u8> {
+        let there = self.group_info(world);
+        let signer = SoftwareSigner::generate(self.group.suite(), &mut self.random).unwrap();
+        let mut supported = Supported::new(&PROVIDER);
+        supported.suites = vec![self.group.suite().id()];
+        supported.extensions.extend([ExtensionType(0xF0D1), ExtensionType(0xF0D3)]);
+        let settings = ExternalJoin {
+            policy: policy(),
+            ..ExternalJoin::new(PROVIDER, Credential::basic("eve"), supported)
+        };
+        let (tree, now) = (Some(there.ratchet_tree.as_slice()), world.now.seconds());
+        let staged =
+            StagedExternalJoin::stage(&there.group_info, tree, settings, &signer, now, &mut self.random);
+        let staged = staged.unwrap();
+        let verdicts = super::all(staged.checks());
+        done(staged.accept(&verdicts, &MemoryStore::new(), &mut self.random).unwrap()).1.message
     }
 
     /// What the service gives to members who come back.
@@ -278,8 +320,19 @@ impl Mallory {
 
     /// Adds somebody who says that they are this device of this person, and is them from then on.
     pub fn bring(&mut self, world: &World, (person, device): (&str, DeviceId), recipient: Recipient) -> Self {
+        let signer = SoftwareSigner::generate(self.group.suite(), &mut self.random).unwrap();
+        self.bring_as(world, (Credential::basic(format!("{person}/{device}")), signer), recipient)
+    }
+
+    /// Adds somebody who shows this, and is them from then on.
+    pub fn bring_as(
+        &mut self,
+        world: &World,
+        (credential, signer): (Credential, SoftwareSigner),
+        recipient: Recipient,
+    ) -> Self {
         let (suite, now) = (self.group.suite(), world.now.seconds());
-        let (signer, new) = made_up(suite, (person, device), now, &mut self.random);
+        let new = made_up(suite, (credential, &signer), now, &mut self.random);
         let key_package = Unverified::new(new.key_package.clone());
         let policy = policy();
         let valid = validate(key_package, suite, &policy, now).unwrap();
@@ -311,11 +364,19 @@ impl Mallory {
     /// A KeyPackage of somebody who says that they are this device of this person.
     pub fn key_package(&self, world: &World, person: &str, device: DeviceId) -> Vec<u8> {
         let mut random = SeededRandom::new(815);
-        let (_, new) = made_up(self.group.suite(), (person, device), world.now.seconds(), &mut random);
+        let suite = self.group.suite();
+        let signer = SoftwareSigner::generate(suite, &mut random).unwrap();
+        let credential = Credential::basic(format!("{person}/{device}"));
+        let new = made_up(suite, (credential, &signer), world.now.seconds(), &mut random);
         MlsMessage::KeyPackage(Box::new(Unverified::new(new.key_package))).to_bytes().unwrap()
     }
 
     fn send(&mut self, world: &World, message: Vec<u8>) -> SendAnswer {
+        self.try_send(world, message).unwrap()
+    }
+
+    /// Sends a message; why the service does not take it.
+    pub fn try_send(&mut self, world: &World, message: Vec<u8>) -> Result<SendAnswer, String> {
         let mut send = SendRequest {
             request: self.random.bytes(32).try_into().unwrap(),
             group_id: self.group.group_id().to_vec(),
@@ -326,8 +387,8 @@ impl Mallory {
         let signature = self.sign(&send.signed(SERVICE));
         send.admission.set_signature(signature);
         match self.transport.call(Call::Send(send), None) {
-            Ok(Answer::Send(answer)) => answer,
-            other => panic!("{other:?}"),
+            Ok(Answer::Send(answer)) => Ok(answer),
+            other => Err(format!("{other:?}")),
         }
     }
 
@@ -370,16 +431,16 @@ fn policy() -> Policy {
 /// Keys of nobody, under this name.
 fn made_up(
     suite: &'static dyn CipherSuite,
-    (person, device): (&str, DeviceId),
+    (credential, signer): (Credential, &SoftwareSigner),
     now: Timestamp,
     random: &mut SeededRandom,
-) -> (SoftwareSigner, NewKeyPackage) {
-    let signer = SoftwareSigner::generate(suite, random).unwrap();
+) -> NewKeyPackage {
     let mut supported = Supported::new(&PROVIDER);
     supported.suites = vec![suite.id()];
     supported.extensions.push(ExtensionType(0xF0D1));
-    let credential = Credential::basic(format!("{person}/{device}"));
+    if !matches!(credential, Credential::Basic { .. }) {
+        supported.credentials.push(credential.credential_type());
+    }
     let content = LeafContent { credential, supported, extensions: Extensions::new() };
-    let new = KeyPackageBuilder::new(suite, content).build(&signer, &policy(), now, random).unwrap();
-    (signer, new)
+    KeyPackageBuilder::new(suite, content).build(signer, &policy(), now, random).unwrap()
 }

@@ -207,6 +207,12 @@ impl Person {
         Self { name: name.to_owned(), disk, core, seed, settings, trust }
     }
 
+    /// Somebody whose client was opened otherwise.
+    pub fn of(name: &str, disk: Disk, core: Core) -> Self {
+        let (settings, trust) = (Settings::default(), Trust::insecure_accept_all);
+        Self { name: name.to_owned(), disk, core, seed: 0, settings, trust }
+    }
+
     /// The process ends and begins anew.
     pub fn restart(&mut self) {
         // Another process draws other random numbers.

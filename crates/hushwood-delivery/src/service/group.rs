@@ -6,9 +6,11 @@ use hushwood::policy::{ExternalCommits, Policy};
 use hushwood::proposal::ProposalType;
 use hushwood::public_group::{Observed, ObservedCommit};
 use hushwood_codec::Decode;
+use hushwood_crypto::SignaturePublicKey;
 use sha2::{Digest, Sha256};
 
 use crate::backend::{Appended, Committed, NewCommit, NewEntry, RequestId, Seconds};
+use crate::rules::InForce;
 use crate::service::admission::Admitted;
 use crate::service::followed::Followed;
 use crate::service::groups::NO_GROUP;
@@ -180,6 +182,7 @@ fn new_commit(
     };
     check_committer(&admitted, &observed)?;
     check_delivery(group, &observed.context().extensions)?;
+    check_rules(group, &observed)?;
     observed.check_group_info(&request.group_info, &settings.policy).map_err(invalid)?;
     check_group_info(&request.group_info, &settings.policy)?;
     let Split { welcomes, shared } = split(request, settings.max_welcomes)?;
@@ -247,6 +250,22 @@ pub(super) fn check_delivery(group: &Followed, next: &Extensions) -> Result<(), 
         false => Err(Refusal::Forbidden("the extension that says how the group is delivered stays as it is")),
     }
 }
+
+/// Whether the group's rules let this be committed (RFC 9750 §6.1, A100). Its members judge by the same, so a commit that is
+/// against them would end the epoch for nobody, and nothing would come after it.
+fn check_rules(group: &Followed, commit: &ObservedCommit) -> Result<(), Refusal> {
+    let rules = InForce::new(&group.public().context().extensions, group.public().tree()).map_err(invalid)?;
+    let leaf = commit.tree().leaf(commit.change().committer).map_err(invalid)?;
+    let key = leaf.map_or_else(|| SignaturePublicKey(Vec::new()), |leaf| leaf.signature_key);
+    match rules.let_commit(&key, commit.proposals()).map_err(invalid)? {
+        true => Ok(()),
+        false => Err(AGAINST_THE_RULES),
+    }
+}
+
+/// What is answered to what the rules forbid.
+pub(super) const AGAINST_THE_RULES: Refusal =
+    Refusal::Forbidden("the group's rules leave this to its admins");
 
 /// A GroupInfo is as those need it who join: without the tree, which they get from here, and with the key for those who come
 /// from outside, as long as anybody may (RFC 9420 §12.4.3.2; RFC 9750 §7, A064). Gives who has signed it.

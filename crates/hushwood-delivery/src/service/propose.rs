@@ -9,9 +9,10 @@ use hushwood_crypto::SignaturePublicKey;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::backend::{Committed, NewEntry, RequestId, Seconds};
+use crate::rules::InForce;
 use crate::service::admission::Admitted;
 use crate::service::followed::Followed;
-use crate::service::group::{check_delivery, invalid, message, request_id};
+use crate::service::group::{AGAINST_THE_RULES, check_delivery, invalid, message, request_id};
 use crate::service::groups::NO_GROUP;
 use crate::service::seal::{What, seal};
 use crate::service::{Device, Service};
@@ -112,6 +113,10 @@ fn new_proposal(
         Observed::Proposal(observed) => {
             if let Proposal::GroupContextExtensions(changed) = observed.proposal() {
                 check_delivery(group, &changed.extensions)?;
+            }
+            let rules = InForce::new(&group.public().context().extensions, group.public().tree());
+            if !rules.map_err(invalid)?.let_propose(observed.sender(), observed.proposal()) {
+                return Err(AGAINST_THE_RULES);
             }
         }
     }

@@ -30,6 +30,7 @@ pub struct StagedCommit {
     public: PublicState,
     /// None if the commit removes this client.
     member: Option<Member>,
+    list: ProposalList,
     change: EpochChange,
     checks: Vec<CredentialCheck>,
     updated: Vec<(LeafIndex, Credential, Credential)>,
@@ -41,6 +42,11 @@ impl StagedCommit {
     #[must_use]
     pub fn change(&self) -> &EpochChange {
         &self.change
+    }
+
+    /// The proposals that it covers, each with who made it: for rules about who may do what (RFC 9750 §6.1, A100).
+    pub fn proposals(&self) -> impl Iterator<Item = &CommittedProposal> {
+        self.list.iter()
     }
 
     /// The credentials to judge: of those who come, of members that show another one, of new external
@@ -180,6 +186,7 @@ impl Group {
             encrypted_by,
             public,
             member,
+            list,
             change,
             checks: credential_checks,
             updated,

@@ -28,7 +28,9 @@ use crate::extension::support::{ExtensionPlace, check_placement};
 use crate::framing::{Authenticated, Content, MlsMessage, PublicMessage, Sender};
 use crate::group::{EpochChange, GroupView, MemberView, PendingProposal, Status, verify_sender};
 use crate::policy::{Policy, Timestamp};
-use crate::proposal::{CachedProposal, Proposal, ProposalCache, ProposalChecks, ProposalList, Purpose};
+use crate::proposal::{
+    CachedProposal, CommittedProposal, Proposal, ProposalCache, ProposalChecks, ProposalList, Purpose,
+};
 use crate::schedule::GroupContext;
 use crate::tree::RatchetTree;
 use crate::welcome::verification::{check_external_pub, verify_signature};
@@ -68,6 +70,7 @@ pub struct ObservedProposal {
 pub struct ObservedCommit {
     at: Vec<u8>,
     public: PublicState,
+    list: ProposalList,
     change: EpochChange,
     added: Vec<HashReference>,
     checks: Vec<CredentialCheck>,
@@ -104,6 +107,11 @@ impl ObservedCommit {
     #[must_use]
     pub fn change(&self) -> &EpochChange {
         &self.change
+    }
+
+    /// The proposals that it covers, each with who made it: for rules about who may do what (RFC 9750 §6.1, A100).
+    pub fn proposals(&self) -> impl Iterator<Item = &CommittedProposal> {
+        self.list.iter()
     }
 
     /// The KeyPackages of those whom it adds, in the order of the Adds: a Welcome has a secret for each of them (RFC 9420
@@ -358,7 +366,7 @@ impl PublicGroup {
         let tag = message.auth().confirmation_tag.clone().ok_or(Violation::ConfirmationTag)?;
         let (tree, signed) = (transition.applied.tree, signed_commit(message));
         let public = advance_public(&self.public, tree, transition.provisional, &signed, tag)?;
-        Ok(ObservedCommit { at: self.at(), public, change, added, checks: transition.checks })
+        Ok(ObservedCommit { at: self.at(), public, list, change, added, checks: transition.checks })
     }
 
     fn checks(&self, now: Timestamp) -> ProposalChecks<'_> {

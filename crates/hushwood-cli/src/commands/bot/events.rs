@@ -1,6 +1,8 @@
 //! Events and facts as JSON.
 
-use hushwood_client::{Attention, Event, EventKind, Invitation, Known, Member, Message};
+use hushwood_client::{
+    Attention, Event, EventKind, Invitation, Invitee, Known, Member, Message, NotTaken, Returning,
+};
 use serde_json::{Map, Value, json};
 
 use crate::commands::bot::{VERSION, parse};
@@ -34,6 +36,10 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
             ("sent", json!({ "message": parse::digits(&id.0), "sequence": sequence }))
         }
         EventKind::Invited(invitation) => ("invited", self::invitation(invitation)),
+        EventKind::DeviceRevoked { member: who, by } => {
+            ("device_revoked", json!({ "member": member(who), "by": member(by) }))
+        }
+        EventKind::Returning(returning) => ("returning", self::returning(returning)),
         EventKind::Joined { by } => ("joined", json!({ "by": member(by) })),
         EventKind::MemberAdded { member: who, by, first_seen } => {
             ("member_added", json!({ "member": member(who), "by": member(by), "first_seen": first_seen }))
@@ -63,21 +69,42 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
             ("new_device", json!({ "member": member(who) }))
         }
         EventKind::NeedsAttention(Attention::Invitation(why)) => ("invitation_failed", json!({ "why": why })),
+        EventKind::NotTaken { by, why, sequence } => {
+            let why = match why {
+                NotTaken::Rules => "rules",
+                NotTaken::Delivery => "delivery",
+                NotTaken::PreSharedKey => "pre-shared key",
+                _ => "other",
+            };
+            ("not_taken", json!({ "by": by.as_ref().map(member), "why": why, "sequence": sequence }))
+        }
+        EventKind::Ended { by } => ("ended", json!({ "by": member(by) })),
         EventKind::NotDone { intent, why } => ("not_done", json!({ "intent": intent, "why": why })),
         // A later version of the library has more.
         _ => ("other", json!({})),
     }
 }
 
+/// Who is in a room that we were to come back to.
+fn returning(returning: &Returning) -> Value {
+    json!({
+        "members": returning.members.iter().map(invitee).collect::<Vec<_>>(),
+        "count": returning.count,
+        "external_senders": returning.external_senders,
+    })
+}
+
+fn invitee(one: &Invitee) -> Value {
+    json!({
+        "person": one.member.person,
+        "device": one.member.device.to_string(),
+        "trust": trust_name(one.trust),
+    })
+}
+
 /// An invitation that waits.
 pub(super) fn invitation(invitation: &Invitation) -> Value {
-    let members = invitation.members.iter().map(|one| {
-        json!({
-            "person": one.member.person,
-            "device": one.member.device.to_string(),
-            "trust": trust_name(one.trust),
-        })
-    });
+    let members = invitation.members.iter().map(invitee);
     json!({
         "invitation": invitation.id.to_string(),
         "by": member(&invitation.by),

@@ -367,5 +367,6 @@ fn standing_name(standing: Standing) -> &'static str {
         Standing::Rejoining => "rejoining",
         Standing::Forked => "forked",
         Standing::Removed => "removed",
+        Standing::Ended => "ended",
     }
 }
