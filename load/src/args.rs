@@ -45,7 +45,7 @@ pub enum Part {
 }
 
 /// A database.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ValueEnum)]
 pub enum Engine {
     /// SQLite, with one node
     #[serde(rename = "SQLite")]

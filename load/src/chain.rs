@@ -16,7 +16,7 @@ pub struct Chain {
 }
 
 /// What is sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// Messages with a text of [`TEXT`] bytes.

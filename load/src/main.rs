@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -27,13 +28,17 @@ fn measure(args: &Args) -> Result<bool> {
     let program: Option<PathBuf> = args.program.clone().or_else(beside).filter(|program| program.is_file());
     let program = program.context("the program `hushwood` is not beside this one: name it with --program")?;
     let scale = if args.quick { Scale::quick() } else { Scale::full() };
+    let begun = Instant::now();
     let report = run(args, &program, &scale)?;
-    println!("\n{}\n\n{}", report.machine, report.tables());
+    println!("\n{}\n\n{}\nIt has taken {} s.", report.machine, report.tables(), begun.elapsed().as_secs());
     if let Some(file) = &args.json {
         std::fs::write(file, serde_json::to_vec_pretty(&report)?).context("the file of figures")?;
     }
-    if args.write_docs && report.failures.is_empty() {
-        docs::write(Path::new("."), &report)?;
+    let good = report.failures.is_empty();
+    match args.write_docs {
+        true if good => docs::write(Path::new("."), &report)?,
+        true => println!("docs/performance.md is as it was: a measurement has failed"),
+        false => {}
     }
-    Ok(report.failures.is_empty())
+    Ok(good)
 }

@@ -69,7 +69,10 @@ impl Report {
             out,
             "\n| on | what | writers | a second | a second and node | p50 ms | p99 ms | processor of nodes, µs each | memory of a node, MiB |\n|---|---|---|---|---|---|---|---|---|"
         );
-        for rate in &self.rates {
+        // The engine by itself, and below it the service on it.
+        let mut rates: Vec<_> = self.rates.iter().collect();
+        rates.sort_by_key(|rate| (rate.what, rate.engine, rate.nodes));
+        for rate in rates {
             let _ = writeln!(out, "{}", line(rate));
         }
     }

@@ -1,7 +1,7 @@
 //! What hostile clients do. They have one thread for all of them, so that something is left for the others.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,6 +20,44 @@ use crate::flood::{honest_address, hostile_address};
 use crate::net::{Link, Place, Stream};
 use crate::scale::FloodScale;
 use crate::service::Service;
+
+/// What those do who say where they come from. Each kind has addresses of its own, so that none uses up what another may ask.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    SlowBodies,
+    Rubbish,
+    HeldBodies,
+    Greedy,
+    UnreadStreams,
+    UnreadAnswers,
+    Author,
+}
+
+impl Kind {
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 7] = [
+        Self::SlowBodies,
+        Self::Rubbish,
+        Self::HeldBodies,
+        Self::Greedy,
+        Self::UnreadStreams,
+        Self::UnreadAnswers,
+        Self::Author,
+    ];
+
+    /// The last part of its first address.
+    pub(super) fn first_address(self) -> u8 {
+        match self {
+            Self::SlowBodies => 10,
+            Self::Rubbish => 20,
+            Self::HeldBodies => 30,
+            Self::Greedy => 40,
+            Self::UnreadStreams => 50,
+            Self::UnreadAnswers => 60,
+            Self::Author => 70,
+        }
+    }
+}
 
 /// All that they need, before they begin.
 pub(super) struct Hostile {
@@ -95,32 +133,37 @@ impl Hostile {
         }
         let count = counts.of("bodies that come a byte a second");
         for number in 0..scale.slow_bodies {
-            tokio::spawn(again(count.clone(), move || slow_body(address, number)));
+            let from = hostile_address(Kind::SlowBodies, number);
+            tokio::spawn(again(count.clone(), move || slow_body(address, from)));
         }
         let count = counts.of("bodies of 1 MiB of rubbish");
         for number in 0..scale.rubbish {
-            tokio::spawn(again(count.clone(), move || rubbish(address, number)));
+            let from = hostile_address(Kind::Rubbish, number);
+            tokio::spawn(again(count.clone(), move || rubbish(address, from)));
         }
         let count = counts.of("bodies of 60 MiB that stop before their end");
         for number in 0..scale.held_bodies {
-            let token = token.clone();
-            tokio::spawn(again(count.clone(), move || held_body(address, number, token.clone())));
+            let (from, token) = (hostile_address(Kind::HeldBodies, number), token.clone());
+            tokio::spawn(again(count.clone(), move || held_body(address, from, token.clone())));
         }
         let count = counts.of("requests without a pause");
         for number in 0..scale.greedy {
-            tokio::spawn(greedy(place.coming_from(hostile_address(number)), count.clone()));
+            let from = hostile_address(Kind::Greedy, number);
+            tokio::spawn(greedy(place.coming_from(from), count.clone()));
         }
         let count = counts.of("streams with credit that are not read");
         for (number, reader) in readers.into_iter().take(scale.unread_streams).enumerate() {
-            let (place, reader) = (place.coming_from(hostile_address(number)), Arc::new(reader));
+            let from = hostile_address(Kind::UnreadStreams, number);
+            let (place, reader) = (place.coming_from(from), Arc::new(reader));
             tokio::spawn(again(count.clone(), move || unread_stream(place.clone(), reader.clone())));
         }
         let count = counts.of("large answers that are not read");
         for (number, body) in reads.into_iter().enumerate() {
-            tokio::spawn(again(count.clone(), move || unread_answer(address, number, body.clone())));
+            let from = hostile_address(Kind::UnreadAnswers, number);
+            tokio::spawn(again(count.clone(), move || unread_answer(address, from, body.clone())));
         }
         let count = counts.of("messages of nearly a MiB to them");
-        tokio::spawn(large_messages(place.coming_from(hostile_address(0)), author, count));
+        tokio::spawn(large_messages(place.coming_from(hostile_address(Kind::Author, 0)), author, count));
         Ok(())
     }
 }
@@ -166,9 +209,8 @@ async fn until_end(socket: &mut TcpStream) -> Result<()> {
 }
 
 /// The head of a request with a body of so many bytes.
-fn head(kind: CallKind, number: usize, length: usize) -> Vec<u8> {
-    let from = hostile_address(number);
-    let (path, kind) = (kind.path(), MEDIA_TYPE);
+fn head(call: CallKind, from: IpAddr, length: usize) -> Vec<u8> {
+    let (path, kind) = (call.path(), MEDIA_TYPE);
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: {SERVICE}\r\nx-forwarded-for: {from}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
     );
@@ -176,9 +218,9 @@ fn head(kind: CallKind, number: usize, length: usize) -> Vec<u8> {
 }
 
 /// A little at once, the rest a byte a second.
-async fn slow_body(address: SocketAddr, number: usize) -> Result<()> {
+async fn slow_body(address: SocketAddr, from: IpAddr) -> Result<()> {
     let mut socket = TcpStream::connect(address).await?;
-    socket.write_all(&head(CallKind::Send, number, 1 << 20)).await?;
+    socket.write_all(&head(CallKind::Send, from, 1 << 20)).await?;
     socket.write_all(&vec![0; 32 << 10]).await?;
     let mut room = [0; 1024];
     // Until there is an answer, or the end.
@@ -189,18 +231,18 @@ async fn slow_body(address: SocketAddr, number: usize) -> Result<()> {
 }
 
 /// A whole body, as fast as it goes, and then its answer.
-async fn rubbish(address: SocketAddr, number: usize) -> Result<()> {
+async fn rubbish(address: SocketAddr, from: IpAddr) -> Result<()> {
     let mut socket = TcpStream::connect(address).await?;
-    socket.write_all(&head(CallKind::Send, number, 1 << 20)).await?;
+    socket.write_all(&head(CallKind::Send, from, 1 << 20)).await?;
     socket.write_all(&vec![0xff; 1 << 20]).await?;
     socket.shutdown().await?;
     until_end(&mut socket).await
 }
 
 /// The most that a group may come to, and then a byte now and then: as late as the node allows for so much.
-async fn held_body(address: SocketAddr, number: usize, token: Arc<str>) -> Result<()> {
+async fn held_body(address: SocketAddr, from: IpAddr, token: Arc<str>) -> Result<()> {
     let mut socket = TcpStream::connect(address).await?;
-    let head = head(CallKind::CreateGroup, number, 64 << 20);
+    let head = head(CallKind::CreateGroup, from, 64 << 20);
     let head =
         String::from_utf8(head)?.replacen("\r\n", &format!("\r\nauthorization: Bearer {token}\r\n"), 1);
     socket.write_all(head.as_bytes()).await?;
@@ -238,9 +280,9 @@ async fn unread_stream(place: Place, reader: Arc<Reader>) -> Result<()> {
 }
 
 /// Asks for what is long, and takes nothing of it.
-async fn unread_answer(address: SocketAddr, number: usize, body: Bytes) -> Result<()> {
+async fn unread_answer(address: SocketAddr, from: IpAddr, body: Bytes) -> Result<()> {
     let mut socket = TcpStream::connect(address).await?;
-    socket.write_all(&head(CallKind::Read, number, body.len())).await?;
+    socket.write_all(&head(CallKind::Read, from, body.len())).await?;
     socket.write_all(&body).await?;
     sleep(HELD).await;
     Ok(())

@@ -21,7 +21,7 @@ use crate::net::Link;
 use crate::scale::FloodScale;
 use crate::service::{Service, Setup};
 use honest::Honest;
-use hostile::Hostile;
+use hostile::{Hostile, Kind};
 
 pub use honest::Served;
 
@@ -113,11 +113,14 @@ fn honest_address(number: usize) -> IpAddr {
     IpAddr::from([10, 1, high, low])
 }
 
-/// One of the few addresses that hostile clients share.
-fn hostile_address(number: usize) -> IpAddr {
+/// One of the few addresses that hostile clients of a kind share.
+fn hostile_address(kind: Kind, number: usize) -> IpAddr {
     let [.., low] = number.to_be_bytes();
-    IpAddr::from([203, 0, 113, low % 4])
+    IpAddr::from([203, 0, 113, kind.first_address() + low % ADDRESSES])
 }
+
+/// Addresses of each kind.
+const ADDRESSES: u8 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +140,8 @@ mod tests {
     fn honest_clients_have_an_address_each() {
         let addresses: std::collections::BTreeSet<_> = (0..1000).map(honest_address).collect();
         assert_eq!(addresses.len(), 1000);
-        let addresses: std::collections::BTreeSet<_> = (0..1000).map(hostile_address).collect();
-        assert_eq!(addresses.len(), 4);
+        let hostile = |kind| (0..1000).map(move |number| hostile_address(kind, number));
+        let addresses: std::collections::BTreeSet<_> = Kind::ALL.into_iter().flat_map(hostile).collect();
+        assert_eq!(addresses.len(), 4 * Kind::ALL.len());
     }
 }
