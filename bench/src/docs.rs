@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use test_support::machine;
 
 use crate::args::Args;
 use crate::cell::Results;
-use crate::{instructions, machine, plots, table, targets};
+use crate::{instructions, plots, table, targets};
 
 const PAGE: &str = "docs/performance.md";
 const PLOTS: &str = "docs/performance";

@@ -23,7 +23,6 @@ pub mod floor;
 pub mod hushwood_library;
 pub mod instructions;
 pub mod library;
-pub mod machine;
 pub mod measured_store;
 #[cfg(feature = "peers")]
 pub mod mls_rs_library;

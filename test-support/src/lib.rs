@@ -21,6 +21,7 @@ pub mod fake_crypto;
 pub mod fuzz_targets;
 pub mod hpke_vectors;
 pub mod known_signatures;
+pub mod machine;
 pub mod malformed_keys;
 pub mod mls_vectors;
 pub mod no_random;

@@ -9,6 +9,7 @@ mod hostile;
 mod interop;
 mod layers;
 mod lint;
+mod load;
 mod mutants;
 mod oracle;
 mod peers;
@@ -56,6 +57,8 @@ enum Xtask {
     Hostile(hostile::Args),
     /// Kill bots, nodes and databases at random (arguments go to the program `e2e`)
     E2e(e2e::Args),
+    /// Measure the delivery service under load and under a flood (arguments go to the program `load`)
+    Load(load::Args),
     /// Run every fuzz target for some seconds
     Fuzz(fuzz::Args),
     /// Run the simulated world (arguments go to the program `sim`)
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Xtask::Crash(args) => crash::crash(&args),
         Xtask::Hostile(args) => hostile::hostile(&args),
         Xtask::E2e(args) => e2e::e2e(&args),
+        Xtask::Load(args) => load::load(&args),
         Xtask::Fuzz(args) => fuzz::fuzz(&args),
         Xtask::Sim(args) => sim::sim(&args),
         Xtask::Mutants(args) => mutants::mutants(&args),

@@ -16,6 +16,13 @@ use crate::server::settings::Limits;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Origin(Option<u64>);
 
+impl Origin {
+    /// Whether there are limits for it.
+    pub(super) fn is_limited(self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// What each address has of requests and connections.
 pub(super) struct Addresses {
     hasher: RandomState,

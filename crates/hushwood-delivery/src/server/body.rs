@@ -35,7 +35,7 @@ pub(super) async fn read(
         if data.len() > most.saturating_sub(bytes.len()) {
             return Err(too_large());
         }
-        held.merge(app.requests.take(data.len()).ok_or_else(|| {
+        held.merge(app.requests.take(origin, data.len()).ok_or_else(|| {
             app.metrics.turn_away("bytes of requests");
             Refused::new(RefusalCode::TOO_MANY, "the service has too much to do: try again")
                 .after(Duration::from_secs(1))

@@ -137,6 +137,10 @@ async fn answer(
         Access::Open => None,
         Access::Device => Some(token(&head.headers)?),
     };
+    // A body may be large: only who is known brings one.
+    if let Some(token) = &token {
+        app.service.device(token).map_err(|refusal| Refused::from(&refusal))?;
+    }
     let (body, held) = body::read(app, (origin, &peer.pulse), body, kind.max_body()).await?;
     if is_kept(kind) {
         app.keep(origin, body.len())?;
@@ -158,7 +162,7 @@ async fn answer(
     };
     let answer = carry_out(app, call, token, held).await?;
     app.metrics.bytes(request_size, answer.len());
-    let held = app.answers.take(answer.len()).ok_or_else(|| {
+    let held = app.answers.take(origin, answer.len()).ok_or_else(|| {
         app.metrics.turn_away("bytes of answers");
         // Asked again, the answer is the same.
         Refused { may_have_happened: true, ..busy() }

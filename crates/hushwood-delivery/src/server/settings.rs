@@ -74,8 +74,12 @@ pub struct Limits {
     pub body_rate: u32,
     /// Bytes of requests that are being read or answered, all together.
     pub request_bytes: usize,
+    /// Of these, those of one address: at least as many as the largest request has.
+    pub request_bytes_of_address: usize,
     /// Bytes of answers on their way, all together.
     pub answer_bytes: usize,
+    /// Of these, those of one address; an answer that is larger has to be the only one.
+    pub answer_bytes_of_address: usize,
     /// Subscriptions of one WebSocket.
     pub subscriptions: usize,
     /// How long a WebSocket may be open without a subscription or a device.
@@ -84,6 +88,8 @@ pub struct Limits {
     pub stalled_write: Duration,
     /// Bytes of log entries on their way to WebSockets, all together.
     pub stream_bytes: usize,
+    /// Of these, those of one address.
+    pub stream_bytes_of_address: usize,
     /// How long a server that stops waits for what it has begun.
     pub drain: Duration,
 }
@@ -106,11 +112,14 @@ impl Default for Limits {
             body_pause: Duration::from_secs(10),
             body_rate: 8 << 10,
             request_bytes: 512 << 20,
+            request_bytes_of_address: 72 << 20,
             answer_bytes: 512 << 20,
+            answer_bytes_of_address: 64 << 20,
             subscriptions: 1000,
             idle_stream: Duration::from_secs(30),
             stalled_write: Duration::from_secs(20),
             stream_bytes: 256 << 20,
+            stream_bytes_of_address: 32 << 20,
             drain: Duration::from_secs(20),
         }
     }

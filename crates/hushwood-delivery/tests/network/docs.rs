@@ -64,10 +64,13 @@ fn the_limits_are_those_of_the_code() {
             limits.checks_of_address
         ),
         format!(
-            "{} MiB, {} MiB, {} MiB",
+            "{} MiB, {} MiB, {} MiB; {} MiB, {} MiB, {} MiB of one address",
             limits.request_bytes >> 20,
             limits.answer_bytes >> 20,
-            limits.stream_bytes >> 20
+            limits.stream_bytes >> 20,
+            limits.request_bytes_of_address >> 20,
+            limits.answer_bytes_of_address >> 20,
+            limits.stream_bytes_of_address >> 20
         ),
         format!("| {} s |", limits.greeting.as_secs()),
         format!("| {} s |", limits.silence.as_secs()),

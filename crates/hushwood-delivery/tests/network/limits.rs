@@ -227,6 +227,52 @@ async fn bytes_in_flight_are_bounded() {
     answered!(Challenge, world.place.call(small, None).await);
 }
 
+/// One address that sends much, and not the end of it, holds its share; others are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_holds_its_share_of_bytes_and_no_more() {
+    let limits = Limits { request_bytes: 1 << 20, request_bytes_of_address: 256 << 10, ..quick() };
+    let folder = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
+    let world = World::start(folder, Protection::Plain { forwarded: true }, limits).await;
+    let begin = async |from: &str| {
+        let mut socket = TcpStream::connect(world.place.address).await.unwrap();
+        let head = format!(
+            "POST /v1/groups/send HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {from}\r\ncontent-type: {MEDIA_TYPE}\r\n\
+            content-length: {}\r\n\r\n",
+            800 << 10
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&vec![0; 200 << 10]).await.unwrap();
+        socket
+    };
+    let held = async || world.metric("hushwood_request_held_bytes").await;
+    let first = begin("192.0.2.1").await;
+    until("a part of a body", || async { held().await >= 200 << 10 }).await;
+    let mut second = begin("192.0.2.1").await;
+    let mut reply = [0; 12];
+    second.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 429");
+    let third = begin("192.0.2.2").await;
+    until("another's", || async { held().await >= 400 << 10 }).await;
+    drop((first, third));
+    until("room", || async { held().await == 0 }).await;
+}
+
+/// A body may be large, so it is looked first whether who brings it is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_somebody_unknown_is_not_read() {
+    let world = world().await;
+    let mut socket = TcpStream::connect(world.place.address).await.unwrap();
+    let head = format!(
+        "POST /v1/groups/create HTTP/1.1\r\nhost: x\r\nauthorization: Bearer AAAA\r\ncontent-type: {MEDIA_TYPE}\r\n\
+        content-length: {}\r\n\r\n",
+        60 << 20
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut reply = [0; 12];
+    socket.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 401");
+}
+
 /// Who asks for much and takes nothing is let go.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_takes_are_let_go() {

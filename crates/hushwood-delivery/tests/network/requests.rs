@@ -133,10 +133,11 @@ async fn a_request_that_is_none_is_refused_for_what_it_lacks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_takes_more_than_its_cap() {
     let world = world().await;
+    let (_, token) = crate::person::Person::registered("alice", world.place).await;
     for kind in CallKind::ALL.iter().filter(|kind| kind.max_body() < 1 << 20) {
         let body = vec![0; kind.max_body() + 1];
         let mut net = Net::http2(world.place).await;
-        let reply = net.send(request(*kind, body, Some(b"token"))).await.unwrap();
+        let reply = net.send(request(*kind, body, Some(&token.bytes))).await.unwrap();
         assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE, "{kind:?}");
     }
 }

@@ -321,7 +321,7 @@ impl Session {
         let mut room = PAGE_BYTES;
         let (frames, held) = loop {
             // Nothing is held while it waits for more.
-            let held = self.app.streams.wait(room).await;
+            let held = self.app.streams.wait(self.origin, room).await;
             match reading.next(&self.app, self.credit, room).await {
                 Ok(Next::Needs(more)) => room = more,
                 Ok(Next::Frames(frames)) => break (frames, held),
