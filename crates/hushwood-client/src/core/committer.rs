@@ -15,13 +15,14 @@ use crate::core::derive::Derived;
 use crate::core::intent::Action;
 use crate::error::Error;
 use crate::room::RoomId;
-use crate::settings::Millis;
+use crate::settings::{Millis, millis};
 
 impl Core {
     /// Whether proposals wait in a room and it is for us to commit them. One member begins at once, whom all know by the
     /// epoch; the others wait, the longer the further they are.
     pub(super) fn is_our_turn(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
-        let (first, longest) = self.env.settings.retry;
+        let retry = self.env.settings.retry;
+        let (first, longest) = (millis(retry.first), millis(retry.longest));
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
         let (turn, failed) = (room.turn, room.commit_failed);
         let group = room.group(&self.env)?;

@@ -199,7 +199,7 @@ impl Core {
             false => {
                 let (renew_after, room) = (self.env.settings.renew_after, self.room(id)?);
                 let age = now.seconds().0.saturating_sub(room.record.renewed);
-                match age > renew_after && room.backoff.trouble.is_none() {
+                match age > renew_after.as_secs() && room.backoff.trouble.is_none() {
                     true => Action::Renew,
                     false => return Ok(false),
                 }
