@@ -91,7 +91,7 @@ fn a_stream_that_is_cut_is_opened_again_and_nothing_is_missed() {
         assert_eq!(text(&bob).as_deref(), Some(said));
         let begun = Instant::now();
         while bob.room(another.id()).is_err() {
-            bob.acknowledge(&bob.wait(SECOND).unwrap()).unwrap();
+            bob.acknowledge(bob.wait(SECOND).unwrap()).unwrap();
             assert!(begun.elapsed() < 20 * SECOND, "he was invited meanwhile");
         }
     }

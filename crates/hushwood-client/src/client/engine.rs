@@ -258,7 +258,7 @@ impl State {
 }
 
 impl<T> Asked<T> {
-    pub(super) fn is_answered(mut self, answer: Result<Answer, TransportError>) {
+    pub(super) fn answered(mut self, answer: Result<Answer, TransportError>) {
         self.answer = answer;
     }
 }

@@ -2,6 +2,7 @@
 
 mod engine;
 mod methods;
+mod room_methods;
 mod signal;
 #[cfg(feature = "async")]
 mod tasks;

@@ -15,7 +15,8 @@ use hushwood_crypto::Secret;
 
 use crate::client::Outcome;
 use crate::client::engine::{Engine, Goal, State, Step, Wait};
-use crate::client::methods::{client_methods, room_methods};
+use crate::client::methods::client_methods;
+use crate::client::room_methods::room_methods;
 use crate::core::{Contact, Core, Identity, Request, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
@@ -65,9 +66,11 @@ pub struct AsyncRoom<T> {
 /// dropped is given to the next.
 pub struct EventStream<T: AsyncTransport> {
     client: AsyncClient<T>,
-    waiting: Option<Pin<Box<dyn Future<Output = Result<Vec<Event>, Error>> + Send>>>,
+    waiting: Option<Waiting>,
     events: VecDeque<Event>,
 }
+
+type Waiting = Pin<Box<dyn Future<Output = Result<Vec<Event>, Error>> + Send>>;
 
 impl<T: AsyncTransport> AsyncClient<T> {
     client_methods!(AsyncRoom, [async], [.await]);
@@ -103,7 +106,7 @@ impl<T: AsyncTransport> AsyncClient<T> {
 
     fn call(&self, Request { id, call, token }: Request) {
         let (asked, transport) = (self.engine.asked(id), self.engine.transport.clone());
-        let task = async move { asked.is_answered(transport.call(call, token).await) };
+        let task = async move { asked.answered(transport.call(call, token).await) };
         self.engine.transport.spawn(Box::pin(task));
     }
 }

@@ -10,7 +10,8 @@ use hushwood_crypto::Secret;
 
 use crate::client::Outcome;
 use crate::client::engine::{Engine, Goal, State, Step, Wait};
-use crate::client::methods::{client_methods, room_methods};
+use crate::client::methods::client_methods;
+use crate::client::room_methods::room_methods;
 use crate::core::{Contact, Core, Identity, Request, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
@@ -75,7 +76,7 @@ impl<T: Transport> Client<T> {
         let (asked, transport) = (self.engine.asked(id), self.engine.transport.clone());
         let thread = std::thread::Builder::new().name("hushwood call".to_owned());
         // If there is no thread the request counts as not answered, and is made again.
-        drop(thread.spawn(move || asked.is_answered(transport.call(call, token.as_deref()))));
+        drop(thread.spawn(move || asked.answered(transport.call(call, token.as_deref()))));
     }
 }
 

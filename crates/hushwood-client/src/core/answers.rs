@@ -43,6 +43,8 @@ pub(super) enum Purpose {
         room: RoomId,
         wanted: u64,
         after: u64,
+        /// How far the log was known to go.
+        known: u64,
     },
     Intent {
         room: RoomId,
@@ -97,8 +99,8 @@ impl Core {
         room.backoff.succeed();
         let taken = match (purpose, answer) {
             (Purpose::Create { .. }, Answer::CreateGroup(_)) => self.created(&id),
-            (Purpose::Read { wanted, after, .. }, Answer::Read(ReadAnswer::Page(page))) => {
-                self.read(&id, (wanted, after), &page, now)
+            (Purpose::Read { wanted, after, known, .. }, Answer::Read(ReadAnswer::Page(page))) => {
+                self.read(&id, (wanted, after, known), &page, now)
             }
             // What comes next is forgotten.
             (Purpose::Read { .. }, Answer::Read(ReadAnswer::Trimmed { first, .. })) => self.fork(&id, first),

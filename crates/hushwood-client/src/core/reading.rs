@@ -21,7 +21,7 @@ impl Core {
     pub(super) fn read(
         &mut self,
         id: &RoomId,
-        (wanted, after): (u64, u64),
+        (wanted, after, known): (u64, u64, u64),
         page: &LogPage,
         now: Millis,
     ) -> Result<(), Error> {
@@ -50,7 +50,7 @@ impl Core {
             room.known = room.known.max(page.newest);
         }
         if entries.is_empty() {
-            if page.newest > room.record.cursor || room.known > room.record.cursor {
+            if page.newest > room.record.cursor || known > room.record.cursor {
                 // It has told of more than it shows: a hint that was faster than the log, or a lie. Asked once more, later.
                 room.known = room.record.cursor;
                 room.read_wanted = room.read_wanted.max(room.read_done.saturating_add(1));
