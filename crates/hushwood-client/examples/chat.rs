@@ -25,9 +25,9 @@ type Anything = Box<dyn Error + Send + Sync>;
 pub(crate) fn main() -> Result<(), Anything> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (who, server, service) = match arguments.as_slice() {
-        &[person, folder, url, fingerprint] => ((person, folder), (url, fingerprint), "localhost"),
-        &[person, folder, url, fingerprint, service] => ((person, folder), (url, fingerprint), service),
+    let (who, server, service) = match *arguments.as_slice() {
+        [person, folder, url, fingerprint] => ((person, folder), (url, fingerprint), "localhost"),
+        [person, folder, url, fingerprint, service] => ((person, folder), (url, fingerprint), service),
         _ => return Err("chat NAME FOLDER URL FINGERPRINT [NAME OF THE SERVICE]".into()),
     };
     let client = open(who, server, service)?;

@@ -130,13 +130,13 @@ impl Core {
             self.news.events = self.next.event;
             self.news.looks = 0;
         }
-        self.syncs = self.syncs.saturating_add(1);
+        let sync = self.next_sync();
         if !self.is_inbox_told() {
-            self.account.inbox_wanted = self.syncs;
+            self.account.inbox_wanted = sync;
         }
         for room in self.rooms.values_mut() {
             if room.record.standing == Standing::Active && !self.news.tells_of(&room.id) {
-                room.read_wanted = self.syncs;
+                room.read_wanted = sync;
             }
         }
         let wait = pause(self.news.looks, self.env.settings.poll, &mut *self.env.random);
@@ -240,8 +240,7 @@ impl Core {
     }
 
     fn want_inbox(&mut self) {
-        self.syncs = self.syncs.saturating_add(1);
-        self.account.inbox_wanted = self.syncs;
+        self.account.inbox_wanted = self.next_sync();
     }
 
     /// A room is not told of any more: what it means, reading it shows.

@@ -12,8 +12,7 @@ impl Core {
     /// Asks for everything that is new: the inbox, and each room's log. Gives a number for
     /// [`is_synced`](Self::is_synced).
     pub fn want_sync(&mut self) -> u64 {
-        self.syncs = self.syncs.saturating_add(1);
-        self.account.inbox_wanted = self.syncs;
+        self.account.inbox_wanted = self.next_sync();
         self.account.backoff.hurry();
         for room in self.rooms.values_mut() {
             room.read_wanted = self.syncs;
@@ -21,6 +20,13 @@ impl Core {
             room.paused = None;
             room.backoff.hurry();
         }
+        self.syncs
+    }
+
+    /// A number that no log and no inbox was asked for with: also where one was asked for again in between, it is read again.
+    pub(super) fn next_sync(&mut self) -> u64 {
+        let wanted = self.rooms.values().map(|room| room.read_wanted).max().unwrap_or(0);
+        self.syncs = self.syncs.max(wanted).saturating_add(1);
         self.syncs
     }
 
