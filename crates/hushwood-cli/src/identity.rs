@@ -178,7 +178,7 @@ impl Identity {
 
 /// The safety number of whoever shows this credential and signs with this key.
 pub(crate) fn number(credential: &Credential, key: &SignaturePublicKey) -> Result<Number, Failure> {
-    Number::of_member(sha512()?, credential, key)
+    Ok(Number::of_member(sha512()?, credential, key)?)
 }
 
 /// A suite whose hash is SHA-512, for numbers that do not depend on a group's suite.

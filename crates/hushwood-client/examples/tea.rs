@@ -29,7 +29,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Bob has been there before, so that he can be invited.
     let bob = open("bob", bobs_store)?;
-    bob.sync()?.for_each(drop);
+    bob.sync()?;
 
     // README: begin
     let alice = open("alice", store)?; // Client::open(store, provider, &identity, Trust::on_first_use(), delivery)
@@ -38,9 +38,10 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     room.send(b"hello")?; // stored first, then sent, again and again until it is there
 
     for event in bob.wait(Duration::from_secs(10))? {
-        if let EventKind::Message(message) = event.kind {
+        if let EventKind::Message(message) = &event.kind {
             println!("{}: {}", message.from.person, String::from_utf8_lossy(&message.body));
         }
+        bob.acknowledge([&event])?; // it is dealt with: otherwise it would come again after a restart
     }
     // README: end
     Ok(())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hushwood::transition::PersistError;
+use hushwood_crypto::CipherSuiteId;
 use hushwood_delivery::wire::Refused;
 
 use crate::transport::TransportError;
@@ -25,6 +26,15 @@ pub enum Error {
     OtherIdentity,
     /// The store's signature keys are other ones than those of the [`Signers`](crate::Signers) that were given, or are not in it and none were given.
     OtherSigner,
+    /// The store was made for groups of another suite than [`Settings::suite`](crate::Settings::suite) says now.
+    OtherSuite {
+        /// The store's.
+        store: CipherSuiteId,
+        /// What the settings say.
+        settings: CipherSuiteId,
+    },
+    /// The [`Provider`](crate::Provider) does not have this suite.
+    NoSuite(CipherSuiteId),
     /// There is no room of this id.
     NoRoom,
     /// Nobody of this name has an account, or none of their devices can be invited now.
@@ -65,6 +75,15 @@ impl fmt::Display for Error {
             Self::OtherSigner => f.write_str(
                 "the store belongs to other signature keys: give the signers that it was made with, or none if its keys are \
                  in it",
+            ),
+            Self::OtherSuite { store, settings } => write!(
+                f,
+                "the store was made for the suite {store} and the settings say {settings}: say the store's, or begin with a new \
+                 store"
+            ),
+            Self::NoSuite(suite) => write!(
+                f,
+                "the provider of cryptography does not have the suite {suite}: take one that has, or say another suite"
             ),
             Self::NoRoom => f.write_str("there is no such room here"),
             Self::NoSuchPerson => f.write_str(

@@ -9,7 +9,8 @@ use crate::invitation::{Invitation, Returning};
 use crate::records::{VERSION, corrupt, from_row, to_row};
 use crate::room::RoomId;
 
-/// Something that has happened. It is in the store until it is acknowledged.
+/// Something that has happened. It is in the store, and is given again after a restart, until it is
+/// [acknowledged](crate::Client::acknowledge).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
     /// Its number: events are numbered as they happen, over all rooms.
@@ -176,7 +177,7 @@ pub struct Message {
 }
 
 /// The name of a message: random, the same for all who read it.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MessageId(pub [u8; 16]);
 
 /// Why a commit is not taken.

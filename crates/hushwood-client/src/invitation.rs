@@ -1,7 +1,5 @@
 //! Invitations that wait for a decision.
 
-use std::fmt;
-
 use hushwood_codec::{Decode, DecodeError, DecodeErrorKind, Element, Encode, Reader, Writer, wire_struct};
 
 use crate::core::Known;
@@ -10,18 +8,6 @@ use crate::identity::Member;
 /// The name of an invitation: a hash of what has come.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct InvitationId(pub [u8; 32]);
-
-impl fmt::Display for InvitationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for InvitationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InvitationId({self})")
-    }
-}
 
 /// An invitation into a room. Nothing of it counts before it is accepted: no key in it is remembered.
 #[derive(Clone, Debug, Eq, PartialEq)]

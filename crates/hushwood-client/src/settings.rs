@@ -1,6 +1,7 @@
 //! What an application decides.
 
 use std::fmt;
+use std::time::Duration;
 
 use hushwood::policy::{Padding, Policy, Timestamp};
 use hushwood_crypto::{CipherSuiteId, CryptoProvider, Random, Signer};
@@ -81,10 +82,30 @@ impl fmt::Debug for Provider {
     }
 }
 
+/// Waits that become longer: each is three times the one before. A part of each, up to a half, is left out at random, so that
+/// many who wait for the same do not come at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Waits {
+    /// The first.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
 /// What an application decides, with what fits most.
+///
+/// ```
+/// use std::time::Duration;
+/// use hushwood_client::{Invitations, Settings};
+///
+/// let settings =
+///     Settings { patience: Duration::from_secs(3), invitations: Invitations::Ask, ..Settings::default() };
+/// assert_eq!(settings.history, 10_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The suite of groups that are made here, and of our KeyPackages. It stays what it was when the store was made.
+    /// The suite of groups that are made here, and of our KeyPackages. It is chosen when the store is made and stays: another one
+    /// later is [`Error::OtherSuite`](crate::Error::OtherSuite).
     pub suite: CipherSuiteId,
     /// What the service's operator has given to those who may have an account, where that is asked for.
     pub invite_token: Option<InviteToken>,
@@ -94,16 +115,21 @@ pub struct Settings {
     pub stock: u32,
     /// More are made when so few are left.
     pub stock_low: u32,
-    /// How often the stock is looked at, in milliseconds.
-    pub stock_interval: u64,
-    /// After so many seconds our keys in a room are renewed.
-    pub renew_after: u64,
-    /// So many messages of an epoch to come are kept for a room, and so long, in milliseconds.
-    pub early: (usize, u64),
-    /// The first wait before something is tried again, and the longest, in milliseconds; each is three times the one before.
-    pub retry: (u64, u64),
-    /// How long a call waits for what it asked for before it says that it is kept for later, in milliseconds.
-    pub patience: u64,
+    /// How often the stock is looked at.
+    pub stock_interval: Duration,
+    /// When our keys in a room are so old they are renewed.
+    pub renew_after: Duration,
+    /// So many messages of an epoch to come are kept for a room.
+    pub early_messages: usize,
+    /// So long.
+    pub early_age: Duration,
+    /// How long to wait before something is tried again.
+    pub retry: Waits,
+    /// How often [`wait`](crate::Client::wait) looks for news where the service's stream can't be had; the first wait again whenever
+    /// there were some.
+    pub poll: Waits,
+    /// How long a call waits for what it asked for before it says that it is kept for later.
+    pub patience: Duration,
     /// The most entries that are read at once.
     pub page: u32,
     /// Which invitations are followed without asking.
@@ -114,18 +140,20 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        const DAY: u64 = 24 * 60 * 60;
+        const HOUR: Duration = Duration::from_secs(60 * 60);
         Self {
             suite: CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519,
             invite_token: None,
             padding: Padding::Padme,
             stock: 20,
             stock_low: 8,
-            stock_interval: 6 * 60 * 60 * 1000,
-            renew_after: 7 * DAY,
-            early: (64, 10 * 60 * 1000),
-            retry: (50, 10_000),
-            patience: 10_000,
+            stock_interval: HOUR.saturating_mul(6),
+            renew_after: HOUR.saturating_mul(7 * 24),
+            early_messages: 64,
+            early_age: Duration::from_secs(10 * 60),
+            retry: Waits { first: Duration::from_millis(50), longest: Duration::from_secs(10) },
+            poll: Waits { first: Duration::from_millis(500), longest: Duration::from_secs(10) },
+            patience: Duration::from_secs(10),
             page: 200,
             invitations: Invitations::default(),
             history: 10_000,
@@ -146,4 +174,9 @@ impl Settings {
             ..Policy::default()
         }
     }
+}
+
+/// In whole milliseconds.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -109,7 +109,11 @@ struct Story {
 impl Story {
     fn new(count: usize, seed: u64) -> Self {
         let mut world = World::new();
-        let settings = Settings { patience: 0, invitations: Invitations::All, ..Settings::default() };
+        let settings = Settings {
+            patience: std::time::Duration::ZERO,
+            invitations: Invitations::All,
+            ..Settings::default()
+        };
         let mut people: Vec<_> = (0..count)
             .map(|number| {
                 let name = format!("person{number}");

@@ -249,7 +249,7 @@ fn messages_that_come_before_their_epoch_are_kept_and_the_lie_is_noticed() {
     for restarts in [false, true] {
         let mut world = World::new();
         let (mut alice, _, room) = two(&mut world);
-        let settings = Settings { early: (2, 600_000), ..invited_by_all() };
+        let settings = Settings { early_messages: 2, ..invited_by_all() };
         let mut carol = Person::with("carol", 3, settings, hushwood_client::Trust::on_first_use);
         carol.sync(&mut world);
         alice.done(&mut world, |core| core.invite(&room, "carol"));

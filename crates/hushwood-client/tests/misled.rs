@@ -104,7 +104,11 @@ fn who_can_not_follow_comes_back_when_asked_to_and_is_told_what_is_missing() {
 fn a_message_that_comes_before_its_commit_waits_for_it() {
     for (most, texts) in [(1, 1), (0, 0)] {
         let mut world = World::new();
-        let settings = Settings { early: (most, 60_000), ..invited_by_all() };
+        let settings = Settings {
+            early_messages: most,
+            early_age: std::time::Duration::from_secs(60),
+            ..invited_by_all()
+        };
         let bob = Person::with("bob", 2, settings, Trust::on_first_use);
         let (mut alice, mut bob, room) = pair(&mut world, bob);
         alice.done(&mut world, |core| core.renew(&room));

@@ -3,108 +3,20 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::sync::Arc;
+mod served;
+
 use std::time::Duration;
 
 use hushwood_client::transport::{AddressError, BlockingHttp, Http, ServerTrust};
 use hushwood_client::{
-    AsyncClient, Client, Error, EventKind, Identity, Invitations, Outcome, Provider, Settings, Transport,
-    TransportError, Trust,
+    AsyncClient, Client, Error, EventKind, Outcome, Settings, Transport, TransportError, Trust,
 };
-use hushwood_delivery::backend::{SqliteBackend, SqliteSettings};
-use hushwood_delivery::server::{Alone, Limits, Protection, Server, ServerSettings};
-use hushwood_delivery::service::{Service, ServiceSettings};
-use hushwood_rustcrypto::OsRandom;
 use hushwood_store::MemoryStore;
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-
-const SERVICE: &str = "localhost";
-
-/// A server in a runtime of its own.
-struct Served {
-    folder: TempDir,
-    runtime: Option<Runtime>,
-    stop: Option<oneshot::Sender<()>>,
-    address: std::net::SocketAddr,
-    fingerprint: Option<[u8; 32]>,
-}
-
-impl Served {
-    fn new(protected: bool) -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut served = Self {
-            folder,
-            runtime: None,
-            stop: None,
-            address: "127.0.0.1:0".parse().unwrap(),
-            fingerprint: None,
-        };
-        served.start(protected);
-        served
-    }
-
-    fn start(&mut self, protected: bool) {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let path = self.folder.path().to_path_buf();
-        let listen = self.address;
-        let server = runtime.block_on(async move {
-            let backend = SqliteBackend::open(&SqliteSettings::new(&path.join("delivery.db"))).unwrap();
-            let service = Service::new(Arc::new(backend), ServiceSettings::new(SERVICE)).await.unwrap();
-            let protection = match protected {
-                true => Protection::OwnCertificate(path),
-                false => Protection::Plain { forwarded: false },
-            };
-            let settings = ServerSettings { listen, admin: None, protection, limits: Limits::default() };
-            Server::bind(Arc::new(service), Arc::new(Alone), settings).await.unwrap()
-        });
-        self.address = server.address();
-        self.fingerprint = server.fingerprint().map(|fingerprint| fingerprint.0);
-        let (stop, stopped) = oneshot::channel();
-        runtime.spawn(server.run(async move {
-            drop(stopped.await);
-        }));
-        self.runtime = Some(runtime);
-        self.stop = Some(stop);
-    }
-
-    fn stop(&mut self) {
-        drop(self.stop.take());
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(5));
-        }
-    }
-
-    fn transport(&self) -> BlockingHttp {
-        match self.fingerprint {
-            Some(fingerprint) => {
-                let address = format!("https://{}", self.address);
-                BlockingHttp::new(&address, &ServerTrust::Fingerprint(fingerprint)).unwrap()
-            }
-            None => {
-                let address = format!("http://{}", self.address);
-                BlockingHttp::new(&address, &ServerTrust::Unprotected).unwrap()
-            }
-        }
-    }
-}
+use served::{Served, identity, provider, settings, text};
 
 fn client<T: Transport>(person: &str, transport: T, patience: u64) -> Client<T> {
-    let provider = Provider::new(hushwood_rustcrypto::PROVIDER, OsRandom);
-    let identity = Identity { person: person.to_owned(), service: SERVICE.to_owned() };
-    let settings = Settings { patience, invitations: Invitations::All, ..Settings::default() };
-    let store = Box::new(MemoryStore::new());
-    Client::open_with(store, provider, &identity, Trust::on_first_use(), (settings, transport)).unwrap()
-}
-
-fn texts<T: Transport>(client: &Client<T>) -> Vec<String> {
-    let events = client.wait(Duration::from_secs(10)).unwrap().filter_map(|event| match event.kind {
-        EventKind::Message(message) => Some(String::from_utf8(message.body).unwrap()),
-        _ => None,
-    });
-    events.collect()
+    let settings = Settings { patience: Duration::from_millis(patience), ..settings() };
+    served::client(person, settings, transport)
 }
 
 #[test]
@@ -112,18 +24,18 @@ fn people_talk_over_tls_and_the_server_may_restart() {
     let mut served = Served::new(true);
     let alice = client("alice", served.transport(), 20_000);
     let bob = client("bob", served.transport(), 20_000);
-    bob.sync().unwrap().for_each(drop);
+    bob.sync().unwrap();
     let room = alice.create_group("tea").unwrap();
     assert!(matches!(room.invite("bob").unwrap(), Outcome::Done(_)));
     assert!(matches!(room.send(b"hello").unwrap(), (_, Outcome::Done(_))));
-    assert_eq!(texts(&bob), ["hello"]);
+    assert_eq!(text(&bob).as_deref(), Some("hello"));
     served.stop();
     served.start(true);
     assert!(matches!(room.send(b"still here").unwrap(), (_, Outcome::Done(_))));
-    assert_eq!(texts(&bob), ["still here"]);
+    assert_eq!(text(&bob).as_deref(), Some("still here"));
     let reply = bob.room(room.id()).unwrap();
     assert!(matches!(reply.send(b"so am I").unwrap(), (_, Outcome::Done(_))));
-    assert_eq!(texts(&alice), ["so am I"]);
+    assert_eq!(text(&alice).as_deref(), Some("so am I"));
     assert_eq!(room.members().unwrap().len(), 2);
     served.stop();
 }
@@ -133,7 +45,7 @@ fn what_can_not_be_sent_is_kept_and_sent_later() {
     let mut served = Served::new(false);
     let alice = client("alice", served.transport(), 1000);
     let bob = client("bob", served.transport(), 20_000);
-    bob.sync().unwrap().for_each(drop);
+    bob.sync().unwrap();
     let room = alice.create_group("tea").unwrap();
     assert!(matches!(room.invite("bob").unwrap(), Outcome::Done(_)));
     served.stop();
@@ -141,8 +53,8 @@ fn what_can_not_be_sent_is_kept_and_sent_later() {
     assert!(matches!(kept, Outcome::Kept(Some(Error::Transport(_)))), "{kept:?}");
     assert!(matches!(alice.sync().unwrap_err(), Error::Transport(_)));
     served.start(false);
-    alice.sync().unwrap().for_each(drop);
-    assert_eq!(texts(&bob), ["from the train"]);
+    alice.sync().unwrap();
+    assert_eq!(text(&bob).as_deref(), Some("from the train"));
     served.stop();
 }
 
@@ -178,17 +90,12 @@ fn addresses_and_protection_belong_together() {
 #[test]
 fn the_same_without_threads_that_wait() {
     let mut served = Served::new(true);
-    let address = format!("https://{}", served.address);
-    let trust = ServerTrust::Fingerprint(served.fingerprint.unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let open = |person: &str| {
-            let provider = Provider::new(hushwood_rustcrypto::PROVIDER, OsRandom);
-            let identity = Identity { person: person.to_owned(), service: SERVICE.to_owned() };
-            let transport = Http::new(&address, &trust).unwrap();
-            let settings = Settings { invitations: Invitations::All, ..Settings::default() };
             let (store, trust) = (Box::new(MemoryStore::new()), Trust::on_first_use());
-            AsyncClient::open_with(store, provider, &identity, trust, (settings, transport)).unwrap()
+            let (provider, identity) = (provider(), identity(person));
+            AsyncClient::open_with(store, provider, &identity, trust, (settings(), served.http())).unwrap()
         };
         let (alice, bob) = (open("alice"), open("bob"));
         bob.sync().await.unwrap();
@@ -200,8 +107,9 @@ fn the_same_without_threads_that_wait() {
         let events = bob.events().unwrap();
         let messages = events.iter().filter(|event| matches!(event.kind, EventKind::Message(_)));
         assert_eq!(messages.count(), 2);
-        bob.acknowledge(events.iter().map(|event| event.number)).unwrap();
+        bob.acknowledge(&events).unwrap();
         assert_eq!(bob.events().unwrap(), []);
+        assert_eq!(bob.wait(Duration::from_millis(300)).await.unwrap(), []);
     });
     served.stop();
 }

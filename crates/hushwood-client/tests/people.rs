@@ -115,8 +115,11 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     assert_eq!((known("alice").trust, known("bob").trust), (Known::Own, Known::Seen));
     let of_bob = bob.does(|core| core.contacts(&room));
     let of_alice = of_bob.iter().find(|contact| contact.member.person == "alice").unwrap();
-    let numbers = (alice.core.safety_number(&known("bob").claim), bob.core.safety_number(&of_alice.claim));
-    assert_eq!(numbers.0, numbers.1, "both see the same number");
+    let numbers = (alice.core.safety_number(&known("bob").claim), bob.core.safety_number(&bob.core.claim()));
+    assert_eq!(numbers.0, numbers.1, "she sees the number that he has of himself");
+    assert_ne!(numbers.0, alice.core.safety_number(&of_alice.claim));
+    let numbers = (alice.core.epoch_number(&room), bob.core.epoch_number(&room));
+    assert_eq!(numbers.0, numbers.1, "both are in one state");
     alice.does(|core| core.trust(&known("bob").claim));
     let contacts = alice.does(|core| core.contacts(&room));
     assert_eq!(contacts.iter().filter(|contact| contact.trust == Known::Verified).count(), 1);

@@ -121,10 +121,14 @@ impl Core {
 
     /// Whether there is a token that is good.
     pub(super) fn is_logged_in(&self, now: Millis) -> bool {
-        self.account.token.as_ref().is_some_and(|token| {
-            // A minute before it ends, it is as good as over.
-            token.expires > now.seconds().0.saturating_add_signed(self.env.skew).saturating_add(60)
-        })
+        self.token_ends().is_some_and(|at| at > now)
+    }
+
+    /// When the token is as good as over, by our clock: a minute before it ends.
+    pub(super) fn token_ends(&self) -> Option<Millis> {
+        let token = self.account.token.as_ref()?;
+        let at = token.expires.saturating_sub(60).saturating_sub_signed(self.env.skew);
+        Some(Millis(at.saturating_mul(1000)))
     }
 
     /// Asks for something to sign, or signs it.

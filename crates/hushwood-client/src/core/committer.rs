@@ -18,13 +18,13 @@ use crate::core::rules::check_deed;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::room::RoomId;
-use crate::settings::Millis;
+use crate::settings::{Millis, Waits, millis};
 
 impl Core {
     /// Whether proposals wait in a room and it is for us to commit them. One member begins at once, whom all know by the
     /// epoch; the others wait, the longer the further they are.
     pub(super) fn is_our_turn(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
-        let (first, longest) = self.env.settings.retry;
+        let retry = self.env.settings.retry;
         let room = self.rooms.get_mut(id).ok_or(Error::NoRoom)?;
         let (turn, failed) = (room.turn, room.commit_failed);
         let group = room.group(&self.env)?;
@@ -39,7 +39,7 @@ impl Core {
             Some(_) | None => {
                 let ahead = ahead(group)?;
                 let [dice] = self.env.random().unwrap_or([128]);
-                now.after(wait_for(ahead, dice, (first, longest)))
+                now.after(wait_for(ahead, dice, retry))
             }
         };
         room.turn = Some((epoch, at));
@@ -138,7 +138,8 @@ pub(super) fn cover(group: &Group, failed: Option<u64>) -> Cover {
 }
 
 /// How long whoever has so many before them waits until it is their turn.
-fn wait_for(ahead: u64, dice: u8, (first, longest): (u64, u64)) -> u64 {
+fn wait_for(ahead: u64, dice: u8, waits: Waits) -> u64 {
+    let (first, longest) = (millis(waits.first), millis(waits.longest));
     let most = first.saturating_mul(20).saturating_mul(ahead).min(longest.saturating_mul(3));
     most / 2 + most / 2 * u64::from(dice) / 255
 }

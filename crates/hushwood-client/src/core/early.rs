@@ -13,12 +13,12 @@ use crate::core::room::{Room, numbered};
 use crate::error::Error;
 use crate::event::EventKind;
 use crate::records::rows;
-use crate::settings::Millis;
+use crate::settings::{Millis, millis};
 
 impl Room {
     /// Keeps a message of an epoch to come, within limits.
     pub(super) fn keep_early(&mut self, entry: &LogEntry, page: &mut Page<'_>) -> Result<(), Error> {
-        let (most, _) = page.env.settings.early;
+        let most = page.env.settings.early_messages;
         let (now, rows) = (page.now, self.early_rows());
         let early = self.early_messages(page.env)?;
         if early.len() >= most {
@@ -34,7 +34,7 @@ impl Room {
 
     /// Offers what came too early again, now that an epoch has begun; what is too old is forgotten.
     pub(super) fn early(&mut self, group: &mut Group, page: &mut Page<'_>) -> Result<(), Error> {
-        let (_, age) = page.env.settings.early;
+        let age = millis(page.env.settings.early_age);
         let rows = self.early_rows();
         for (sequence, (time, message)) in std::mem::take(self.early_messages(page.env)?) {
             page.work.erase(numbered(rows, b'e', sequence));

@@ -10,8 +10,7 @@ use hushwood::transition::{InstanceId, Persist, Records};
 use hushwood::tree::{LeafContent, Supported};
 use hushwood_codec::wire_struct;
 use hushwood_crypto::{
-    CipherSuite, CipherSuiteId, CryptoError, CryptoProvider, Random, Secret, SignaturePrivateKey, Signer,
-    SoftwareSigner,
+    CipherSuite, CipherSuiteId, CryptoProvider, Random, Secret, SignaturePrivateKey, Signer, SoftwareSigner,
 };
 use hushwood_delivery::rules::RULES_EXTENSION;
 use hushwood_delivery::wire::GroupKey;
@@ -100,7 +99,11 @@ impl Env {
         if record.person != person.as_bytes() || record.service != service.as_bytes() {
             return Err(Error::OtherIdentity);
         }
-        let suites = (suite_of(&record, &crypto)?, ed25519(&crypto)?);
+        if record.suite != settings.suite.0 {
+            let store = CipherSuiteId(record.suite);
+            return Err(Error::OtherSuite { store, settings: settings.suite });
+        }
+        let suites = (suite_of(&crypto, CipherSuiteId(record.suite))?, ed25519(&crypto)?);
         if let Some(signers) = &signers {
             let records: &dyn Records = &*store;
             signers::check(signers, suites, (records, is_new), &mut work)?;
@@ -229,17 +232,13 @@ impl Device {
 }
 
 /// The suite of groups that are made here.
-fn suite_of(record: &DeviceRecord, crypto: &CryptoProvider) -> Result<&'static dyn CipherSuite, Error> {
-    Ok(crypto.suite(CipherSuiteId(record.suite)).ok_or(CryptoError::Provider)?)
-}
-
 fn new_device(
     (person, service): (&str, &str),
     crypto: &CryptoProvider,
     suite: CipherSuiteId,
     random: &mut dyn Random,
 ) -> Result<DeviceRecord, Error> {
-    let leaf_suite = crypto.suite(suite).ok_or(CryptoError::Provider)?;
+    let leaf_suite = suite_of(crypto, suite)?;
     let leaf_key = SoftwareSigner::generate(leaf_suite, random)?;
     let device_key = SoftwareSigner::generate(ed25519(crypto)?, random)?;
     Ok(DeviceRecord {
@@ -257,6 +256,9 @@ fn new_device(
 
 /// Devices show themselves to the service with Ed25519 keys, whatever the suite of groups.
 fn ed25519(crypto: &CryptoProvider) -> Result<&'static dyn CipherSuite, Error> {
-    let suite = crypto.suite(CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519);
-    Ok(suite.ok_or(CryptoError::Provider)?)
+    suite_of(crypto, CipherSuiteId::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519)
+}
+
+fn suite_of(crypto: &CryptoProvider, id: CipherSuiteId) -> Result<&'static dyn CipherSuite, Error> {
+    crypto.suite(id).ok_or(Error::NoSuite(id))
 }

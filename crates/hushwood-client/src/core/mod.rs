@@ -18,14 +18,17 @@ mod join;
 mod joiners;
 mod log;
 mod messages;
+mod news;
 mod outbox;
 mod people;
+mod reading;
 mod rejoin;
 mod returning;
 mod revoked;
 pub(crate) mod room;
 mod rooms;
 mod rules;
+mod sent;
 mod signers;
 mod stock;
 mod sync;
@@ -43,6 +46,7 @@ use crate::core::account::Account;
 use crate::core::answers::Purpose;
 use crate::core::env::Env;
 use crate::core::intent::Intent;
+use crate::core::news::News;
 use crate::core::room::Room;
 use crate::core::work::Work;
 use crate::error::Error;
@@ -64,10 +68,13 @@ pub use people::{Contact, Known};
 /// [`answer`](Self::answer).
 ///
 /// [`Client`](crate::Client) and `AsyncClient` drive one. Who has an event loop of their own may do it
-/// themselves.
+/// themselves. Whoever waits for news also calls [`look`](Self::look) before each `poll`, and where there is a stream opens one when
+/// it [is time](Self::wants_stream), says [what it is to be told](Self::stream_frames) and hands in
+/// [what comes of it](Self::stream_event).
 pub struct Core {
     env: Env,
     account: Account,
+    news: News,
     rooms: BTreeMap<RoomId, Room>,
     intents: BTreeMap<u64, Intent>,
     next: Counters,
@@ -140,6 +147,7 @@ impl Core {
         let mut core = Self {
             env,
             account: Account::default(),
+            news: News::default(),
             rooms: BTreeMap::new(),
             intents: BTreeMap::new(),
             next: Counters { event: 1, intent: 1 },

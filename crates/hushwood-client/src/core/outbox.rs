@@ -90,6 +90,14 @@ impl Core {
         self.want(room, Action::Send { id: id.0, sent_at: now.0, kind: TEXT, body: body.to_vec() })
     }
 
+    /// A name for a message that is to be said once, for [`send_as`](Self::send_as).
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] if there is no randomness.
+    pub fn new_message_id(&mut self) -> Result<MessageId, Error> {
+        Ok(MessageId(self.env.random()?))
+    }
+
     /// Gives a room another title. Members see it, the service does not.
     ///
     /// # Errors
@@ -138,9 +146,9 @@ impl Core {
     }
 
     fn say(&mut self, room: &RoomId, kind: u8, body: &[u8], now: Millis) -> Result<(u64, MessageId), Error> {
-        let id = self.env.random()?;
-        let action = Action::Send { id, sent_at: now.0, kind, body: body.to_vec() };
-        Ok((self.want(room, action)?, MessageId(id)))
+        let id = self.new_message_id()?;
+        let action = Action::Send { id: id.0, sent_at: now.0, kind, body: body.to_vec() };
+        Ok((self.want(room, action)?, id))
     }
 
     pub(super) fn want(&mut self, room: &RoomId, action: Action) -> Result<u64, Error> {

@@ -1,14 +1,13 @@
 //! Who is who, and who has not been heard for long.
 
 use hushwood::credential::Claim;
-use hushwood::credential::basic::safety_number;
-use hushwood_crypto::CipherSuiteId;
 
 use crate::core::Core;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{Member, member};
 use crate::room::RoomId;
+use crate::safety_number::{SafetyNumber, sha512};
 use crate::trust::Decision;
 
 /// Somebody in a room, and how well their key is known.
@@ -65,15 +64,22 @@ impl Core {
         Ok(contacts)
     }
 
-    /// What two people compare over another channel: equal for both if nobody is in between.
+    /// What people compare over another channel: of a key that somebody shows, or of our own [`claim`](Self::claim).
     ///
     /// # Errors
-    /// [`Error::Protocol`].
-    pub fn safety_number(&self, other: &Claim) -> Result<String, Error> {
-        let suite = self.env.crypto.suite(CipherSuiteId::MLS_256_DHKEMP521_AES256GCM_SHA512_P521);
-        let hash = suite.unwrap_or_else(|| self.env.suite()).hash();
-        let number = safety_number(hash, &self.env.claim(), other);
-        Ok(number.map_err(hushwood::error::Error::from)?)
+    /// [`Error::NoSuite`] if no suite of the provider has SHA-512; [`Error::Protocol`].
+    pub fn safety_number(&self, claim: &Claim) -> Result<SafetyNumber, Error> {
+        SafetyNumber::of_claim(&self.env.crypto, claim)
+    }
+
+    /// What all members of a room compare: of its epoch (RFC 9420 §8.7). It is the same for all who share one state, and another
+    /// in the next epoch.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]; [`Error::NoSuite`]; [`Error::Protocol`] if we are no member, or the store can't be read.
+    pub fn epoch_number(&mut self, room: &RoomId) -> Result<SafetyNumber, Error> {
+        let suite = sha512(&self.env.crypto)?;
+        SafetyNumber::of_epoch(suite, self.group(room)?.epoch_authenticator()?)
     }
 
     /// What we show of ourselves in groups.
@@ -135,7 +141,10 @@ impl Core {
         self.env.refused.retain(|_, refused| refused != claim);
         self.look_again();
         for room in self.rooms.values_mut() {
-            room.paused = None;
+            if room.paused.take().is_some() {
+                // There is more than was read.
+                room.read_wanted = room.read_wanted.max(room.read_done.saturating_add(1));
+            }
             room.asked = None;
         }
         Ok(())

@@ -9,7 +9,7 @@ use hushwood_codec::wire_struct;
 use hushwood_crypto::{CipherSuite, SignaturePublicKey, sign_with_label};
 use hushwood_delivery::wire::{
     Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest,
-    SendRequest,
+    SendRequest, Subscribe,
 };
 
 use crate::content::{Head, truncate};
@@ -237,6 +237,21 @@ impl Room {
         let mut read = ReadRequest { group_id, key, after, most, proof };
         read.proof.signature = sign(env, &read.signed(&env.service()))?;
         Ok(read)
+    }
+
+    /// What asks the service's stream to tell of what comes after the cursor.
+    pub(crate) fn subscribe_request(
+        &mut self,
+        env: &Env,
+        number: u32,
+        now: Millis,
+    ) -> Result<Subscribe, Error> {
+        let (after, key) = (self.record.cursor, self.record.key.clone());
+        let group = self.group(env)?;
+        let (group_id, proof) = (group.group_id().to_vec(), proof(group.own_leaf().number(), env, now));
+        let mut subscribe = Subscribe { number, group_id, key, after, proof };
+        subscribe.proof.signature = sign(env, &subscribe.signed(&env.service()))?;
+        Ok(subscribe)
     }
 
     /// A request that sends a message.

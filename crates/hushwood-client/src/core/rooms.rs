@@ -184,7 +184,8 @@ impl Core {
             if room.paused.is_none() && (room.read_wanted > room.read_done || room.known > room.record.cursor)
             {
                 let read = room.read_request(&self.env, now)?;
-                let purpose = Purpose::Read { room: id.clone(), wanted: room.read_wanted, after: read.after };
+                let (wanted, after, known) = (room.read_wanted, read.after, room.known);
+                let purpose = Purpose::Read { room: id.clone(), wanted, after, known };
                 return Ok(Some(self.request(Call::Read(read), purpose)));
             }
             let Some(number) = self.next_intent(id, now) else {
@@ -230,7 +231,7 @@ impl Core {
             false => {
                 let (renew_after, room) = (self.env.settings.renew_after, self.room(id)?);
                 let age = now.seconds().0.saturating_sub(room.record.renewed);
-                match age > renew_after && room.backoff.trouble.is_none() {
+                match age > renew_after.as_secs() && room.backoff.trouble.is_none() {
                     true => Action::Renew,
                     false => return Ok(false),
                 }

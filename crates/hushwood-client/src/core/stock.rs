@@ -7,7 +7,7 @@ use hushwood_delivery::wire::{PublishedKeyPackage, StockEntry};
 use crate::core::Core;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::settings::Millis;
+use crate::settings::{Millis, millis};
 
 impl Core {
     /// Makes what is missing with the service, and forgets what has expired here.
@@ -50,7 +50,7 @@ impl Core {
         }
         self.persist(work)?;
         self.account.to_publish = packages;
-        self.account.stock_at = Some(now.after(self.env.settings.stock_interval));
+        self.account.stock_at = Some(now.after(millis(self.env.settings.stock_interval)));
         Ok(())
     }
 

@@ -14,23 +14,31 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::transport::blocking::wait_for;
 use crate::transport::tls::{self, ServerTrust};
-use crate::transport::{AsyncTransport, Transport, TransportError};
+use crate::transport::websocket::{self, Connections};
+use crate::transport::{AsyncTransport, StreamHandle, StreamListener, Task, Transport, TransportError};
 
-/// A delivery service behind HTTP, for hosts with a tokio runtime.
+/// A delivery service behind HTTP, for hosts with a tokio runtime: all that it does is done there.
+///
+/// News come by the service's WebSocket; where a proxy lets none through they are looked for from time to time.
 #[derive(Clone)]
 pub struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    streams: Option<Connections>,
     base: String,
     timeout: Duration,
 }
 
-/// A delivery service behind HTTP, for hosts that wait in threads.
+/// A delivery service behind HTTP, for hosts that wait in threads. It has a thread of its own for its connections.
+///
+/// In a task of tokio it works too, but keeps the thread of that task waiting: take [`Http`] and
+/// [`AsyncClient`](crate::AsyncClient) there.
 pub struct BlockingHttp {
     http: Http,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
 }
 
 /// Why an address can't be used.
@@ -68,16 +76,34 @@ impl Http {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT));
+        let tls = tls::config(trust)?;
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls::config(trust)?)
+            .with_tls_config(tls.clone())
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(tcp);
+            .wrap_connector(tcp.clone());
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Ok(Self { client, base: base.to_owned(), timeout: TIMEOUT })
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let streams = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, streams: Some(streams), base: base.to_owned(), timeout: TIMEOUT })
+    }
+
+    /// Without the service's stream: news are looked for as [`Settings::poll`](crate::Settings::poll) says.
+    #[must_use]
+    pub fn without_stream(self) -> Self {
+        Self { streams: None, ..self }
+    }
+
+    fn begin_stream(&self, runtime: &Handle, listener: StreamListener) -> Option<StreamHandle> {
+        let streams = self.streams.clone()?;
+        Some(websocket::begin(streams, self.base.clone(), runtime, listener))
     }
 
     /// How long an answer may take.
@@ -139,6 +165,16 @@ impl AsyncTransport for Http {
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
+
+    fn spawn(&self, task: Task) {
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(task);
+        }
+    }
+
+    fn listen(&self, listener: StreamListener) -> Option<StreamHandle> {
+        self.begin_stream(&Handle::try_current().ok()?, listener)
+    }
 }
 
 impl BlockingHttp {
@@ -150,19 +186,42 @@ impl BlockingHttp {
         // Connections are kept alive while nobody asks: a thread of its own does that.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(AddressError::Runtime)?;
-        Ok(Self { http: Http::new(address, trust)?, runtime })
+        Ok(Self { http: Http::new(address, trust)?, runtime: Some(runtime) })
     }
 
     /// How long an answer may take.
     #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { http: self.http.timeout(timeout), ..self }
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.http.timeout = timeout;
+        self
+    }
+
+    /// As [`Http::without_stream`].
+    #[must_use]
+    pub fn without_stream(mut self) -> Self {
+        self.http.streams = None;
+        self
     }
 }
 
 impl Transport for BlockingHttp {
     fn call(&self, call: Call, token: Option<&[u8]>) -> Result<Answer, TransportError> {
-        self.runtime.block_on(AsyncTransport::call(&self.http, call, token.map(<[u8]>::to_vec)))
+        let runtime =
+            self.runtime.as_ref().ok_or_else(|| TransportError::Unreachable("it has ended".to_owned()))?;
+        wait_for(runtime.handle(), AsyncTransport::call(&self.http, call, token.map(<[u8]>::to_vec)))
+    }
+
+    fn listen(&self, listener: StreamListener) -> Option<StreamHandle> {
+        self.http.begin_stream(self.runtime.as_ref()?.handle(), listener)
+    }
+}
+
+impl Drop for BlockingHttp {
+    fn drop(&mut self) {
+        // Also where nobody may wait, as in a task.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -170,10 +229,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
 /// The longest refusal that is read.
-const MAX_REFUSAL: usize = 64 << 10;
+pub(super) const MAX_REFUSAL: usize = 64 << 10;
 
 /// Whether the request can have reached the service.
-fn failure(error: &hyper_util::client::legacy::Error) -> TransportError {
+pub(super) fn failure(error: &hyper_util::client::legacy::Error) -> TransportError {
     let mut cause = error.source();
     let mut why = error.to_string();
     while let Some(error) = cause {

@@ -8,9 +8,12 @@ use hushwood_delivery::service::Service;
 use hushwood_delivery::wire::{Answer, Call, Refused};
 use tokio::runtime::Handle;
 
-use crate::transport::{AsyncTransport, Transport, TransportError};
+use crate::transport::blocking::wait_for;
+use crate::transport::{AsyncTransport, Task, Transport, TransportError};
 
-/// A delivery service in the same process.
+/// A delivery service in the same process. It has no stream: news are looked for as [`Settings::poll`](crate::Settings::poll) says.
+///
+/// As a [`Transport`](crate::Transport) it needs a runtime that goes on while a thread waits: one with threads of its own.
 #[derive(Clone)]
 pub struct InProcess {
     service: Arc<Service>,
@@ -27,8 +30,11 @@ impl InProcess {
 
 impl Transport for InProcess {
     fn call(&self, call: Call, token: Option<&[u8]>) -> Result<Answer, TransportError> {
-        let answer = self.runtime.block_on(self.service.call(call, token));
-        answer.map_err(|refusal| TransportError::Refused(Refused::from(&refusal)))
+        let answer = async {
+            let answer = self.service.call(call, token).await;
+            answer.map_err(|refusal| TransportError::Refused(Refused::from(&refusal)))
+        };
+        wait_for(&self.runtime, answer)
     }
 }
 
@@ -40,6 +46,10 @@ impl AsyncTransport for InProcess {
 
     async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
+    }
+
+    fn spawn(&self, task: Task) {
+        self.runtime.spawn(task);
     }
 }
 

@@ -110,7 +110,8 @@ impl Bot {
             InvitationsArg::Ask => Invitations::Ask,
         };
         let invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
-        let settings = Settings { patience: self.patience, invitations, invite_token, ..Settings::default() };
+        let patience = Duration::from_millis(self.patience);
+        let settings = Settings { patience, invitations, invite_token, ..Settings::default() };
         let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
             .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;

@@ -72,7 +72,7 @@ impl Play<'_> {
         for name in NAMES {
             let member = Member::new(name, &self.stage.folder, &self.server)?;
             // The first time: an account, and KeyPackages by which others invite them.
-            drop(member.client.sync()?);
+            member.client.sync()?;
             self.members.push(member);
         }
         self.stage
@@ -138,7 +138,7 @@ impl Play<'_> {
             "  another process, {}, goes on with what was on the disk",
             self.server.process.id()
         ));
-        drop(self.client("dan")?.sync()?);
+        self.client("dan")?.sync()?;
         let heard = self.everybody_reads()?;
         self.tell_readers(&heard);
         Ok(())
@@ -210,7 +210,7 @@ impl Play<'_> {
                 if begun.elapsed() > Duration::from_secs(20) {
                     return Err(Failure::refused(format!("{name} was invited and does not come")));
                 }
-                drop(self.client(name)?.sync()?);
+                self.client(name)?.sync()?;
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
@@ -231,7 +231,10 @@ impl Play<'_> {
     fn everybody_reads(&mut self) -> Result<Vec<(&'static str, String, String)>, Failure> {
         let mut heard = Vec::new();
         for member in self.members.iter().filter(|member| member.online) {
-            for event in member.client.sync()? {
+            member.client.sync()?;
+            let events = member.client.events()?;
+            member.client.acknowledge(&events)?;
+            for event in events {
                 if let EventKind::Message(message) = event.kind {
                     let words = String::from_utf8_lossy(&message.body).into_owned();
                     heard.push((member.name, message.from.person, words));
@@ -288,7 +291,11 @@ impl Member {
         let fingerprint = fingerprint.ok_or_else(|| Failure::refused("the server has no fingerprint"))?;
         let transport = BlockingHttp::new(&format!("https://{}", server.listen), &fingerprint);
         let transport = transport.map_err(|error| Failure::usage(error.to_string()))?;
-        let settings = Settings { patience: 3000, invitations: Invitations::All, ..Settings::default() };
+        let settings = Settings {
+            patience: Duration::from_secs(3),
+            invitations: Invitations::All,
+            ..Settings::default()
+        };
         let store = Box::new(home.store);
         let client =
             Client::open_with(store, provider, &identity, Trust::on_first_use(), (settings, transport))?;
