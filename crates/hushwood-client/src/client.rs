@@ -283,7 +283,7 @@ impl<T: Transport> Room<T> {
     /// Removes all devices of a person.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`invite`](Self::invite); [`Error::NotThere`].
     pub fn remove(&self, person: &str) -> Result<Outcome, Error> {
         let number = self.client.core().remove(&self.id, person)?;
         self.client.wait_for(&self.id, number)

@@ -5,6 +5,7 @@ use std::fmt;
 use hushwood::transition::PersistError;
 use hushwood_delivery::wire::Refused;
 
+use crate::identity::DeviceId;
 use crate::transport::TransportError;
 
 /// Every failure of this crate.
@@ -27,6 +28,15 @@ pub enum Error {
     NoRoom,
     /// Nobody of this name has an account, or none of their devices can be invited now.
     NoSuchPerson,
+    /// Nobody of this name, or with this device, is in the room as far as it was read.
+    NotThere {
+        /// Who was named.
+        person: String,
+        /// Which of their devices, if one was named.
+        device: Option<DeviceId>,
+        /// Who is there. The names came from outside.
+        there: Vec<String>,
+    },
     /// Somebody's key is not the one that was known, or is of a device that no other of theirs has vouched for: compare numbers
     /// with them, then trust the new one.
     KeyChanged {
@@ -62,6 +72,7 @@ impl fmt::Display for Error {
             Self::NoSuchPerson => f.write_str(
                 "nobody of this name can be invited now: see that the name is right, and that they have been online",
             ),
+            Self::NotThere { person, device, there } => not_there(f, person, *device, there),
             Self::KeyChanged { person } => write!(
                 f,
                 "{person:?} shows another key than before, or a device that no other of theirs vouches for: compare numbers with them over another channel, and trust \
@@ -77,6 +88,27 @@ impl fmt::Display for Error {
             }
             Self::Void(why) => f.write_str(why),
         }
+    }
+}
+
+/// Who was named, and of whom that might have been meant.
+fn not_there(
+    f: &mut fmt::Formatter<'_>,
+    person: &str,
+    device: Option<DeviceId>,
+    there: &[String],
+) -> fmt::Result {
+    /// So many names are told.
+    const MOST: usize = 20;
+    match device {
+        Some(device) => write!(f, "nobody called {person:?} with the device {device} is in this room")?,
+        None => write!(f, "nobody called {person:?} is in this room")?,
+    }
+    let names: Vec<_> = there.iter().take(MOST).map(|name| format!("{name:?}")).collect();
+    write!(f, ", as far as it was read: there are {}", names.join(", "))?;
+    match there.len().saturating_sub(MOST) {
+        0 => Ok(()),
+        more => write!(f, ", and {more} more"),
     }
 }
 

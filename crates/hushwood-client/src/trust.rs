@@ -11,6 +11,7 @@ use hushwood::policy::Timestamp;
 use hushwood::transition::Records;
 use hushwood_codec::wire_struct;
 use hushwood_crypto::{CipherSuite, SignaturePublicKey};
+use hushwood_delivery::wire::fold_name;
 
 use crate::core::Known;
 use crate::core::work::Work;
@@ -91,7 +92,7 @@ pub(crate) struct Judge {
     verified: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
     /// Keys that are somebody else's: members with them are there, and are not believed to be who they say.
     doubted: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
-    /// Whose identities have pins: the person, without case, and the identity.
+    /// Whose identities have pins: the person by the one spelling of all that are the same, and the identity.
     people: BTreeSet<(String, Vec<u8>)>,
     /// The service's name, and what we show ourselves.
     own: (Vec<u8>, Claim),
@@ -393,8 +394,8 @@ impl Judge {
     }
 }
 
-/// Whose identity it is, if it is one of our making: names that differ in case alone are one name.
+/// Whose identity it is, if it is one of our making: spellings of one name are one.
 fn person_of(claim: &Claim) -> Option<(String, Vec<u8>)> {
     let Credential::Basic { identity } = &claim.credential else { return None };
-    Some((device_of(claim)?.person.to_lowercase(), identity.clone()))
+    Some((fold_name(&device_of(claim)?.person), identity.clone()))
 }

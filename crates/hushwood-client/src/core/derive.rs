@@ -18,7 +18,7 @@ use crate::core::rooms::INFO;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
-use crate::identity::{Member, member};
+use crate::identity::{Member, is_same_person, member};
 use crate::records::VERSION;
 use crate::room::RoomId;
 use crate::settings::Millis;
@@ -60,10 +60,10 @@ impl Core {
                 self.derive_add(number, &room, (&person, &claimed), now)
             }
             Action::Remove { person, device } => {
-                let (person, device) = (person.clone(), *device);
+                let (person, device) = (String::from_utf8_lossy(person).into_owned(), *device);
                 let is_it = |view: &MemberView, suite: &dyn CipherSuite| {
                     let Member { person: name, device: its } = member(&view.leaf.credential, suite);
-                    name.as_bytes() == person && device.is_none_or(|device| device == its.0)
+                    is_same_person(&name, &person) && device.is_none_or(|device| device == its.0)
                 };
                 self.derive_remove(number, &room, is_it, now)
             }

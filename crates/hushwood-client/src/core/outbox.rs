@@ -33,19 +33,21 @@ impl Core {
         self.want(room, Action::Add { person: person.as_bytes().to_vec(), claimed: None })
     }
 
-    /// Removes all devices of a person from a room.
+    /// Removes all devices of a person from a room. A name is one name, however it is spelled.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`invite`](Self::invite); [`Error::NotThere`] if nobody of this name is in the room.
     pub fn remove(&mut self, room: &RoomId, person: &str) -> Result<u64, Error> {
+        self.check_there(room, person, None)?;
         self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: None })
     }
 
     /// Removes one device of a person from a room.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`remove`](Self::remove).
     pub fn remove_device(&mut self, room: &RoomId, person: &str, device: DeviceId) -> Result<u64, Error> {
+        self.check_there(room, person, Some(device))?;
         self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: Some(device.0) })
     }
 

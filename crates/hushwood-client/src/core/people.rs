@@ -5,9 +5,11 @@ use hushwood::credential::basic::safety_number;
 use hushwood_crypto::CipherSuiteId;
 
 use crate::core::Core;
+use crate::core::intent::Action;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::identity::{Member, member};
+use crate::identity::{DeviceId, Member, is_same_person, member};
+use crate::records::Standing;
 use crate::room::RoomId;
 use crate::trust::Decision;
 
@@ -63,6 +65,42 @@ impl Core {
             contacts.push(Contact { member, claim, trust, heard_at });
         }
         Ok(contacts)
+    }
+
+    /// Whether somebody of this name is in a room, as far as it was read, with this device if one is named, or is about to be invited.
+    /// Where nothing is read any more nobody knows.
+    ///
+    /// # Errors
+    /// [`Error::NotThere`] if nobody is; [`Error::NoRoom`].
+    pub(super) fn check_there(
+        &mut self,
+        room: &RoomId,
+        person: &str,
+        device: Option<DeviceId>,
+    ) -> Result<(), Error> {
+        self.refresh()?;
+        let there = self.rooms.get(room).ok_or(Error::NoRoom)?;
+        let is_coming = |number: &u64| {
+            let action = self.intents.get(number).map(|intent| &intent.action);
+            matches!(action, Some(Action::Add { person: other, .. })
+                if is_same_person(&String::from_utf8_lossy(other), person))
+        };
+        if matches!(there.record.standing, Standing::Forked | Standing::Removed)
+            || there.queue.iter().any(is_coming)
+        {
+            return Ok(());
+        }
+        let members = self.members(room)?;
+        let is_it = |member: &Member| {
+            is_same_person(&member.person, person) && device.is_none_or(|device| device == member.device)
+        };
+        if members.iter().any(is_it) {
+            return Ok(());
+        }
+        let mut there: Vec<_> = members.into_iter().map(|member| member.person).collect();
+        there.sort();
+        there.dedup();
+        Err(Error::NotThere { person: person.to_owned(), device, there })
     }
 
     /// What two people compare over another channel: equal for both if nobody is in between.

@@ -6,6 +6,7 @@ mod account;
 mod admission;
 mod call;
 mod group;
+mod name;
 #[cfg(feature = "server")]
 mod refusal;
 mod refused;
@@ -28,6 +29,7 @@ pub use group::{
     LogEntry, LogPage, ProposeRequest, ReadAnswer, ReadRequest, Recipient, SendAnswer, SendRequest,
     TreeAnswer, TreeRequest,
 };
+pub use name::fold_name;
 #[cfg(feature = "server")]
 pub use refusal::Refusal;
 pub use refused::{RefusalCode, Refused};

@@ -2,6 +2,7 @@
 
 use hushwood::credential::Claim;
 use hushwood_client::{Core, Done, Error, InvitationId, Outcome, RoomId, Standing};
+use hushwood_delivery::wire::fold_name;
 use serde_json::{Value, json};
 
 use crate::commands::bot::parse::{self, Fields};
@@ -202,8 +203,9 @@ impl Session {
     fn claim_with_number(&mut self, fields: &Fields<'_>) -> Result<Claim, Failure> {
         let (person, number) = (fields.text("person")?, fields.text("number")?);
         let device = fields.device()?;
+        let name = fold_name(person);
         let fits = |member: &hushwood_client::Member| {
-            member.person == person && device.is_none_or(|device| device == member.device)
+            fold_name(&member.person) == name && device.is_none_or(|device| device == member.device)
         };
         let rooms: Vec<_> = self.client.rooms().iter().map(|room| room.id().clone()).collect();
         let claims = self.client.with_core(|core| {
@@ -277,7 +279,8 @@ impl Session {
     fn accept_what_comes(&mut self, room: Option<&RoomId>, person: Option<&str>) -> Result<(), Failure> {
         let waiting = self.client.with_core(|core| core.invitations());
         let fits = waiting.into_iter().find(|(to, invitation)| {
-            room.is_none_or(|room| room == to) && person.is_none_or(|person| person == invitation.by.person)
+            room.is_none_or(|room| room == to)
+                && person.is_none_or(|person| fold_name(person) == fold_name(&invitation.by.person))
         });
         match fits {
             // What comes of it is looked at next.
