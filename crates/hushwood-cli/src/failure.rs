@@ -232,6 +232,16 @@ impl From<Error> for Failure {
 impl From<hushwood_client::Error> for Failure {
     fn from(error: hushwood_client::Error) -> Self {
         use hushwood_client::Error as Client;
+        let advice = match &error {
+            Client::OtherIdentity { person, service } => {
+                let message = format!("this home belongs to {person:?} at the delivery service {service:?}");
+                return Self::refused(message).advise(
+                    "begin with this name and this service (`hushwood bot NAME --service NAME`), or name another home with \
+                     `--home DIR`",
+                );
+            }
+            _ => None,
+        };
         let class = match error {
             Client::Protocol(error) => return error.into(),
             Client::Store(error) => return error.into(),
@@ -239,8 +249,8 @@ impl From<hushwood_client::Error> for Failure {
             Client::BadAnswer(_) => Class::Violation,
             _ => Class::Refused,
         };
-        // It says what to do in the same breath.
-        Self::new(class, error.to_string())
+        // It says what to do in the same breath, where that is not a matter of this program.
+        Self { advice, ..Self::new(class, error.to_string()) }
     }
 }
 

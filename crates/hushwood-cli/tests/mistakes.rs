@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::process::Stdio;
+
 use common::Place;
-use common::bot::{Bot, Served, serve};
+use common::bot::{Bot, Served, command, serve};
 use serde_json::{Value, json};
 
 /// Ada and Ben in a room of hers.
@@ -38,4 +40,28 @@ fn a_name_may_be_spelled_otherwise_and_one_that_is_wrong_is_told() {
     let removed = ada.done(json!({ "do": "remove", "room": room, "person": "BEN" }));
     assert!(removed["sequence"].is_number(), "{removed}");
     assert_eq!(ben.event("removed")["by"]["person"], "ada");
+}
+
+#[test]
+fn a_name_that_is_taken_is_corrected_in_the_same_home() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    ada.done(json!({ "do": "sync" }));
+    let mut late = Bot::start("ada", &place.path("late"), &served);
+    let room = late.done(json!({ "do": "create", "title": "tea" }))["room"].clone();
+    let said = refused(&late.ask(json!({ "do": "sync" })));
+    assert!(said.contains("taken"), "{said}");
+    late.end();
+    let mut late = Bot::start("ada2", &place.path("late"), &served);
+    let rooms = late.done(json!({ "do": "rooms" }));
+    assert_eq!((&rooms["rooms"][0]["room"], &rooms["rooms"][0]["title"]), (&room, &json!("tea")));
+    let sent = late.done(json!({ "do": "send", "room": room, "text": "from ada2" }));
+    assert_eq!(sent["done"], true, "{sent}");
+    late.end();
+    // It is theirs now.
+    let mut other = command("ada3", &place.path("late"), &served, &[]);
+    let other = other.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains("ada2") && said.contains("localhost") && said.contains("--home"), "{said}");
 }

@@ -22,8 +22,13 @@ pub enum Error {
     Refused(Refused),
     /// The delivery service answered what makes no sense. Nothing of it was taken.
     BadAnswer(&'static str),
-    /// The store belongs to somebody else, or to another service.
-    OtherIdentity,
+    /// The store belongs to somebody else, or to another service, which has agreed to it.
+    OtherIdentity {
+        /// Whose it is.
+        person: String,
+        /// The name of the service.
+        service: String,
+    },
     /// There is no room of this id.
     NoRoom,
     /// Nobody of this name has an account, or none of their devices can be invited now.
@@ -65,8 +70,9 @@ impl fmt::Display for Error {
                 "the delivery service gave an answer that can't be: {what}; nothing was taken from it: see that it is \
                  the right service, and tell its operator"
             ),
-            Self::OtherIdentity => f.write_str(
-                "the store belongs to another person, device or delivery service: open it with its own, or use another",
+            Self::OtherIdentity { person, service } => write!(
+                f,
+                "the store belongs to {person:?} at the delivery service {service:?}: open it as that, or use another"
             ),
             Self::NoRoom => f.write_str("there is no such room here"),
             Self::NoSuchPerson => f.write_str(

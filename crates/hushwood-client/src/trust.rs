@@ -154,6 +154,11 @@ impl Judge {
         Ok(judge)
     }
 
+    /// This is what we show ourselves from now on.
+    pub(crate) fn is_ours(&mut self, service: Vec<u8>, own: Claim) {
+        self.own = (service, own);
+    }
+
     /// Begins anew with what the store knows.
     pub(crate) fn reload(&mut self, store: &dyn Records) -> Result<(), Error> {
         let (mut verified, mut doubted) = (BTreeSet::new(), BTreeSet::new());

@@ -5,7 +5,8 @@
 mod common;
 
 use common::{Person, World};
-use hushwood_client::{Done, Error, RoomId};
+use hushwood_client::{Core, Done, Error, EventKind, Identity, Provider, RoomId, Settings, Trust};
+use test_support::random::SeededRandom;
 
 /// Alice, Bob and Carol in a room.
 fn three(world: &mut World) -> (Person, Person, Person, RoomId) {
@@ -63,4 +64,69 @@ fn who_is_not_in_the_room_is_not_removed_and_it_says_who_is() {
     }
     assert_eq!(alice.people(&room), ["alice", "bob", "carol"]);
     drop(bob);
+}
+
+#[test]
+fn a_name_that_is_taken_is_corrected_and_what_was_done_stays() {
+    let mut world = World::new();
+    let (mut bob, mut alice) = (Person::new("bob", 1), Person::new("alice", 3));
+    for person in [&mut bob, &mut alice] {
+        person.sync(&mut world);
+    }
+    let mut late = Person::new("bob", 4);
+    let now = world.now;
+    let room = late.does(|core| core.create_room("tea", now));
+    late.does(|core| core.invite(&room, "alice"));
+    late.does(|core| core.send(&room, b"hello", now));
+    late.sync(&mut world);
+    assert!(matches!(late.core.trouble(None), Some(Error::Refused(_))), "the name is taken");
+
+    late.name = "bobby".to_owned();
+    late.restart();
+    assert_eq!(late.core.member().person, "bobby");
+    late.sync(&mut world);
+    assert_eq!(late.core.trouble(None), None);
+    assert_eq!(late.core.title(&room).unwrap(), "tea");
+    alice.sync(&mut world);
+    let by = alice.events().into_iter().find_map(|event| match event.kind {
+        EventKind::Joined { by } => Some(by.person),
+        _ => None,
+    });
+    assert_eq!(by.as_deref(), Some("bobby"));
+    assert_eq!(alice.people(&room), ["alice", "bobby"]);
+    late.say(&mut world, &room, "by another name");
+    alice.sync(&mut world);
+    assert_eq!(alice.texts(), [("bobby".to_owned(), "by another name".to_owned())]);
+
+    // From now on it belongs to this name, however that is spelled, and to no other.
+    late.name = "BOBBY".to_owned();
+    late.restart();
+    assert_eq!(late.core.member().person, "bobby");
+    let refused = open(&late, ("alice", common::SERVICE)).unwrap_err();
+    let belongs = Error::OtherIdentity { person: "bobby".to_owned(), service: common::SERVICE.to_owned() };
+    assert_eq!(refused, belongs);
+}
+
+/// The same store under other names.
+fn open(person: &Person, (name, service): (&str, &str)) -> Result<Core, Error> {
+    let provider = Provider::new(hushwood_rustcrypto::PROVIDER, SeededRandom::new(77));
+    let identity = Identity { person: name.to_owned(), service: service.to_owned() };
+    let store = Box::new(person.disk.clone());
+    Core::open(store, provider, &identity, Trust::insecure_accept_all(), Settings::default())
+}
+
+#[test]
+fn a_service_under_another_name_is_corrected() {
+    let mut world = World::new();
+    let mut dora = Person::new("dora", 5);
+    dora.core = open(&dora, ("dora", "127.0.0.1")).unwrap();
+    let now = world.now;
+    let room = dora.does(|core| core.create_room("tea", now));
+    dora.sync(&mut world);
+    assert!(dora.core.trouble(None).is_some());
+    dora.restart();
+    dora.sync(&mut world);
+    assert_eq!(dora.core.trouble(None), None);
+    dora.say(&mut world, &room, "now");
+    assert!(matches!(open(&dora, ("dora", "127.0.0.1")), Err(Error::OtherIdentity { .. })));
 }

@@ -10,8 +10,8 @@ use crate::core::env::VOUCHER_ROW;
 use crate::core::intent::Action;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::identity::{DeviceId, credential};
-use crate::records::{DEVICE, REVOKED, Standing, VERSION, row};
+use crate::identity::{DeviceId, credential, is_same_person};
+use crate::records::{DEVICE, REVOKED, Standing, VERSION, get, row};
 use crate::room::RoomId;
 use crate::trust::Decision;
 use crate::voucher::{DeviceWord, Voucher};
@@ -125,15 +125,23 @@ impl Core {
     /// Takes what the other device has answered: this one is registered next.
     ///
     /// # Errors
-    /// [`Error::Void`] for something that is no answer to what was shown; [`Error::OtherIdentity`]; [`Error::Store`].
+    /// [`Error::Void`] for something that is no answer to what was shown, or of another person; [`Error::Store`].
     pub fn linked(&mut self, answer: &[u8]) -> Result<(), Error> {
         self.refresh()?;
         let answer = LinkAnswer::from_bytes(answer).ok().filter(|answer| answer.version == VERSION);
         let answer = answer.ok_or(Error::Void("this is not what the other device answers"))?;
         let challenge = self.account.link_challenge.clone();
         let challenge = challenge.ok_or(Error::Void("nothing was shown to the other device"))?;
+        let person = String::from_utf8_lossy(&answer.person).into_owned();
+        if !is_same_person(&person, &self.env.device.member.person) {
+            return Err(Error::Void(
+                "the other device is of a person of another name: open this store under that name, and link it",
+            ));
+        }
         if answer.person != self.env.device.record.person {
-            return Err(Error::OtherIdentity);
+            // The account's own spelling is what is signed.
+            let service = self.env.device.record.service.clone();
+            self.become_another((&answer.person, &service), Work::new())?;
         }
         let voucher = Voucher { version: VERSION, device: answer.device, signature: answer.word };
         let voucher = voucher.to_bytes().map_err(hushwood::error::Error::from)?;
@@ -147,6 +155,39 @@ impl Core {
         let signature = answer.signature;
         self.account.authorization = Some((challenge, Authorization { device: answer.device, signature }));
         self.put_device()
+    }
+
+    /// What a store was made for may have been a mistake: person and service are what they are said to be now, as long as no service
+    /// has agreed to anything else. Writes what is given, too.
+    ///
+    /// # Errors
+    /// [`Error::OtherIdentity`] if it has.
+    pub(super) fn correct(&mut self, (person, service): (&str, &str), mut work: Work) -> Result<(), Error> {
+        let (record, known) = (&self.env.device.record, &self.env.device.member.person);
+        let is_same_service = record.service == service.as_bytes();
+        if is_same_service && record.person == person.as_bytes() {
+            return self.persist(work);
+        }
+        if record.registered == REGISTERED {
+            return match is_same_service && is_same_person(known, person) {
+                true => self.persist(work),
+                false => Err(Error::OtherIdentity { person: known.clone(), service: self.env.service() }),
+            };
+        }
+        if get(&*self.env.store, &row(DEVICE, VOUCHER_ROW))?.is_some() {
+            // A device of somebody else has agreed that we belong to their account, or one at another service.
+            self.env.device.record.account = self.env.random()?;
+            work.erase(row(DEVICE, VOUCHER_ROW));
+        }
+        self.become_another((person.as_bytes(), service.as_bytes()), work)?;
+        self.env.reload_device()
+    }
+
+    /// We are of another name from now on, and so are rooms that only we know.
+    fn become_another(&mut self, (person, service): (&[u8], &[u8]), mut work: Work) -> Result<(), Error> {
+        self.env.rename(person, service);
+        work.put(row(DEVICE, ""), self.env.device.record.to_row()?);
+        self.make_rooms_anew(work)
     }
 
     /// What another device of ours shows in groups.
@@ -217,6 +258,6 @@ impl Core {
 }
 
 /// The service knows the device.
-pub(super) const REGISTERED: u8 = 1;
+pub(crate) const REGISTERED: u8 = 1;
 /// It is to belong to an account that is there.
 pub(super) const LINKING: u8 = 2;

@@ -117,7 +117,8 @@ pub enum Next {
 }
 
 impl Core {
-    /// Begins with what the store has, or as a new device of this person.
+    /// Begins with what the store has, or as a new device of this person. As long as no service has agreed to what the store was made
+    /// for, another person or service may be named: rooms that were made meanwhile stay, and are theirs.
     ///
     /// # Errors
     /// [`Error::OtherIdentity`]; [`Error::Protocol`] if the store can't be read; [`Error::Store`] if it can't be written.
@@ -144,7 +145,7 @@ impl Core {
             stale: false,
         };
         core.reload()?;
-        core.persist(work)?;
+        core.correct(who, work)?;
         Ok(core)
     }
 
