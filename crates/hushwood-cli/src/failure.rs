@@ -6,6 +6,7 @@ use std::path::Path;
 
 use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError, Unsupported, Violation};
 use hushwood::transition::{CommitError, PersistError};
+use hushwood_delivery::wire::RefusalCode;
 use serde_json::{Value, json};
 
 use crate::names::GroupName;
@@ -151,6 +152,14 @@ impl Failure {
         &self.rows
     }
 
+    /// What is wrong and what to do, in one line.
+    pub(crate) fn line(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}: {advice}", self.sentence()),
+            None => self.sentence(),
+        }
+    }
+
     /// The message with the rows behind it, without advice.
     pub(crate) fn sentence(&self) -> String {
         if self.rows.is_empty() {
@@ -233,6 +242,18 @@ impl From<hushwood_client::Error> for Failure {
     fn from(error: hushwood_client::Error) -> Self {
         use hushwood_client::Error as Client;
         let advice = match &error {
+            Client::OtherService { service } => {
+                let message = format!(
+                    "the delivery service does not take what is signed for {service:?}: its name is another one"
+                );
+                return Self::refused(message)
+                    .advise("name it as `hushwood serve` does when it begins: `--service NAME`");
+            }
+            Client::Refused(refused) if refused.code == RefusalCode::TAKEN => Some(
+                "begin with another name in the same home; if it is your own account, this is another device of yours: \
+                 ask for `link`"
+                    .to_owned(),
+            ),
             Client::OtherIdentity { person, service } => {
                 let message = format!("this home belongs to {person:?} at the delivery service {service:?}");
                 return Self::refused(message).advise(

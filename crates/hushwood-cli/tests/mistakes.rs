@@ -7,7 +7,7 @@ mod common;
 use std::process::Stdio;
 
 use common::Place;
-use common::bot::{Bot, Served, command, serve};
+use common::bot::{Bot, Served, command, serve, serve_with};
 use serde_json::{Value, json};
 
 /// Ada and Ben in a room of hers.
@@ -64,4 +64,37 @@ fn a_name_that_is_taken_is_corrected_in_the_same_home() {
     let other = other.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(said.contains("ada2") && said.contains("localhost") && said.contains("--home"), "{said}");
+}
+
+#[test]
+fn a_service_of_another_name_is_told_from_a_wrong_proof() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve_with(&place.path("server"), &["--name", "chat.example"]);
+    let mut ada = Bot::start_with("ada", &place.path("ada"), &served, &["--patience", "1000"]);
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    let answer = ada.done(json!({ "do": "send", "room": room, "text": "hello" }));
+    assert_eq!(answer["done"], false, "{answer}");
+    let why = answer["why"].as_str().unwrap();
+    assert!(why.contains("\"localhost\"") && why.contains("--service"), "{why}");
+    ada.end();
+    let mut ada = Bot::start_with("ada", &place.path("ada"), &served, &["--service", "chat.example"]);
+    let message = ada.event("sent")["message"].clone();
+    let history = ada.done(json!({ "do": "history", "room": room }));
+    assert_eq!(history["messages"][0]["message"], message);
+}
+
+/// What the table says of options is what the program knows.
+#[test]
+fn each_option_is_in_the_documentation() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/bot.md")).unwrap();
+    let place = Place::new("mistakes");
+    let help = place.run("bot --help").ok_text();
+    let (own, _) = help.split_once("Options of every command").unwrap_or((&help, ""));
+    let options = own.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let options: Vec<_> = options.filter_map(|line| line.split([' ', ',']).next()).collect();
+    assert!(options.contains(&"service"), "{help}");
+    let common = ["home", "key-file", "help"];
+    for option in options.into_iter().filter(|option| !common.contains(option)) {
+        assert!(docs.contains(&format!("| `--{option} ")), "--{option}");
+    }
 }

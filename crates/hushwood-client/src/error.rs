@@ -20,6 +20,11 @@ pub enum Error {
     Transport(TransportError),
     /// The delivery service says no.
     Refused(Refused),
+    /// The delivery service does not take what is signed for the name that was given for it.
+    OtherService {
+        /// That name.
+        service: String,
+    },
     /// The delivery service answered what makes no sense. Nothing of it was taken.
     BadAnswer(&'static str),
     /// The store belongs to somebody else, or to another service, which has agreed to it.
@@ -65,6 +70,11 @@ impl fmt::Display for Error {
             Self::Store(error) => error.fmt(f),
             Self::Transport(error) => error.fmt(f),
             Self::Refused(refused) => write!(f, "the delivery service refuses: {refused}"),
+            Self::OtherService { service } => write!(
+                f,
+                "the delivery service does not take what is signed for {service:?}, which may not be its name: open the \
+                 store with the name that its operator has given it"
+            ),
             Self::BadAnswer(what) => write!(
                 f,
                 "the delivery service gave an answer that can't be: {what}; nothing was taken from it: see that it is \

@@ -123,7 +123,8 @@ fn a_service_under_another_name_is_corrected() {
     let now = world.now;
     let room = dora.does(|core| core.create_room("tea", now));
     dora.sync(&mut world);
-    assert!(dora.core.trouble(None).is_some());
+    let wrong = Error::OtherService { service: "127.0.0.1".to_owned() };
+    assert_eq!(dora.core.trouble(None), Some(&wrong));
     dora.restart();
     dora.sync(&mut world);
     assert_eq!(dora.core.trouble(None), None);

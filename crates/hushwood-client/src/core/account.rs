@@ -31,6 +31,8 @@ pub(super) struct Account {
     token: Option<Token>,
     /// The last login was refused.
     login_refused: bool,
+    /// The last registration was refused for what was signed.
+    registration_refused: bool,
     token_wanted: bool,
     /// Our clock may be wrong.
     time_wanted: bool,
@@ -225,7 +227,10 @@ impl Core {
                 self.challenged(challenge, now);
                 Ok(())
             }
-            (Purpose::Register, Answer::Register(_)) => self.registered(),
+            (Purpose::Register, Answer::Register(_)) => {
+                self.account.registration_refused = false;
+                self.registered()
+            }
             (Purpose::Login, Answer::Login(token)) => {
                 self.account.token = Some(token);
                 self.account.login_refused = false;
@@ -299,6 +304,16 @@ impl Core {
                     }
                     (true, Some(taken)) => self.account.stopped = Some(taken.into()),
                     (true, None) => self.account.stopped = Some(Error::Revoked),
+                }
+            }
+            (RefusalCode::UNAUTHORIZED, Purpose::Register) => {
+                // The challenge may have been too old; twice in a row it is what is signed. Asked again and again, the service would
+                // take us for many.
+                match std::mem::replace(&mut self.account.registration_refused, true) {
+                    false => self.account_waits(refused.into(), 0, now),
+                    true => {
+                        self.account.stopped = Some(Error::OtherService { service: self.env.service() });
+                    }
                 }
             }
             (RefusalCode::UNAUTHORIZED, _) => {

@@ -359,7 +359,10 @@ fn outcome_json(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
         Outcome::Done(Done::Already) => json!({ "done": true, "sequence": null }),
-        Outcome::Kept(why) => json!({ "done": false, "why": why.as_ref().map(ToString::to_string) }),
+        Outcome::Kept(why) => {
+            let why = why.clone().map(|error| Failure::from(error).line());
+            json!({ "done": false, "why": why })
+        }
     }
 }
 
