@@ -7,7 +7,7 @@ mod common;
 use std::process::Stdio;
 
 use common::Place;
-use common::bot::{Bot, Served, command, serve, serve_with};
+use common::bot::{Bot, Served, command, serve, serve_at, serve_with};
 use serde_json::{Value, json};
 
 /// Ada and Ben in a room of hers.
@@ -97,4 +97,29 @@ fn each_option_is_in_the_documentation() {
     for option in options.into_iter().filter(|option| !common.contains(option)) {
         assert!(docs.contains(&format!("| `--{option} ")), "--{option}");
     }
+}
+
+#[test]
+fn who_only_listens_hears_that_the_service_is_gone_and_that_it_is_back() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let (mut ada, ben, room) = pair(&place, &served);
+    ben.end();
+    let (url, fingerprint) = (served.url.clone(), served.fingerprint.clone());
+    drop(served);
+    let told = ada.event("trouble");
+    assert_eq!(told["error"]["class"], "io", "{told}");
+    assert_eq!(told.get("cursor"), None);
+    // It is told once, and what asks for nothing of the service is answered.
+    let rooms = ada.done(json!({ "do": "rooms" }));
+    assert_eq!(rooms["rooms"][0]["room"], room);
+    ada.done(json!({ "do": "who" }));
+    let again = ada.events.iter().any(|event| event["event"] == "trouble");
+    assert!(!again, "{:?}", ada.events);
+    let port = url.rsplit_once(':').unwrap().1;
+    let served = serve_at(port, &place.path("server"), &[]);
+    assert_eq!((&served.url, &served.fingerprint), (&url, &fingerprint));
+    ada.event("well");
+    let sent = ada.done(json!({ "do": "send", "room": room, "text": "there again" }));
+    assert_eq!(sent["done"], true, "{sent}");
 }

@@ -29,8 +29,13 @@ pub fn serve(data: &Path) -> Served {
 }
 
 pub fn serve_with(data: &Path, words: &[&str]) -> Served {
+    serve_at("0", data, words)
+}
+
+/// At this port of this machine.
+pub fn serve_at(port: &str, data: &Path, words: &[&str]) -> Served {
     let mut process = Command::new(PROGRAM)
-        .args(["serve", "--json", "--port", "0", "--log", "error"])
+        .args(["serve", "--json", "--port", port, "--log", "error"])
         .args(words)
         .arg("--data")
         .arg(data)

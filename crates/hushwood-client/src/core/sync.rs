@@ -59,6 +59,11 @@ impl Core {
         self.env.settings.patience
     }
 
+    /// From now on a call waits so long for what it asked for, in milliseconds.
+    pub fn set_patience(&mut self, milliseconds: u64) {
+        self.env.settings.patience = milliseconds;
+    }
+
     /// Gives the store back, for a host that ends.
     #[must_use]
     pub fn into_store(self) -> Box<dyn crate::core::Store> {

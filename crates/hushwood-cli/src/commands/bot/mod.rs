@@ -6,13 +6,14 @@ mod requests;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, Read, Write};
+use std::mem::discriminant;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use hushwood_client::transport::{BlockingHttp, ServerTrust};
-use hushwood_client::{Client, Event, Identity, Invitations, Provider, Settings, Trust};
+use hushwood_client::{Client, Error, Event, Identity, Invitations, Provider, Settings, Trust};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -92,6 +93,10 @@ struct Session {
     /// The number of the last event that was shown.
     shown: u64,
     poll: Option<Duration>,
+    /// How long an answer waits for what was asked for, in milliseconds.
+    patience: u64,
+    /// Why nothing could be read when it was looked for last.
+    trouble: Option<Error>,
 }
 
 impl Bot {
@@ -115,7 +120,7 @@ impl Bot {
             .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;
         let poll = (self.poll > 0).then(|| Duration::from_millis(self.poll));
-        let mut session = Session { client, shown: 0, poll };
+        let mut session = Session { client, shown: 0, poll, patience: self.patience, trouble: None };
         session.begin()?;
         session.serve(&lines())
     }
@@ -248,13 +253,16 @@ impl Session {
                 }
                 Ok(Line::End) | Err(RecvTimeoutError::Disconnected) => {
                     // What can be sent is sent; the rest is kept.
-                    drop(self.client.sync());
+                    drop(self.sync()?);
                     self.show_news()?;
                     return Ok(0);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    // That there is no network is told to who asks for something.
-                    drop(self.client.sync());
+                    // Who asks for something meanwhile does not wait for long.
+                    self.client.with_core(|core| core.set_patience(self.patience.min(BRIEFLY)));
+                    let synced = self.sync();
+                    self.client.with_core(|core| core.set_patience(self.patience));
+                    drop(synced?);
                     self.show_news()?;
                 }
             }
@@ -289,6 +297,22 @@ impl Session {
         Ok(go)
     }
 
+    /// Looks for news. Why there may be some that it does not get is told when that begins, changes, and ends.
+    fn sync(&mut self) -> Result<Result<(), Error>, Failure> {
+        let synced = self.client.sync().map(drop);
+        match (&synced, &self.trouble) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(_)) => print(&json!({ "v": VERSION, "event": "well" }))?,
+            (Err(error), Some(before)) if is_same(error, before) => {}
+            (Err(error), _) => {
+                let error = Failure::from(error.clone()).to_json();
+                print(&json!({ "v": VERSION, "event": "trouble", "error": error }))?;
+            }
+        }
+        self.trouble = synced.as_ref().err().cloned();
+        Ok(synced)
+    }
+
     /// Shows events that were not shown by this process.
     fn show_news(&mut self) -> Result<(), Failure> {
         for event in self.new_events()? {
@@ -311,7 +335,7 @@ impl Session {
     ) -> Result<Option<T>, Failure> {
         let begun = Instant::now();
         loop {
-            let synced = self.client.sync().map(drop);
+            let synced = self.sync()?;
             self.show_news()?;
             if let Some(found) = find(self)? {
                 return Ok(Some(found));
@@ -328,6 +352,18 @@ impl Session {
         }
     }
 }
+
+/// Whether it is the same trouble as before, though it may say so in other words.
+fn is_same(one: &Error, other: &Error) -> bool {
+    match (one, other) {
+        (Error::Refused(one), Error::Refused(other)) => one.code == other.code,
+        (Error::Transport(one), Error::Transport(other)) => discriminant(one) == discriminant(other),
+        (one, other) => discriminant(one) == discriminant(other),
+    }
+}
+
+/// How long it looks for news by itself where they don't come, in milliseconds.
+const BRIEFLY: u64 = 1000;
 
 /// Whether there is more to come.
 #[derive(Clone, Copy, Eq, PartialEq)]

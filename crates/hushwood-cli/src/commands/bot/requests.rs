@@ -232,7 +232,7 @@ impl Session {
     fn news(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
         match fields.text("do")? {
             "sync" => {
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
             "join" => {
@@ -324,18 +324,18 @@ impl Session {
             "linked" => {
                 let answer = fields.base64("answer")?;
                 self.client.with_core(|core| core.linked(&answer))?;
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
             "invite_devices" => {
                 self.client.with_core(Core::invite_own_devices)?;
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
             _ => {
                 let device = fields.device()?.ok_or_else(|| Failure::usage("\"device\" is missing"))?;
                 self.client.with_core(|core| core.revoke(device))?;
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
         }
