@@ -13,16 +13,16 @@ mod refused;
 mod stream;
 
 pub use account::{
-    Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, InviteToken, Login, PublishedKeyPackage,
-    Registration, StockEntry, Token, WelcomeEntry,
+    Authorization, Challenge, ClaimRequest, ClaimedKeyPackage, DeviceEntry, InviteToken, Login,
+    PublishedKeyPackage, Registration, StockEntry, Token, WelcomeEntry,
 };
 pub use admission::{
     Admission, DELIVERY_EXTENSION, ExternalSenderProof, GroupKey, INVITATION_LABEL, Invitation, InvitedProof,
     MemberProof, REQUEST_LABEL,
 };
 pub use call::{
-    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, HeadAnswer, InboxAnswer, InboxRequest,
-    MEDIA_TYPE, Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
+    Access, AcknowledgeRequest, Answer, Call, CallKind, ClaimAnswer, DevicesAnswer, HeadAnswer, InboxAnswer,
+    InboxRequest, MEDIA_TYPE, Nothing, PublishRequest, RevokeRequest, StockAnswer, WelcomeId,
 };
 pub use group::{
     CommitAnswer, CommitRequest, CreateRequest, EntryKind, GroupInfoAnswer, GroupInfoRequest, HeadRequest,
