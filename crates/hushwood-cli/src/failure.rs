@@ -249,6 +249,7 @@ impl From<hushwood_client::Error> for Failure {
                 return Self::refused(message)
                     .advise("name it as `hushwood serve` does when it begins: `--service NAME`");
             }
+            Client::NoSuchDevice { .. } => Some("`devices` tells them".to_owned()),
             Client::Refused(refused) if refused.code == RefusalCode::TAKEN => Some(
                 "begin with another name in the same home; if it is your own account, this is another device of yours: \
                  ask for `link`"

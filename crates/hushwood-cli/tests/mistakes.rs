@@ -123,3 +123,18 @@ fn who_only_listens_hears_that_the_service_is_gone_and_that_it_is_back() {
     let sent = ada.done(json!({ "do": "send", "room": room, "text": "there again" }));
     assert_eq!(sent["done"], true, "{sent}");
 }
+
+#[test]
+fn a_device_that_is_not_there_is_not_revoked() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let devices = ada.done(json!({ "do": "devices" }))["devices"].clone();
+    assert_eq!((devices.as_array().unwrap().len(), &devices[0]["this"]), (1, &json!(true)));
+    assert_eq!(devices[0]["device"], ada.device);
+    let unknown = "00112233445566778899aabbccddeeff";
+    let said = refused(&ada.ask(json!({ "do": "revoke", "device": unknown })));
+    assert!(said.contains(unknown) && said.contains("devices"), "{said}");
+    let own = ada.device.clone();
+    refused(&ada.ask(json!({ "do": "revoke", "device": own })));
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hushwood::credential::Claim;
 
-use crate::core::{Core, Done, Identity, Next, Store};
+use crate::core::{Core, Done, Identity, Next, OwnDevice, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
 use crate::identity::{DeviceId, Member};
@@ -173,6 +173,33 @@ impl<T: Transport> Client<T> {
     /// [`Error::Void`] if there is no such invitation any more; [`Error::Store`].
     pub fn refuse(&self, id: InvitationId) -> Result<(), Error> {
         self.core().refuse_invitation(id)
+    }
+
+    /// The devices of our account, as the service knows them.
+    ///
+    /// # Errors
+    /// [`Error`]: why it could not be asked.
+    pub fn devices(&self) -> Result<Vec<OwnDevice>, Error> {
+        self.core().want_devices();
+        match self.drive(false, Core::devices)? {
+            Some(devices) => Ok(devices),
+            None => {
+                let why = self.core().trouble(None).cloned();
+                Err(why.unwrap_or(Error::Void("the service knows no account of this device yet")))
+            }
+        }
+    }
+
+    /// Takes a device out of our account and of all our rooms, as [`Core::revoke`].
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDevice`]; [`Error::Void`] for this device; [`Error::Store`].
+    pub fn revoke(&self, device: DeviceId) -> Result<Outcome, Error> {
+        let number = self.core().revoke(device)?;
+        match self.drive(false, |core| core.result(number))? {
+            Some(result) => result.map(Outcome::Done),
+            None => Ok(Outcome::Kept(self.core().trouble(None).cloned())),
+        }
     }
 
     /// The machine behind it, for what this does not show.

@@ -53,6 +53,11 @@ pub enum Error {
         /// Whose.
         person: String,
     },
+    /// No such device belongs to our account.
+    NoSuchDevice {
+        /// The device.
+        device: DeviceId,
+    },
     /// We are no longer a member of the room.
     Removed,
     /// We can't follow the room, or others see another history: rejoin it.
@@ -93,6 +98,10 @@ impl fmt::Display for Error {
                 f,
                 "{person:?} shows another key than before, or a device that no other of theirs vouches for: compare numbers with them over another channel, and trust \
                  the new key only if they are equal"
+            ),
+            Self::NoSuchDevice { device } => write!(
+                f,
+                "no device {device} belongs to this account, or not any more: see which ones do"
             ),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
             Self::Forked => f.write_str(

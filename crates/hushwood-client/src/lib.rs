@@ -51,7 +51,7 @@ pub mod transport;
 mod trust;
 mod voucher;
 
-pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
+pub use crate::core::{Contact, Core, Done, Identity, Known, OwnDevice, Store};
 #[cfg(feature = "async")]
 pub use async_client::{AsyncClient, AsyncRoom};
 pub use client::{Client, Events, Outcome, Room};

@@ -5,7 +5,10 @@
 mod common;
 
 use common::{Person, World};
-use hushwood_client::{Core, Done, Error, EventKind, Identity, Provider, RoomId, Settings, Trust};
+use hushwood_client::{
+    Core, DeviceId, Done, Error, EventKind, Identity, Provider, RoomId, Settings, TransportError, Trust,
+};
+use hushwood_delivery::wire::Call;
 use test_support::random::SeededRandom;
 
 /// Alice, Bob and Carol in a room.
@@ -130,4 +133,50 @@ fn a_service_under_another_name_is_corrected() {
     assert_eq!(dora.core.trouble(None), None);
     dora.say(&mut world, &room, "now");
     assert!(matches!(open(&dora, ("dora", "127.0.0.1")), Err(Error::OtherIdentity { .. })));
+}
+
+#[test]
+fn a_device_that_is_none_of_ours_is_not_revoked_and_those_that_are_are_told() {
+    let mut world = World::new();
+    let mut alice = Person::new("alice", 1);
+    alice.sync(&mut world);
+    let own = alice.core.member().device;
+    alice.core.want_devices();
+    alice.settle(&mut world);
+    let devices = alice.core.devices().expect("the service has told");
+    assert_eq!(devices.len(), 1);
+    assert!(devices[0].device == own && devices[0].is_this && !devices[0].is_going, "{devices:?}");
+    let device = DeviceId([7; 16]);
+    let number = alice.does(|core| core.revoke(device));
+    alice.settle(&mut world);
+    assert_eq!(alice.core.result(number), Some(Err(Error::NoSuchDevice { device })));
+    assert!(matches!(alice.core.revoke(own), Err(Error::Void(_))));
+}
+
+/// The answer is lost, and what is asked again is answered with no: it is done all the same.
+#[test]
+fn a_revocation_whose_answer_was_lost_is_done() {
+    let mut world = World::new();
+    let (mut bob, mut phone) = (Person::new("bob", 1), Person::new("bob", 2));
+    bob.sync(&mut world);
+    phone.does(Core::link);
+    phone.settle(&mut world);
+    let shown = phone.core.link_request().unwrap().unwrap();
+    let answer = bob.does(|core| core.authorize(&shown));
+    phone.does(|core| core.linked(&answer));
+    phone.sync(&mut world);
+    let number = bob.does(|core| core.revoke(phone.core.member().device));
+    let mut lost = false;
+    bob.settle_through(&mut world, &mut |call, ask| {
+        let is_it = matches!(call, Call::Revoke(_));
+        let answer = ask(call);
+        match is_it && !std::mem::replace(&mut lost, is_it) {
+            true => Err(TransportError::Unknown("lost".to_owned())),
+            false => answer,
+        }
+    });
+    assert_eq!(bob.core.result(number), Some(Ok(Done::ByService)));
+    bob.core.want_devices();
+    bob.settle(&mut world);
+    assert_eq!(bob.core.devices().unwrap().len(), 1);
 }

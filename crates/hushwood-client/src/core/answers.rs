@@ -44,6 +44,7 @@ pub(super) enum Purpose {
     Acknowledge {
         ids: Vec<[u8; 32]>,
     },
+    Devices,
     Revoke {
         device: [u8; 16],
     },
@@ -83,6 +84,7 @@ impl Purpose {
             | Self::Inbox { .. }
             | Self::Invitation { .. }
             | Self::Acknowledge { .. }
+            | Self::Devices
             | Self::Revoke { .. } => None,
         }
     }

@@ -8,6 +8,7 @@ use hushwood_delivery::wire::{Authorization, Registration};
 use crate::core::Core;
 use crate::core::env::VOUCHER_ROW;
 use crate::core::intent::Action;
+use crate::core::outbox::Done;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::identity::{DeviceId, credential, is_same_person};
@@ -41,6 +42,19 @@ wire_struct! {
         /// Its word, for those who meet the new device in groups.
         word: Vec<u8>,
     }
+}
+
+/// A device of our account, as the service knows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OwnDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// When it was registered, by the service's clock, in seconds.
+    pub registered_at: u64,
+    /// Whether it is this one.
+    pub is_this: bool,
+    /// Whether we have asked for it to be taken out, and that is not done yet.
+    pub is_going: bool,
 }
 
 impl Core {
@@ -216,11 +230,12 @@ impl Core {
 
     /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now.
     ///
-    /// The service and the rooms are asked until it is done, across restarts.
+    /// The service and the rooms are asked until it is done, across restarts. Gives the number under which to ask for what the
+    /// service says ([`result`](Self::result)): [`Done::ByService`], or [`Error::NoSuchDevice`].
     ///
     /// # Errors
     /// [`Error::Void`] for this device; [`Error::Store`].
-    pub fn revoke(&mut self, device: DeviceId) -> Result<(), Error> {
+    pub fn revoke(&mut self, device: DeviceId) -> Result<u64, Error> {
         self.refresh()?;
         if device == self.env.device.member.device {
             return Err(Error::Void("no device revokes itself: do it from another"));
@@ -234,20 +249,46 @@ impl Core {
             let action = Action::Remove { person: person.clone(), device: Some(device.0) };
             self.put_intent(&room, action, &mut work)?;
         }
+        let number = self.next.intent;
+        self.next.intent = self.next.intent.saturating_add(1);
         self.persist(work)?;
         if !self.account.revoked.contains(&device.0) {
             self.account.revoked.push(device.0);
         }
-        Ok(())
+        self.account.revoking.entry(device.0).or_default().number = Some(number);
+        self.account.backoff.hurry();
+        Ok(number)
     }
 
-    /// The service has taken a device out, or does not know it.
-    pub(super) fn revoked(&mut self, device: [u8; 16]) -> Result<(), Error> {
+    /// What the service has said to taking a device out.
+    pub(super) fn revoked(&mut self, device: [u8; 16], result: Result<Done, Error>) -> Result<(), Error> {
         let mut work = Work::new();
         work.erase(row(REVOKED, device));
         self.persist(work)?;
         self.account.revoked.retain(|other| *other != device);
+        if let Some(number) = self.account.revoking.remove(&device).and_then(|revoking| revoking.number) {
+            self.tell(number, result);
+        }
         Ok(())
+    }
+
+    /// Asks the service which devices belong to our account. [`devices`](Self::devices) has its answer.
+    pub fn want_devices(&mut self) {
+        self.account.devices_wanted = true;
+        self.account.devices = None;
+        self.account.backoff.hurry();
+    }
+
+    /// The devices of our account, as the service has told; `None` before it has. It is told once.
+    pub fn devices(&mut self) -> Option<Vec<OwnDevice>> {
+        let own = self.env.device.member.device;
+        let devices = self.account.devices.take()?.into_iter().map(|entry| OwnDevice {
+            device: DeviceId(entry.device),
+            registered_at: entry.at,
+            is_this: entry.device == own.0,
+            is_going: self.account.revoked.contains(&entry.device),
+        });
+        Some(devices.collect())
     }
 
     pub(super) fn put_device(&mut self) -> Result<(), Error> {

@@ -49,6 +49,7 @@ use crate::settings::{Millis, Provider, Settings};
 use crate::transport::TransportError;
 use crate::trust::Trust;
 
+pub use devices::OwnDevice;
 pub use env::Store;
 pub use outbox::Done;
 pub use people::{Contact, Known};

@@ -22,6 +22,8 @@ pub enum Done {
     Accepted(u64),
     /// There was nothing to do any more: who was to be added is there, who was to be removed is gone.
     Already,
+    /// The service has done it, and it is in no log.
+    ByService,
 }
 
 impl Core {
@@ -218,6 +220,11 @@ impl Core {
                 work.event(&intent.room, EventKind::NotDone { intent: number, why: error.to_string() });
             }
         }
+        self.tell(number, result);
+    }
+
+    /// What became of something, for whoever asks for it.
+    pub(super) fn tell(&mut self, number: u64, result: Result<Done, Error>) {
         self.results.insert(number, result);
         while self.results.len() > MOST_RESULTS {
             self.results.pop_first();

@@ -34,7 +34,9 @@ impl Session {
             "trust" | "accept_key" | "distrust" => self.decide(fields)?,
             "sync" | "wait" | "join" => self.news(fields)?,
             "invitations" | "accept" | "refuse" => self.invited(fields)?,
-            "link" | "linked" | "authorize" | "invite_devices" | "revoke" => self.devices(fields)?,
+            "devices" | "link" | "linked" | "authorize" | "invite_devices" | "revoke" => {
+                self.devices(fields)?
+            }
             _ => {
                 return Err(Failure::usage("\"do\" names nothing that this program can do")
                     .advise("see docs/bot.md; a later version may have it"));
@@ -310,6 +312,17 @@ impl Session {
 
     fn devices(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
         match fields.text("do")? {
+            "devices" => {
+                let devices = self.client.devices()?.into_iter().map(|own| {
+                    json!({
+                        "device": own.device.to_string(),
+                        "registered_at": own.registered_at,
+                        "this": own.is_this,
+                        "revoking": own.is_going,
+                    })
+                });
+                Ok(json!({ "devices": devices.collect::<Vec<_>>() }))
+            }
             "link" => {
                 self.client.with_core(Core::link)?;
                 let time = fields.timeout(30_000)?;
@@ -334,9 +347,10 @@ impl Session {
             }
             _ => {
                 let device = fields.device()?.ok_or_else(|| Failure::usage("\"device\" is missing"))?;
-                self.client.with_core(|core| core.revoke(device))?;
-                self.sync()??;
-                Ok(json!({}))
+                let outcome = self.client.revoke(device)?;
+                // The rooms are asked, too; what can't be done now is done later.
+                drop(self.sync()?);
+                Ok(outcome_json(&outcome))
             }
         }
     }
@@ -358,7 +372,7 @@ fn base64(bytes: &[u8]) -> String {
 fn outcome_json(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
-        Outcome::Done(Done::Already) => json!({ "done": true, "sequence": null }),
+        Outcome::Done(Done::Already | Done::ByService) => json!({ "done": true, "sequence": null }),
         Outcome::Kept(why) => {
             let why = why.clone().map(|error| Failure::from(error).line());
             json!({ "done": false, "why": why })
