@@ -249,6 +249,12 @@ impl From<hushwood_client::Error> for Failure {
                 return Self::refused(message)
                     .advise("name it as `hushwood serve` does when it begins: `--service NAME`");
             }
+            Client::Revoked => {
+                return Self::refused("this device was taken out of its account, and does not come back").advise(
+                    "begin in a new home (`--home DIR`), and ask for `link` there and `authorize` on another device of the \
+                     account",
+                );
+            }
             Client::NoSuchDevice { .. } => Some("`devices` tells them".to_owned()),
             Client::Refused(refused) if refused.code == RefusalCode::TAKEN => Some(
                 "begin with another name in the same home; if it is your own account, this is another device of yours: \

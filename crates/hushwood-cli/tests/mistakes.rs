@@ -138,3 +138,29 @@ fn a_device_that_is_not_there_is_not_revoked() {
     let own = ada.device.clone();
     refused(&ada.ask(json!({ "do": "revoke", "device": own })));
 }
+
+#[test]
+fn a_device_that_was_revoked_is_told_a_way_on_that_there_is() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    ada.done(json!({ "do": "sync" }));
+    let mut phone = Bot::start("ada", &place.path("phone"), &served);
+    link(&mut ada, &mut phone);
+    let device = phone.device.clone();
+    ada.done(json!({ "do": "revoke", "device": device }));
+    for request in ["sync", "link"] {
+        let said = refused(&phone.ask(json!({ "do": request })));
+        assert!(said.contains("--home") && said.contains("link"), "{said}");
+    }
+    phone.end();
+    let mut phone = Bot::start("ada", &place.path("another phone"), &served);
+    link(&mut ada, &mut phone);
+    assert_eq!(phone.done(json!({ "do": "devices" }))["devices"].as_array().unwrap().len(), 2);
+}
+
+fn link(old: &mut Bot, new: &mut Bot) {
+    let shown = new.done(json!({ "do": "link" }))["show"].clone();
+    let answer = old.done(json!({ "do": "authorize", "show": shown }))["answer"].clone();
+    new.done(json!({ "do": "linked", "answer": answer }));
+}

@@ -62,7 +62,7 @@ pub enum Error {
     Removed,
     /// We can't follow the room, or others see another history: rejoin it.
     Forked,
-    /// This device was taken out of its account.
+    /// This device was taken out of its account. It does not come back: a new store is linked in its place.
     Revoked,
     /// What was wanted can't be done: why.
     Void(&'static str),
@@ -108,9 +108,10 @@ impl fmt::Display for Error {
                 "this room can't be followed any more, or others see another history of it: rejoin it, and tell the \
                  others",
             ),
-            Self::Revoked => {
-                f.write_str("this device was taken out of its account: link it anew from another device")
-            }
+            Self::Revoked => f.write_str(
+                "this device was taken out of its account, and does not come back: begin with a new store, and link \
+                 that one from another device of the account",
+            ),
             Self::Void(why) => f.write_str(why),
         }
     }

@@ -159,12 +159,7 @@ fn a_revocation_whose_answer_was_lost_is_done() {
     let mut world = World::new();
     let (mut bob, mut phone) = (Person::new("bob", 1), Person::new("bob", 2));
     bob.sync(&mut world);
-    phone.does(Core::link);
-    phone.settle(&mut world);
-    let shown = phone.core.link_request().unwrap().unwrap();
-    let answer = bob.does(|core| core.authorize(&shown));
-    phone.does(|core| core.linked(&answer));
-    phone.sync(&mut world);
+    link(&mut world, &mut bob, &mut phone);
     let number = bob.does(|core| core.revoke(phone.core.member().device));
     let mut lost = false;
     bob.settle_through(&mut world, &mut |call, ask| {
@@ -179,4 +174,51 @@ fn a_revocation_whose_answer_was_lost_is_done() {
     bob.core.want_devices();
     bob.settle(&mut world);
     assert_eq!(bob.core.devices().unwrap().len(), 1);
+}
+
+/// It still has a token: the service says at once what has happened, and so do we.
+#[test]
+fn a_device_that_was_revoked_is_told_what_it_is_and_begins_anew() {
+    let mut world = World::new();
+    let (mut bob, mut phone) = (Person::new("bob", 1), Person::new("bob", 2));
+    bob.sync(&mut world);
+    link(&mut world, &mut bob, &mut phone);
+    let device = phone.core.member().device;
+    bob.does(|core| core.revoke(device));
+    bob.settle(&mut world);
+    phone.sync(&mut world);
+    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    assert_eq!(phone.core.link(), Err(Error::Revoked));
+    let advice = Error::Revoked.to_string();
+    assert!(advice.contains("new store"), "{advice}");
+    // Which works.
+    let mut new = Person::new("bob", 3);
+    link(&mut world, &mut bob, &mut new);
+    assert_eq!(new.core.trouble(None), None);
+}
+
+/// With a room that is only here, it is the room's request that tells.
+#[test]
+fn a_device_that_was_revoked_hears_it_when_it_brings_a_room() {
+    let mut world = World::new();
+    let (mut bob, mut phone) = (Person::new("bob", 1), Person::new("bob", 2));
+    bob.sync(&mut world);
+    link(&mut world, &mut bob, &mut phone);
+    let device = phone.core.member().device;
+    bob.does(|core| core.revoke(device));
+    bob.settle(&mut world);
+    let now = world.now;
+    phone.does(|core| core.create_room("tea", now));
+    phone.settle(&mut world);
+    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+}
+
+/// A device is linked by another of the same person.
+fn link(world: &mut World, old: &mut Person, new: &mut Person) {
+    new.does(Core::link);
+    new.settle(world);
+    let shown = new.core.link_request().unwrap().expect("the service has given something to sign");
+    let answer = old.does(|core| core.authorize(&shown));
+    new.does(|core| core.linked(&answer));
+    new.sync(world);
 }

@@ -308,6 +308,7 @@ impl Core {
             return Ok(());
         }
         match (refused.code, purpose) {
+            (RefusalCode::REVOKED, _) => self.account.stopped = Some(Error::Revoked),
             // What was signed by both is too old, or not as the other device signed it: begin anew.
             (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
                 self.account.link_challenge = None;

@@ -62,9 +62,12 @@ impl Core {
     /// after [`open`](Self::open) of a new store.
     ///
     /// # Errors
-    /// [`Error::Void`] if the device is registered; [`Error::Store`].
+    /// [`Error::Void`] if the device is registered, [`Error::Revoked`] if it was; [`Error::Store`].
     pub fn link(&mut self) -> Result<(), Error> {
         self.refresh()?;
+        if self.account.stopped == Some(Error::Revoked) {
+            return Err(Error::Revoked);
+        }
         if self.env.device.record.registered == REGISTERED {
             return Err(Error::Void("this device belongs to its account already"));
         }
