@@ -164,3 +164,24 @@ fn link(old: &mut Bot, new: &mut Bot) {
     let answer = old.done(json!({ "do": "authorize", "show": shown }))["answer"].clone();
     new.done(json!({ "do": "linked", "answer": answer }));
 }
+
+#[test]
+fn what_is_kept_has_a_number_and_what_is_refused_is_told_once() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start_with("ada", &place.path("ada"), &served, &["--patience", "700"]);
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    let said = refused(&ada.ask(json!({ "do": "invite", "room": room, "person": "nobody" })));
+    assert!(said.contains("nobody"), "{said}");
+    ada.done(json!({ "do": "sync" }));
+    assert!(!ada.events.iter().any(|event| event["event"] == "not_done"), "{:?}", ada.events);
+
+    let port = served.url.rsplit_once(':').unwrap().1.to_owned();
+    drop(served);
+    let kept = ada.done(json!({ "do": "invite", "room": room, "person": "noone" }));
+    assert_eq!(kept["done"], false, "{kept}");
+    assert!(kept["intent"].is_number() && kept["why"].is_string(), "{kept}");
+    let _served = serve_at(&port, &place.path("server"), &[]);
+    let told = ada.event("not_done");
+    assert_eq!((&told["intent"], &told["room"]), (&kept["intent"], &room), "{told}");
+}

@@ -163,7 +163,7 @@ impl<T: AsyncTransport> AsyncClient<T> {
     async fn wait_for(&self, room: &RoomId, number: u64) -> Result<Outcome, Error> {
         match self.drive(false, |core| core.result(number)).await? {
             Some(result) => result.map(Outcome::Done),
-            None => Ok(Outcome::Kept(self.core().trouble(Some(room)).cloned())),
+            None => Ok(Outcome::Kept { intent: number, why: self.core().trouble(Some(room)).cloned() }),
         }
     }
 

@@ -39,8 +39,13 @@ pub struct Room<T> {
 pub enum Outcome {
     /// It is done.
     Done(Done),
-    /// It is kept, and done when it can be; why it can't be now, if that is known. An event tells of the end.
-    Kept(Option<Error>),
+    /// It is kept, and done when it can be. If it will not be after all, an event tells ([`EventKind::NotDone`](crate::EventKind)).
+    Kept {
+        /// The number of what was wanted, as that event has it.
+        intent: u64,
+        /// Why it can't be done now, if that is known.
+        why: Option<Error>,
+    },
 }
 
 impl<T: Transport> Client<T> {
@@ -198,7 +203,7 @@ impl<T: Transport> Client<T> {
         let number = self.core().revoke(device)?;
         match self.drive(false, |core| core.result(number))? {
             Some(result) => result.map(Outcome::Done),
-            None => Ok(Outcome::Kept(self.core().trouble(None).cloned())),
+            None => Ok(Outcome::Kept { intent: number, why: self.core().trouble(None).cloned() }),
         }
     }
 
@@ -232,7 +237,7 @@ impl<T: Transport> Client<T> {
     fn wait_for(&self, room: &RoomId, number: u64) -> Result<Outcome, Error> {
         match self.drive(false, |core| core.result(number))? {
             Some(result) => result.map(Outcome::Done),
-            None => Ok(Outcome::Kept(self.core().trouble(Some(room)).cloned())),
+            None => Ok(Outcome::Kept { intent: number, why: self.core().trouble(Some(room)).cloned() }),
         }
     }
 

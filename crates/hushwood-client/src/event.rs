@@ -109,7 +109,8 @@ pub enum EventKind {
     },
     /// Something waits for a decision of the user.
     NeedsAttention(Attention),
-    /// Something that was wanted will not be done: why, for people.
+    /// Something that was wanted will not be done: why, for people. Not of what a call has answered with an error
+    /// ([`Core::result`](crate::Core::result)).
     NotDone {
         /// The number that it was given.
         intent: u64,

@@ -222,3 +222,22 @@ fn link(world: &mut World, old: &mut Person, new: &mut Person) {
     new.does(|core| core.linked(&answer));
     new.sync(world);
 }
+
+#[test]
+fn an_error_is_told_to_whoever_asked_or_by_an_event_and_not_by_both() {
+    let mut world = World::new();
+    let mut alice = Person::new("alice", 1);
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("tea", now));
+    let (asked, kept) =
+        (alice.does(|core| core.invite(&room, "nobody")), alice.does(|core| core.invite(&room, "noone")));
+    alice.settle(&mut world);
+    assert_eq!(alice.core.result(asked), Some(Err(Error::NoSuchPerson)));
+    // Whoever asked for the other one has gone.
+    alice.restart();
+    let told = alice.events().into_iter().filter_map(|event| match event.kind {
+        EventKind::NotDone { intent, .. } => Some(intent),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [kept]);
+}

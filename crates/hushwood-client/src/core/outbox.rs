@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::core::intent::{Action, Intent};
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::event::{EventKind, MessageId};
+use crate::event::{Event, EventKind, MessageId};
 use crate::identity::DeviceId;
 use crate::records::{INTENTS, from_row, get, row, to_row};
 use crate::room::RoomId;
@@ -128,9 +128,19 @@ impl Core {
         self.want(room, Action::Rejoin)
     }
 
-    /// What became of something that was wanted; `None` if it is not done yet. It is told once.
+    /// What became of something that was wanted; `None` if it is not done yet. It is told once: of an error that is given here, no
+    /// [`EventKind::NotDone`] tells again.
     pub fn result(&mut self, number: u64) -> Option<Result<Done, Error>> {
-        self.results.remove(&number)
+        let result = self.results.remove(&number)?;
+        if result.is_err() {
+            let is_it =
+                |event: &Event| matches!(event.kind, EventKind::NotDone { intent, .. } if intent == number);
+            let events = self.events(None).unwrap_or_default();
+            let told = events.into_iter().filter(is_it).map(|event| event.number);
+            // If it fails, it is told twice.
+            drop(self.acknowledge(told));
+        }
+        Some(result)
     }
 
     /// Whether something is still to be done.

@@ -373,9 +373,9 @@ fn outcome_json(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
         Outcome::Done(Done::Already | Done::ByService) => json!({ "done": true, "sequence": null }),
-        Outcome::Kept(why) => {
+        Outcome::Kept { intent, why } => {
             let why = why.clone().map(|error| Failure::from(error).line());
-            json!({ "done": false, "why": why })
+            json!({ "done": false, "intent": intent, "why": why })
         }
     }
 }
