@@ -185,3 +185,26 @@ fn what_is_kept_has_a_number_and_what_is_refused_is_told_once() {
     let told = ada.event("not_done");
     assert_eq!((&told["intent"], &told["room"]), (&kept["intent"], &room), "{told}");
 }
+
+#[test]
+fn who_waits_for_a_room_that_is_there_already_is_told_which() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start_with("ben", &place.path("ben"), &served, &["--invitations", "all"]);
+    ben.done(json!({ "do": "sync" }));
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    // It was faster than he.
+    let joined = ben.event("joined");
+    for _ in 0..2 {
+        let answer = ben.done(json!({ "do": "join", "timeout_ms": 2_000 }));
+        assert_eq!((&answer["room"], &answer["cursor"]), (&room, &joined["cursor"]));
+    }
+    ben.done(json!({ "do": "ack", "cursor": joined["cursor"] }));
+    let said = refused(&ben.ask(json!({ "do": "join", "timeout_ms": 10 })));
+    assert!(said.contains("no invitation"), "{said}");
+    ada.done(json!({ "do": "remove", "room": room, "person": "ben" }));
+    ben.event("removed");
+    refused(&ben.ask(json!({ "do": "join", "room": room, "timeout_ms": 10 })));
+}

@@ -1,7 +1,7 @@
 //! What can be asked for, one function for a few of them each.
 
 use hushwood::credential::Claim;
-use hushwood_client::{Core, Done, Error, InvitationId, Outcome, RoomId, Standing};
+use hushwood_client::{Core, Done, Error, EventKind, InvitationId, Member, Outcome, RoomId, Standing};
 use hushwood_delivery::wire::fold_name;
 use serde_json::{Value, json};
 
@@ -206,7 +206,7 @@ impl Session {
         let (person, number) = (fields.text("person")?, fields.text("number")?);
         let device = fields.device()?;
         let name = fold_name(person);
-        let fits = |member: &hushwood_client::Member| {
+        let fits = |member: &Member| {
             fold_name(&member.person) == name && device.is_none_or(|device| device == member.device)
         };
         let rooms: Vec<_> = self.client.rooms().iter().map(|room| room.id().clone()).collect();
@@ -239,23 +239,17 @@ impl Session {
             }
             "join" => {
                 let time = fields.timeout(30_000)?;
-                let before: Vec<_> = match fields.optional_text("room")? {
-                    Some(_) => Vec::new(),
-                    None => self.client.rooms().iter().map(|room| room.id().clone()).collect(),
-                };
                 let wanted = fields.optional_text("room")?.map(|_| fields.room()).transpose()?;
                 let person = fields.optional_text("person")?;
-                let room = self.wait(time, |session| {
-                    session.accept_what_comes(wanted.as_ref(), person)?;
-                    let rooms = session.client.rooms();
-                    let found = rooms.iter().map(|room| room.id().clone()).find(|id| match &wanted {
-                        Some(wanted) => id == wanted,
-                        None => !before.contains(id),
-                    });
+                let found = self.wait(time, |session| {
+                    let found = session.joined(wanted.as_ref(), person)?;
+                    if found.is_none() {
+                        session.accept_what_comes(wanted.as_ref(), person)?;
+                    }
                     Ok(found)
                 })?;
-                match room {
-                    Some(room) => Ok(json!({ "room": room.to_string() })),
+                match found {
+                    Some((room, cursor)) => Ok(json!({ "room": room.to_string(), "cursor": cursor })),
                     None => Err(Failure::refused("no invitation has come")
                         .advise("ask to be invited, and wait again")),
                 }
@@ -275,6 +269,33 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The room that somebody waits to be in, with the event that tells of it if that is not acknowledged: the one that is named, or
+    /// the first of which there is one.
+    fn joined(
+        &self,
+        room: Option<&RoomId>,
+        person: Option<&str>,
+    ) -> Result<Option<(RoomId, Option<u64>)>, Failure> {
+        let own = self.client.member();
+        let fits = |by: &Member| {
+            *by != own && person.is_none_or(|person| fold_name(person) == fold_name(&by.person))
+        };
+        self.client.with_core(|core| {
+            // We may have been removed again.
+            let is_in =
+                |room: &RoomId| core.standing(room).is_ok_and(|standing| standing != Standing::Removed);
+            let events = core.events(room)?;
+            let joined = events.into_iter().find_map(|event| match &event.kind {
+                EventKind::Joined { by } if fits(by) && is_in(&event.room) => {
+                    Some((event.room, Some(event.number)))
+                }
+                _ => None,
+            });
+            let named = room.filter(|room| is_in(room)).map(|room| (room.clone(), None));
+            Ok(joined.or(named))
+        })
     }
 
     /// Who waits for an invitation has said yes to the next one, into this room and of this person if they are named.
