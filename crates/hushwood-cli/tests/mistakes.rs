@@ -208,3 +208,22 @@ fn who_waits_for_a_room_that_is_there_already_is_told_which() {
     ben.event("removed");
     refused(&ben.ask(json!({ "do": "join", "room": room, "timeout_ms": 10 })));
 }
+
+#[test]
+fn a_room_that_is_over_is_forgotten() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let (mut ada, mut ben, room) = pair(&place, &served);
+    let said = refused(&ben.ask(json!({ "do": "forget", "room": room })));
+    assert!(said.contains("leave it first"), "{said}");
+    ada.done(json!({ "do": "remove", "room": room, "person": "ben" }));
+    ben.event("removed");
+    ben.done(json!({ "do": "forget", "room": room }));
+    assert_eq!(ben.done(json!({ "do": "rooms" }))["rooms"], json!([]));
+    let said = refused(&ada.ask(json!({ "do": "leave", "room": room })));
+    assert!(said.contains("forget it"), "{said}");
+    ada.done(json!({ "do": "forget", "room": room }));
+    ada.end();
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    assert_eq!(ada.done(json!({ "do": "rooms" }))["rooms"], json!([]));
+}

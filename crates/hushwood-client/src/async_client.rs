@@ -329,6 +329,14 @@ impl<T: AsyncTransport> AsyncRoom<T> {
         self.client.wait_for(&self.id, number).await
     }
 
+    /// As [`Room::forget`](crate::Room::forget).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn forget(self) -> Result<(), Error> {
+        self.client.core().forget(&self.id)
+    }
+
     /// Comes back where the room can't be followed any more.
     ///
     /// # Errors

@@ -385,6 +385,14 @@ impl<T: Transport> Room<T> {
         self.client.wait_for(&self.id, number)
     }
 
+    /// Forgets the room, with all that was said in it, if it is over for us, as [`Core::forget`].
+    ///
+    /// # Errors
+    /// [`Error::Void`] if others are in the room: leave it first; [`Error::Protocol`]; [`Error::Store`].
+    pub fn forget(self) -> Result<(), Error> {
+        self.client.core().forget(&self.id)
+    }
+
     /// Comes back where the room can't be followed any more.
     ///
     /// # Errors

@@ -241,3 +241,64 @@ fn an_error_is_told_to_whoever_asked_or_by_an_event_and_not_by_both() {
     });
     assert_eq!(told.collect::<Vec<_>>(), [kept]);
 }
+
+#[test]
+fn nothing_is_left_of_a_room_that_is_forgotten() {
+    let mut world = World::new();
+    let mut bob = Person::new("bob", 2);
+    bob.disk.state().rows = Some(Default::default());
+    bob.sync(&mut world);
+    let mut alice = Person::new("alice", 1);
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("a secret title", now));
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    bob.sync(&mut world);
+    alice.say(&mut world, &room, "secret words");
+    bob.sync(&mut world);
+    bob.say(&mut world, &room, "secret answers");
+    assert_eq!(bob.core.forget(&room), Err(Error::Void("others are in this room: leave it first")));
+    assert!(["secret words", "secret answers"].iter().all(|words| bob.disk.state().has(words.as_bytes())));
+    alice.sync(&mut world);
+    alice.done(&mut world, |core| core.remove(&room, "bob"));
+    bob.sync(&mut world);
+
+    bob.does(|core| core.forget(&room));
+    let left = |bob: &Person| {
+        let state = bob.disk.state();
+        let is_named = state.rows.as_ref().unwrap().keys().any(|key| key.id == room.0);
+        is_named || state.has(&room.0) || state.has(b"secret")
+    };
+    assert!(!left(&bob));
+    assert_eq!(bob.core.rooms().count(), 0);
+    assert!(bob.events().is_empty());
+    bob.restart();
+    bob.sync(&mut world);
+    assert_eq!((bob.core.rooms().count(), bob.core.trouble(None)), (0, None));
+    // He can be invited again.
+    alice.done(&mut world, |core| core.invite(&room, "bob"));
+    bob.sync(&mut world);
+    assert_eq!(bob.people(&room), ["alice", "bob"]);
+    bob.done(&mut world, |core| core.leave(&room));
+    bob.does(|core| core.forget(&room));
+    assert!(!left(&bob));
+}
+
+#[test]
+fn who_is_alone_in_a_room_does_not_leave_but_forgets_it() {
+    let mut world = World::new();
+    let mut alice = Person::new("alice", 1);
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("tea", now));
+    let invited = alice.does(|core| core.invite(&room, "bob"));
+    let left = alice.does(|core| core.leave(&room));
+    alice.settle(&mut world);
+    let error = alice.core.result(left).unwrap().unwrap_err();
+    assert!(error.to_string().contains("forget it"), "{error}");
+    drop(alice.core.result(invited));
+    let kept = alice.does(|core| core.invite(&room, "bob"));
+    alice.does(|core| core.forget(&room));
+    assert_eq!(alice.core.rooms().count(), 0);
+    assert!(matches!(alice.core.result(kept), Some(Err(Error::Void(_)))));
+    alice.sync(&mut world);
+    assert_eq!(alice.core.trouble(None), None);
+}

@@ -10,6 +10,7 @@ mod committer;
 mod derive;
 mod devices;
 pub(crate) mod env;
+mod forget;
 mod intent;
 mod invitations;
 mod join;

@@ -28,6 +28,10 @@ impl Session {
                 self.client.with_core(|core| core.acknowledge(numbers))?;
                 json!({})
             }
+            "forget" => {
+                self.client.room(&fields.room()?)?.forget()?;
+                json!({})
+            }
             "invite" | "add" | "remove" | "renew" | "leave" | "rejoin" | "title" => self.change(fields)?,
             "send" => self.send(fields)?,
             "rooms" | "members" | "doubts" | "history" | "verify" | "export" | "who" => self.look(fields)?,
