@@ -255,6 +255,11 @@ impl From<hushwood_client::Error> for Failure {
                      account",
                 );
             }
+            Client::UnknownKey { .. } => Some(
+                "`doubts` has the number of the key that was shown; if it is theirs, ask for `trust`, then again for what \
+                 you wanted"
+                    .to_owned(),
+            ),
             Client::NoSuchDevice { .. } => Some("`devices` tells them".to_owned()),
             Client::Refused(refused) if refused.code == RefusalCode::TAKEN => Some(
                 "begin with another name in the same home; if it is your own account, this is another device of yours: \

@@ -227,3 +227,36 @@ fn a_room_that_is_over_is_forgotten() {
     let mut ada = Bot::start("ada", &place.path("ada"), &served);
     assert_eq!(ada.done(json!({ "do": "rooms" }))["rooms"], json!([]));
 }
+
+#[test]
+fn a_key_is_trusted_by_its_number_before_it_was_seen() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let mut ben = Bot::start_with("ben", &place.path("ben"), &served, &["--trust", "known"]);
+    for bot in [&mut ada, &mut ben] {
+        bot.done(json!({ "do": "sync" }));
+    }
+    let own = ben.done(json!({ "do": "create" }))["room"].clone();
+    let said = refused(&ben.ask(json!({ "do": "invite", "room": own, "person": "ada" })));
+    assert!(!said.contains("another key") && said.contains("trust"), "{said}");
+    let doubts = ben.done(json!({ "do": "doubts" }))["doubts"].clone();
+    let number = ada.done(json!({ "do": "who" }))["number"].clone();
+    assert_eq!(doubts[0]["number"], number);
+    ben.end();
+
+    // Whoever begins anew has met nobody, and has the number from her.
+    let mut ben = Bot::start_with("ben", &place.path("ben"), &served, &["--trust", "known"]);
+    let said = refused(&ben.ask(json!({ "do": "trust", "person": "ada", "number": "12345 67890" })));
+    assert!(said.contains("60 digits"), "{said}");
+    let answer = ben.done(json!({ "do": "trust", "person": "Ada", "number": number }));
+    assert_eq!(answer["seen"], false, "{answer}");
+    let room = ada.done(json!({ "do": "create" }))["room"].clone();
+    ada.done(json!({ "do": "invite", "room": room, "person": "ben" }));
+    assert_eq!(ben.event("joined")["room"], room);
+    let members = ben.done(json!({ "do": "members", "room": room }))["members"].clone();
+    let of_ada = members.as_array().unwrap().iter().find(|one| one["person"] == "ada").unwrap().clone();
+    assert_eq!(of_ada["trust"], "verified");
+    let answer = ben.done(json!({ "do": "invite", "room": own, "person": "ada" }));
+    assert!(answer["sequence"].is_number(), "{answer}");
+}

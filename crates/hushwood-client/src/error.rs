@@ -53,6 +53,12 @@ pub enum Error {
         /// Whose.
         person: String,
     },
+    /// Nobody has said yet whose this key is, and only those are believed of which somebody has
+    /// ([`Trust::known_only`](crate::Trust::known_only)): compare numbers with them, then trust it.
+    UnknownKey {
+        /// Whose it claims to be.
+        person: String,
+    },
     /// No such device belongs to our account.
     NoSuchDevice {
         /// The device.
@@ -103,6 +109,11 @@ impl fmt::Display for Error {
                 f,
                 "no device {device} belongs to this account, or not any more: see which ones do"
             ),
+            Self::UnknownKey { person } => write!(
+                f,
+                "{person:?} shows a key of which nobody has said that it is theirs: compare numbers with them over another \
+                 channel, and trust it if they are equal"
+            ),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
             Self::Forked => f.write_str(
                 "this room can't be followed any more, or others see another history of it: rejoin it, and tell the \
@@ -114,6 +125,13 @@ impl fmt::Display for Error {
             ),
             Self::Void(why) => f.write_str(why),
         }
+    }
+}
+
+impl Error {
+    /// Whether it waits for somebody to say whose a key is.
+    pub(crate) fn is_about_a_key(&self) -> bool {
+        matches!(self, Self::KeyChanged { .. } | Self::UnknownKey { .. })
     }
 }
 

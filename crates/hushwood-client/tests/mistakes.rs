@@ -5,8 +5,10 @@
 mod common;
 
 use common::{Person, World};
+use hushwood::credential::Claim;
 use hushwood_client::{
-    Core, DeviceId, Done, Error, EventKind, Identity, Provider, RoomId, Settings, TransportError, Trust,
+    Core, DeviceId, Done, Error, EventKind, Identity, Known, Provider, RoomId, Settings, TransportError,
+    Trust,
 };
 use hushwood_delivery::wire::Call;
 use test_support::random::SeededRandom;
@@ -301,4 +303,67 @@ fn who_is_alone_in_a_room_does_not_leave_but_forgets_it() {
     assert!(matches!(alice.core.result(kept), Some(Err(Error::Void(_)))));
     alice.sync(&mut world);
     assert_eq!(alice.core.trouble(None), None);
+}
+
+/// What these tests show of a key: its first bytes.
+fn said_of(claim: &Claim) -> String {
+    claim.signature_key.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn known_only() -> Trust {
+    Trust::known_only().recognising(|claim, said| said_of(claim) == said)
+}
+
+#[test]
+fn a_key_of_which_nobody_has_said_anything_is_not_one_that_has_changed() {
+    let mut world = World::new();
+    let mut bob = Person::new("bob", 2);
+    bob.sync(&mut world);
+    let mut carol = Person::with("carol", 3, Settings::default(), known_only);
+    let now = world.now;
+    let room = carol.does(|core| core.create_room("tea", now));
+    let invited = carol.does(|core| core.invite(&room, "bob"));
+    carol.settle(&mut world);
+    let error = carol.core.result(invited).unwrap().unwrap_err();
+    assert_eq!(error, Error::UnknownKey { person: "bob".to_owned() });
+    assert!(!error.to_string().contains("another key"), "{error}");
+    let claim = carol.core.doubted(bob.core.member()).cloned().unwrap();
+    carol.does(|core| core.trust(&claim));
+    carol.done(&mut world, |core| core.invite(&room, "bob"));
+    assert_eq!(carol.people(&room), ["bob", "carol"]);
+}
+
+#[test]
+fn whose_a_key_is_can_be_said_before_it_is_seen() {
+    let mut world = World::new();
+    let (mut bob, mut dora) = (Person::new("bob", 2), Person::new("dora", 4));
+    for person in [&mut bob, &mut dora] {
+        person.sync(&mut world);
+    }
+    let mut carol = Person::with("carol", 3, Settings::default(), known_only);
+    let of_bob = said_of(&bob.core.claim());
+    carol.does(|core| core.expect_key("BOB", &of_bob));
+    carol.does(|core| core.expect_key("dora", "ffffffff"));
+    // It is kept, and stands for one key alone.
+    carol.restart();
+    carol.sync(&mut world);
+    let now = world.now;
+    let room = bob.does(|core| core.create_room("tea", now));
+    bob.done(&mut world, |core| core.invite(&room, "carol"));
+    carol.sync(&mut world);
+    // She follows him without asking: she knows him.
+    assert_eq!(carol.people(&room), ["bob", "carol"]);
+    let contacts = carol.does(|core| core.contacts(&room));
+    let trust = contacts.iter().find(|one| one.member.person == "bob").unwrap().trust;
+    assert_eq!(trust, Known::Verified);
+    let invited = carol.does(|core| core.invite(&room, "dora"));
+    carol.settle(&mut world);
+    let error = carol.core.result(invited).unwrap().unwrap_err();
+    assert_eq!(error, Error::UnknownKey { person: "dora".to_owned() });
+    // Whichever is the first.
+    carol.does(|core| core.expect_key("dora", ""));
+    carol.done(&mut world, |core| core.invite(&room, "dora"));
+    let contacts = carol.does(|core| core.contacts(&room));
+    let trust = contacts.iter().find(|one| one.member.person == "dora").unwrap().trust;
+    assert_eq!(trust, Known::Seen);
 }

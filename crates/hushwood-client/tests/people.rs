@@ -127,7 +127,7 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     alice.done(&mut world, |core| core.invite(&room, "carol"));
     carol.sync(&mut world);
     let attention = carol.events().into_iter().find_map(|event| match event.kind {
-        EventKind::NeedsAttention(Attention::KeyChanged(member)) => Some(member),
+        EventKind::NeedsAttention(Attention::UnknownKey(member)) => Some(member),
         _ => None,
     });
     let doubted = attention.expect("she is asked");
@@ -139,7 +139,7 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     for _ in 0..2 {
         carol.sync(&mut world);
         for event in carol.events() {
-            if let EventKind::NeedsAttention(Attention::KeyChanged(member)) = event.kind {
+            if let EventKind::NeedsAttention(Attention::UnknownKey(member)) = event.kind {
                 let claim = carol.core.doubted(&member).cloned().unwrap();
                 carol.does(|core| core.trust(&claim));
             }

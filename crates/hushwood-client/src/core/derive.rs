@@ -96,7 +96,7 @@ impl Core {
                     false => Ok(Derived::Again),
                 }
             }
-            Err(error @ (Error::Void(_) | Error::KeyChanged { .. } | Error::BadAnswer(_))) => {
+            Err(error) if error.is_about_a_key() || matches!(error, Error::Void(_) | Error::BadAnswer(_)) => {
                 self.give_up(number, error)?;
                 Ok(Derived::Again)
             }

@@ -177,7 +177,8 @@ impl Env {
 
     fn is_as_recorded(&mut self) {
         self.device.member.person = String::from_utf8_lossy(&self.device.record.person).into_owned();
-        self.judge.is_ours(self.device.record.service.clone(), self.claim());
+        let own = self.claim();
+        self.judge.is_ours(self.device.record.service.clone(), own);
     }
 
     /// Reads again who we are.

@@ -45,10 +45,11 @@ impl Env {
                 continue;
             }
             let vouchers = vouchers([&valid.key_package().leaf_node]);
-            if !self.judge.believes(&claim, &vouchers, (now.seconds(), group.suite())) {
-                self.refused.insert(who.clone(), claim);
-                return Err(Error::KeyChanged { person: who.person });
+            let believed = self.judge.believes(&claim, &vouchers, (now.seconds(), group.suite()));
+            if believed.is_err() {
+                self.refused.insert(who, claim.clone());
             }
+            believed?;
             match valid.check_lifetime(now.seconds()) {
                 Ok(()) => {}
                 Err(ProtocolError::ApiMisuse(ApiMisuse::KeyPackageExpired)) => {

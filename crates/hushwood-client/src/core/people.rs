@@ -159,17 +159,37 @@ impl Core {
         self.decide(claim, Decision::Doubted)
     }
 
+    /// The user says what a key of a person is, before it was seen: what the application shows of keys, such as a number
+    /// ([`Trust::recognising`](crate::Trust::recognising)). When it is shown it is [`Known::Verified`]. With nothing, whichever key is the
+    /// first that this person shows is taken for theirs, and is [`Known::Seen`]. Spellings of a name are one name.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn expect_key(&mut self, person: &str, said: &str) -> Result<(), Error> {
+        self.refresh()?;
+        let mut work = Work::new();
+        self.env.judge.expect(person, said, &mut work)?;
+        self.persist(work)?;
+        self.ask_again();
+        Ok(())
+    }
+
     fn decide(&mut self, claim: &Claim, decision: Decision) -> Result<(), Error> {
         self.refresh()?;
         let mut work = Work::new();
         self.env.judge.decide(claim, decision, &mut work)?;
         self.persist(work)?;
         self.env.refused.retain(|_, refused| refused != claim);
+        self.ask_again();
+        Ok(())
+    }
+
+    /// What waited for somebody to say whose a key is goes on.
+    fn ask_again(&mut self) {
         self.look_again();
         for room in self.rooms.values_mut() {
             room.paused = None;
             room.asked = None;
         }
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! `hushwood bot`: a whole client for programs, one JSON object a line (docs/bot.md).
 
 mod events;
+mod keys;
 mod parse;
 mod requests;
 
@@ -20,6 +21,7 @@ use crate::args::Global;
 use crate::commands::serve::invite_token;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::identity;
 use crate::output::Output;
 use crate::system::{self, OsRandom, PROVIDER};
 use crate::text;
@@ -71,7 +73,7 @@ pub(crate) struct Bot {
 enum TrustArg {
     /// The key that a device shows first
     FirstUse,
-    /// Only keys that were trusted by `trust`
+    /// Only keys of which `trust` or `accept_key` has said whose they are, before they were seen or when they were
     Known,
     /// All: anybody can be anybody. For tests
     InsecureAcceptAll,
@@ -109,6 +111,9 @@ impl Bot {
             TrustArg::Known => Trust::known_only(),
             TrustArg::InsecureAcceptAll => Trust::insecure_accept_all(),
         };
+        let trust = trust.recognising(|claim, number| {
+            identity::number(&claim.credential, &claim.signature_key).is_ok_and(|shown| shown.is(number))
+        });
         let invitations = match self.invitations {
             InvitationsArg::Known => Invitations::FromKnown,
             InvitationsArg::All => Invitations::All,

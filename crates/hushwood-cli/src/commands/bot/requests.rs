@@ -1,6 +1,5 @@
 //! What can be asked for, one function for a few of them each.
 
-use hushwood::credential::Claim;
 use hushwood_client::{Core, Done, Error, EventKind, InvitationId, Member, Outcome, RoomId, Standing};
 use hushwood_delivery::wire::fold_name;
 use serde_json::{Value, json};
@@ -10,7 +9,6 @@ use crate::commands::bot::{Go, Session, events};
 use crate::failure::Failure;
 use crate::identity;
 use crate::text;
-use crate::words::Number;
 
 impl Session {
     /// Does what a line asks for, and gives the facts of the answer.
@@ -147,92 +145,6 @@ impl Session {
             }
             _ => self.verify(&fields.room()?)?,
         })
-    }
-
-    /// Keys that somebody has to decide about.
-    fn doubts(&self) -> Result<Value, Failure> {
-        self.client.with_core(|core| {
-            let mut doubts = Vec::new();
-            for (member, claim) in core.all_doubted() {
-                let number = identity::number(&claim.credential, &claim.signature_key)?;
-                doubts.push(json!({
-                    "person": member.person,
-                    "device": member.device.to_string(),
-                    "number": number.digits(),
-                    "words": number.words(),
-                }));
-            }
-            Ok(json!({ "doubts": doubts }))
-        })
-    }
-
-    /// What to compare: the number of the epoch, and of each member.
-    fn verify(&mut self, room: &RoomId) -> Result<Value, Failure> {
-        self.client.with_core(|core: &mut Core| {
-            let group = core.group(room)?;
-            let epoch = group.epoch();
-            let authenticator = group.epoch_authenticator()?.to_vec();
-            let number = Number::of_epoch(identity::sha512()?, &authenticator)?;
-            let mut members = Vec::new();
-            for contact in core.contacts(room)? {
-                let of_member = identity::number(&contact.claim.credential, &contact.claim.signature_key)?;
-                members.push(json!({
-                    "person": contact.member.person,
-                    "device": contact.member.device.to_string(),
-                    "trust": events::trust_name(contact.trust),
-                    "number": of_member.digits(),
-                    "words": of_member.words(),
-                }));
-            }
-            Ok(json!({
-                "epoch": epoch,
-                "epoch_authenticator": text::hex(&authenticator),
-                "number": number.digits(),
-                "words": number.words(),
-                "members": members,
-            }))
-        })
-    }
-
-    /// Says whose a key is.
-    fn decide(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
-        let claim = self.claim_with_number(fields)?;
-        self.client.with_core(|core| match fields.text("do")? {
-            "accept_key" => Ok::<_, Failure>(core.accept_key(&claim)?),
-            "distrust" => Ok(core.distrust(&claim)?),
-            _ => Ok(core.trust(&claim)?),
-        })?;
-        Ok(json!({}))
-    }
-
-    /// The key with this number that a person of this name has shown.
-    fn claim_with_number(&mut self, fields: &Fields<'_>) -> Result<Claim, Failure> {
-        let (person, number) = (fields.text("person")?, fields.text("number")?);
-        let device = fields.device()?;
-        let name = fold_name(person);
-        let fits = |member: &Member| {
-            fold_name(&member.person) == name && device.is_none_or(|device| device == member.device)
-        };
-        let rooms: Vec<_> = self.client.rooms().iter().map(|room| room.id().clone()).collect();
-        let claims = self.client.with_core(|core| {
-            let mut claims: Vec<_> = core
-                .all_doubted()
-                .filter(|(member, _)| fits(member))
-                .map(|(_, claim)| claim.clone())
-                .collect();
-            for room in &rooms {
-                let contacts = core.contacts(room)?;
-                claims.extend(contacts.into_iter().filter(|one| fits(&one.member)).map(|one| one.claim));
-            }
-            Ok::<_, Error>(claims)
-        })?;
-        for claim in claims {
-            if identity::number(&claim.credential, &claim.signature_key)?.is(number) {
-                return Ok(claim);
-            }
-        }
-        Err(Failure::refused("nobody of this name was seen with this number")
-            .advise("compare it again over another channel; if it stays different, it is somebody else"))
     }
 
     fn news(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
