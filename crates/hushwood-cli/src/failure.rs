@@ -6,7 +6,6 @@ use std::path::Path;
 
 use hushwood::error::{ApiMisuse, Disposition, Error, NotNow, StoreReadError, Unsupported, Violation};
 use hushwood::transition::{CommitError, PersistError};
-use hushwood_delivery::wire::RefusalCode;
 use serde_json::{Value, json};
 
 use crate::names::GroupName;
@@ -109,6 +108,13 @@ impl Failure {
     #[must_use]
     pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
+        self
+    }
+
+    /// Leaves out what to do about it: that would be of another command.
+    #[must_use]
+    pub(crate) fn without_advice(mut self) -> Self {
+        self.advice = None;
         self
     }
 
@@ -235,55 +241,6 @@ impl From<Error> for Failure {
             Some(advice) => failure.advise(advice),
             None => failure,
         }
-    }
-}
-
-impl From<hushwood_client::Error> for Failure {
-    fn from(error: hushwood_client::Error) -> Self {
-        use hushwood_client::Error as Client;
-        let advice = match &error {
-            Client::OtherService { service } => {
-                let message = format!(
-                    "the delivery service does not take what is signed for {service:?}: its name is another one"
-                );
-                return Self::refused(message)
-                    .advise("name it as `hushwood serve` does when it begins: `--service NAME`");
-            }
-            Client::Revoked => {
-                return Self::refused("this device was taken out of its account, and does not come back").advise(
-                    "begin in a new home (`--home DIR`), and ask for `link` there and `authorize` on another device of the \
-                     account",
-                );
-            }
-            Client::UnknownKey { .. } => Some(
-                "`doubts` has the number of the key that was shown; if it is theirs, ask for `trust`, then again for what \
-                 you wanted"
-                    .to_owned(),
-            ),
-            Client::NoSuchDevice { .. } => Some("`devices` tells them".to_owned()),
-            Client::Refused(refused) if refused.code == RefusalCode::TAKEN => Some(
-                "begin with another name in the same home; if it is your own account, this is another device of yours: \
-                 ask for `link`"
-                    .to_owned(),
-            ),
-            Client::OtherIdentity { person, service } => {
-                let message = format!("this home belongs to {person:?} at the delivery service {service:?}");
-                return Self::refused(message).advise(
-                    "begin with this name and this service (`hushwood bot NAME --service NAME`), or name another home with \
-                     `--home DIR`",
-                );
-            }
-            _ => None,
-        };
-        let class = match error {
-            Client::Protocol(error) => return error.into(),
-            Client::Store(error) => return error.into(),
-            Client::Transport(_) => Class::Io,
-            Client::BadAnswer(_) => Class::Violation,
-            _ => Class::Refused,
-        };
-        // It says what to do in the same breath, where that is not a matter of this program.
-        Self { advice, ..Self::new(class, error.to_string()) }
     }
 }
 

@@ -260,3 +260,59 @@ fn a_key_is_trusted_by_its_number_before_it_was_seen() {
     let answer = ben.done(json!({ "do": "invite", "room": own, "person": "ada" }));
     assert!(answer["sequence"].is_number(), "{answer}");
 }
+
+/// What is wrong on the command line is told before anything is made.
+#[test]
+fn a_wrong_command_line_makes_no_home() {
+    let place = Place::with_key_file("mistakes");
+    let fingerprint = "ab".repeat(32);
+    let cases: [(&[&str], &str); 5] = [
+        (&["--server", "chat.example"], "https://chat.example:7443"),
+        (&["--server", "https://127.0.0.1:1", "--fingerprint", "abc"], "64 hexadecimal digits"),
+        (&["--server", "http://127.0.0.1:1", "--fingerprint", &fingerprint], "https://"),
+        (&["--server", "https://127.0.0.1:1", "--ca", "/nowhere"], "/nowhere"),
+        (
+            &["--server", "https://127.0.0.1:1", "--fingerprint", &fingerprint, "--key-file", "-"],
+            "--key-file FILE",
+        ),
+    ];
+    for (words, said) in cases {
+        let mut command = place.command(["bot", "ada", "--home", "home"]);
+        let run = common::run(command.args(words), b"");
+        assert_ne!(run.code, 0, "{words:?}");
+        assert!(run.stderr.contains(said) && run.stderr.contains("what to do"), "{words:?}: {}", run.stderr);
+        assert!(!place.path("home").exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_the_one_that_was_meant_is_told_with_a_way_on() {
+    let place = Place::with_key_file("mistakes");
+    let mut served = serve(&place.path("server"));
+    served.fingerprint = "ab".repeat(32);
+    let mut ada = Bot::start_with("ada", &place.path("ada"), &served, &["--patience", "500"]);
+    let told = ada.event("trouble");
+    let advice = told["error"]["advice"].as_str().unwrap_or_default();
+    assert!(advice.contains("--fingerprint") && advice.contains("--ca"), "{told}");
+    ada.end();
+}
+
+/// What the table says can be asked for is what the program knows.
+#[test]
+fn each_request_of_the_documentation_is_known() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/bot.md")).unwrap();
+    let (_, requests) = docs.split_once("## Requests").unwrap();
+    let (requests, _) = requests.split_once("## Events").unwrap();
+    let first = requests.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let names: Vec<_> = first.flat_map(|names| names.split('`').step_by(2)).collect();
+    assert!(names.contains(&"create") && names.contains(&"refuse"), "{names:?}");
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut command = command("ada", &place.path("ada"), &served, &[]);
+    let lines = names.iter().filter(|name| !["quit", "do", "link", "join", "wait"].contains(name));
+    let lines: Vec<_> = lines.map(|name| format!("{}\n", json!({ "v": 1, "do": name }))).collect();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = common::run(&mut command, lines.concat().as_bytes());
+    assert!(!run.text().contains("names nothing"), "{}", run.text());
+    assert_eq!(run.text().matches("\"ok\":").count(), lines.len());
+}

@@ -53,6 +53,8 @@ pub enum Error {
         /// Whose.
         person: String,
     },
+    /// The service does not take what another device of ours has agreed to: why.
+    NotLinked(Refused),
     /// Nobody has said yet whose this key is, and only those are believed of which somebody has
     /// ([`Trust::known_only`](crate::Trust::known_only)): compare numbers with them, then trust it.
     UnknownKey {
@@ -113,6 +115,11 @@ impl fmt::Display for Error {
                 f,
                 "{person:?} shows a key of which nobody has said that it is theirs: compare numbers with them over another \
                  channel, and trust it if they are equal"
+            ),
+            Self::NotLinked(refused) => write!(
+                f,
+                "the delivery service does not take what the other device has agreed to ({refused}): begin anew on both, be \
+                 done within five minutes, and see that both name the service alike"
             ),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
             Self::Forked => f.write_str(

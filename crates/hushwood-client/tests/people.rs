@@ -103,7 +103,7 @@ fn nobody_is_linked_whom_no_device_has_agreed_to() {
     third.settle(&mut world);
     third.does(|core| core.linked(&answer));
     third.sync(&mut world);
-    assert!(matches!(third.core.trouble(None), Some(Error::Refused(_))));
+    assert!(matches!(third.core.trouble(None), Some(Error::NotLinked(_))));
 }
 
 #[test]

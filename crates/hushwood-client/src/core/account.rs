@@ -319,7 +319,7 @@ impl Core {
                         self.env.device.record.registered = 0;
                         self.account.taken = Some(refused);
                     }
-                    _ => self.account.stopped = Some(refused.into()),
+                    _ => self.account.stopped = Some(Error::NotLinked(refused)),
                 }
             }
             (RefusalCode::UNAUTHORIZED, Purpose::Login) => {

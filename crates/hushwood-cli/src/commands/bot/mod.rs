@@ -8,7 +8,7 @@ mod requests;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, Read, Write};
 use std::mem::discriminant;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -103,9 +103,11 @@ struct Session {
 
 impl Bot {
     pub(crate) fn run(self, global: &Global, _: Output) -> Result<u8, Failure> {
+        let identity = Identity { person: self.person.clone(), service: self.service_name()? };
+        let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         let (store, _lock) = Self::store(global)?;
         let provider = Provider::new(*PROVIDER, OsRandom);
-        let identity = Identity { person: self.person.clone(), service: self.service_name()? };
         let trust = match self.trust {
             TrustArg::FirstUse => Trust::on_first_use(),
             TrustArg::Known => Trust::known_only(),
@@ -121,8 +123,6 @@ impl Bot {
         };
         let invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
         let settings = Settings { patience: self.patience, invitations, invite_token, ..Settings::default() };
-        let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
-            .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;
         let poll = (self.poll > 0).then(|| Duration::from_millis(self.poll));
         let mut session = Session { client, shown: 0, poll, patience: self.patience, trouble: None };
@@ -133,7 +133,11 @@ impl Bot {
     /// The store of this home's bot, and what keeps other processes from it.
     fn store(global: &Global) -> Result<(hushwood_store::SqliteStore, File), Failure> {
         let folder = Home::folder(global)?.join("client");
-        let is_new = !folder.exists();
+        if global.key_file().is_some_and(|path| path == Path::new("-")) {
+            return Err(Failure::usage("standard input is for requests: no key can come from there")
+                .advise("name a file with `--key-file FILE`, or set HUSHWOOD_PASSPHRASE"));
+        }
+        let is_new = !Home::has_store(&folder)?;
         let unlock = if is_new { unlock::fresh(global)? } else { unlock::existing(global)? };
         let fail = |error: &io::Error| Failure::path("can't make", &folder, error);
         system::create_private_folder(&folder).map_err(|error| fail(&error))?;
@@ -174,6 +178,11 @@ impl Bot {
 
     fn server_trust(&self) -> Result<ServerTrust, Failure> {
         if self.server.starts_with("http://") {
+            if self.fingerprint.is_some() || self.ca.is_some() {
+                return Err(Failure::usage("behind http:// there is no certificate to compare with").advise(
+                    "use https://, or leave out `--fingerprint` and `--ca` for a proxy on this machine",
+                ));
+            }
             return Ok(ServerTrust::Unprotected);
         }
         match (&self.fingerprint, &self.ca) {

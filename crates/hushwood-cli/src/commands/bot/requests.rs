@@ -181,7 +181,8 @@ impl Session {
                 })?;
                 match found {
                     Some(event) => Ok(json!({ "cursor": event.number })),
-                    None => Err(Failure::refused("nothing of that kind has happened").advise("wait again")),
+                    None => Err(Failure::refused("nothing of that kind has happened")
+                        .advise("wait again; docs/bot.md has the names of events")),
                 }
             }
         }
