@@ -44,7 +44,7 @@ pub enum Error {
         person: String,
         /// Which of their devices, if one was named.
         device: Option<DeviceId>,
-        /// Who is there. The names came from outside.
+        /// Who is there, or with which devices that person is. The names came from outside.
         there: Vec<String>,
     },
     /// Somebody's key is not the one that was known, or is of a device that no other of theirs has vouched for: compare numbers
@@ -61,6 +61,11 @@ pub enum Error {
         /// Whose it claims to be.
         person: String,
     },
+    /// So much can't be said at once.
+    TooLong {
+        /// So many bytes can.
+        most: usize,
+    },
     /// No such device belongs to our account.
     NoSuchDevice {
         /// The device.
@@ -72,6 +77,9 @@ pub enum Error {
     Forked,
     /// This device was taken out of its account. It does not come back: a new store is linked in its place.
     Revoked,
+    /// The service does not know this device any more: it was taken out of its account, or this is another service of the same name,
+    /// or one that has lost its data.
+    UnknownDevice,
     /// What was wanted can't be done: why.
     Void(&'static str),
 }
@@ -121,6 +129,7 @@ impl fmt::Display for Error {
                 "the delivery service does not take what the other device has agreed to ({refused}): begin anew on both, be \
                  done within five minutes, and see that both name the service alike"
             ),
+            Self::TooLong { most } => write!(f, "a message has at most {most} bytes: send it in parts"),
             Self::Removed => f.write_str("you are no longer a member of this room: ask somebody to invite you"),
             Self::Forked => f.write_str(
                 "this room can't be followed any more, or others see another history of it: rejoin it, and tell the \
@@ -129,6 +138,11 @@ impl fmt::Display for Error {
             Self::Revoked => f.write_str(
                 "this device was taken out of its account, and does not come back: begin with a new store, and link \
                  that one from another device of the account",
+            ),
+            Self::UnknownDevice => f.write_str(
+                "the delivery service does not know this device: it was taken out of its account, or this is another service \
+                 of the same name. See that it is the right one; if it is, begin with a new store, and link that one from \
+                 another device of the account",
             ),
             Self::Void(why) => f.write_str(why),
         }

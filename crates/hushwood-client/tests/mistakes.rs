@@ -367,3 +367,21 @@ fn whose_a_key_is_can_be_said_before_it_is_seen() {
     let trust = contacts.iter().find(|one| one.member.person == "dora").unwrap().trust;
     assert_eq!(trust, Known::Seen);
 }
+
+/// What is too long to be sent uses up no key: nobody misses anything.
+#[test]
+fn what_is_too_long_is_refused_before_it_is_encrypted() {
+    let mut world = World::new();
+    let (mut alice, mut bob, _carol, room) = three(&mut world);
+    let now = world.now;
+    let Err(Error::TooLong { most }) = alice.core.send(&room, &vec![b'a'; 1 << 20], now) else {
+        panic!("it is too long")
+    };
+    alice.say(&mut world, &room, &"b".repeat(most));
+    bob.sync(&mut world);
+    let heard: Vec<_> = bob.events().into_iter().map(|event| event.kind).collect();
+    assert!(!heard.iter().any(|kind| matches!(kind, EventKind::Gap { .. })));
+    assert!(
+        heard.iter().any(|kind| matches!(kind, EventKind::Message(message) if message.body.len() == most))
+    );
+}

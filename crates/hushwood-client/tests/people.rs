@@ -81,7 +81,7 @@ fn a_new_device_is_linked_and_brought_into_all_rooms() {
     assert!(events.iter().any(|event| matches!(event.kind, EventKind::Removed { .. })), "{events:?}");
     phone.restart();
     phone.sync(&mut world);
-    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    assert_eq!(phone.core.trouble(None), Some(&Error::UnknownDevice));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_device_is_revoked_though_the_process_ends_before_the_service_was_asked() {
     for _ in 0..2 {
         phone.sync(&mut world);
     }
-    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    assert_eq!(phone.core.trouble(None), Some(&Error::UnknownDevice));
     // And is asked once.
     bob.restart();
     bob.core.want_sync();

@@ -331,7 +331,7 @@ impl Core {
                         self.account_waits(refused.into(), 0, now);
                     }
                     (true, Some(taken)) => self.account.stopped = Some(taken.into()),
-                    (true, None) => self.account.stopped = Some(Error::Revoked),
+                    (true, None) => self.account.stopped = Some(Error::UnknownDevice),
                 }
             }
             (RefusalCode::UNAUTHORIZED, Purpose::Register) => {

@@ -62,11 +62,11 @@ impl Core {
     /// after [`open`](Self::open) of a new store.
     ///
     /// # Errors
-    /// [`Error::Void`] if the device is registered, [`Error::Revoked`] if it was; [`Error::Store`].
+    /// [`Error::Void`] if the device is registered, [`Error::Revoked`] or [`Error::UnknownDevice`] if it was; [`Error::Store`].
     pub fn link(&mut self) -> Result<(), Error> {
         self.refresh()?;
-        if self.account.stopped == Some(Error::Revoked) {
-            return Err(Error::Revoked);
+        if let Some(error @ (Error::Revoked | Error::UnknownDevice)) = &self.account.stopped {
+            return Err(error.clone());
         }
         if self.env.device.record.registered == REGISTERED {
             return Err(Error::Void("this device belongs to its account already"));
@@ -147,6 +147,13 @@ impl Core {
         self.refresh()?;
         let answer = LinkAnswer::from_bytes(answer).ok().filter(|answer| answer.version == VERSION);
         let answer = answer.ok_or(Error::Void("this is not what the other device answers"))?;
+        if self.env.device.record.registered == REGISTERED {
+            // It was taken before, or belongs to another device.
+            return match self.env.device.record.account == answer.account {
+                true => Ok(()),
+                false => Err(Error::Void("this device belongs to its account already")),
+            };
+        }
         let challenge = self.account.link_challenge.clone();
         let challenge = challenge.ok_or(Error::Void("nothing was shown to the other device"))?;
         let person = String::from_utf8_lossy(&answer.person).into_owned();

@@ -64,7 +64,7 @@ impl Core {
     /// Says something in a room. Gives the number, and the message's name.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`invite`](Self::invite); [`Error::TooLong`].
     pub fn send(&mut self, room: &RoomId, body: &[u8], now: Millis) -> Result<(u64, MessageId), Error> {
         self.say(room, TEXT, body, now)
     }
@@ -91,6 +91,7 @@ impl Core {
             self.results.insert(number, Ok(Done::Accepted(from_row(&sequence)?)));
             return Ok(number);
         }
+        check_length(body)?;
         self.want(room, Action::Send { id: id.0, sent_at: now.0, kind: TEXT, body: body.to_vec() })
     }
 
@@ -150,6 +151,7 @@ impl Core {
     }
 
     fn say(&mut self, room: &RoomId, kind: u8, body: &[u8], now: Millis) -> Result<(u64, MessageId), Error> {
+        check_length(body)?;
         let id = self.env.random()?;
         let action = Action::Send { id, sent_at: now.0, kind, body: body.to_vec() };
         Ok((self.want(room, action)?, MessageId(id)))
@@ -256,6 +258,17 @@ impl Core {
             self.end(number, Err(why.clone()), &mut work);
         }
         self.persist(work)
+    }
+}
+
+/// So long is what is said at most: with the padding that is usual, and what stands around it, a service takes it that takes messages
+/// of 1 MiB. What it refuses has used up a key, which others miss.
+const MOST_SAID: usize = 31 * (32 << 10) - 512;
+
+fn check_length(body: &[u8]) -> Result<(), Error> {
+    match body.len() <= MOST_SAID {
+        true => Ok(()),
+        false => Err(Error::TooLong { most: MOST_SAID }),
     }
 }
 

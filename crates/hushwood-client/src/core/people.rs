@@ -97,7 +97,11 @@ impl Core {
         if members.iter().any(is_it) {
             return Ok(());
         }
-        let mut there: Vec<_> = members.into_iter().map(|member| member.person).collect();
+        let of_person = |member: &&Member| device.is_some() && is_same_person(&member.person, person);
+        let mut there: Vec<_> = members.iter().filter(of_person).map(Member::to_string).collect();
+        if there.is_empty() {
+            there = members.into_iter().map(|member| member.person).collect();
+        }
         there.sort();
         there.dedup();
         Err(Error::NotThere { person: person.to_owned(), device, there })
