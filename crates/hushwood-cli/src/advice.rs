@@ -7,6 +7,10 @@ use hushwood_delivery::wire::{RefusalCode, Refused};
 
 use crate::failure::{Class, Failure};
 
+/// The way out of a damaged home of a bot.
+pub(crate) const RESTORE_CLIENT: &str = "put a copy of the home in its place and `rejoin` each room before you send, or begin in a new \
+     home (`--home DIR`) and `link` that";
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
@@ -31,6 +35,14 @@ impl From<Error> for Failure {
                     "begin in a new home (`--home DIR`), and ask for `link` there and `authorize` on another device of \
                      the account",
                 ),
+            Error::UnknownDevice => Self::refused(
+                "the delivery service does not know this device: it was taken out of its account, or this is another service \
+                 of the same name",
+            )
+            .advise(
+                "see that `--server` is the one that this home was made with, and that its data is there; if so, begin in a new \
+                 home (`--home DIR`), and ask for `link` there and `authorize` on another device of the account",
+            ),
             // The others say what to do in the same breath, but for where it is to be asked for.
             error => {
                 let failure = Self::refused(error.to_string());
@@ -54,10 +66,7 @@ impl From<Error> for Failure {
 
 fn of_protocol(error: Protocol) -> Failure {
     let advice = match &error {
-        Protocol::StoreRead(StoreReadError::Corrupt | StoreReadError::Missing) => Some(
-            "put a copy of the home in its place and `rejoin` each room before you send, or begin in a new home (`--home \
-             DIR`) and `link` that",
-        ),
+        Protocol::StoreRead(StoreReadError::Corrupt | StoreReadError::Missing) => Some(RESTORE_CLIENT),
         Protocol::ApiMisuse(ApiMisuse::TooLong) => {
             Some("send it in parts: the service takes less than 1 MiB at once")
         }
@@ -86,12 +95,19 @@ fn of_store(error: PersistError) -> Failure {
 fn of_transport(error: &TransportError) -> Failure {
     let failure = Failure::new(Class::Io, error.to_string());
     match error {
+        TransportError::Unreachable(why) if why.contains("corrupt message") => {
+            failure.advise("what answers there speaks no TLS: `hushwood serve --plain` is reached by http://")
+        }
         TransportError::Unreachable(_) => {
             failure.advise("see that `hushwood serve` runs, and that it is where `--server` says")
         }
         TransportError::WrongServer(_) => failure.advise(
             "give the fingerprint that `hushwood serve` prints when it begins, `--fingerprint HEX`, or the certificates that \
              vouch for it, `--ca FILE`",
+        ),
+        TransportError::Unknown(_) => failure.advise(
+            "if it stays so, see that the server is well, and that `--server` begins with https:// (http:// is for `hushwood \
+             serve --plain` behind a proxy)",
         ),
         TransportError::Garbled(_) => failure.advise("see that `--server` is the address of a `hushwood serve`"),
         _ => failure,
@@ -107,6 +123,9 @@ fn of_refusal(refused: &Refused) -> Failure {
         ),
         RefusalCode::FORBIDDEN if refused.text.contains("invite token") => {
             failure.advise("with what they give you: `--invite-token-file FILE`")
+        }
+        RefusalCode::MALFORMED if refused.text.contains("an account's name") => {
+            failure.advise("name somebody otherwise; if it is your own name, begin with another one in the same home")
         }
         RefusalCode::TOO_LARGE => failure.advise("send it in parts"),
         _ => failure,

@@ -154,6 +154,10 @@ impl Failure {
         &self.message
     }
 
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
     pub(crate) fn rows(&self) -> &[&'static str] {
         &self.rows
     }

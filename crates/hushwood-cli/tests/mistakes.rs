@@ -316,3 +316,35 @@ fn each_request_of_the_documentation_is_known() {
     assert!(!run.text().contains("names nothing"), "{}", run.text());
     assert_eq!(run.text().matches("\"ok\":").count(), lines.len());
 }
+
+/// A disk that was full, or a crash, has left the file of a store with nothing in it.
+#[test]
+fn a_home_that_was_begun_and_not_ended_is_made() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    std::fs::create_dir_all(place.path("ada/client")).unwrap();
+    place.write("ada/client/hushwood.db", b"");
+    place.write("ada.key", "7".repeat(64).as_bytes());
+    let ada = Bot::start("ada", &place.path("ada"), &served);
+    ada.end();
+    place.write("ada/client/hushwood.db", b"this is something else");
+    let mut other = command("ada", &place.path("ada"), &served, &[]);
+    let other = other.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains("not a store") && said.contains("rejoin"), "{said}");
+    assert_eq!(place.read("ada/client/hushwood.db"), b"this is something else");
+}
+
+/// Whoever begins a server anew in another folder has another service, though its name is the same.
+#[test]
+fn a_server_that_has_lost_its_data_is_not_told_as_a_device_that_was_revoked() {
+    let place = Place::with_key_file("mistakes");
+    let served = serve(&place.path("server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    ada.done(json!({ "do": "sync" }));
+    ada.end();
+    let served = serve(&place.path("another server"));
+    let mut ada = Bot::start("ada", &place.path("ada"), &served);
+    let said = refused(&ada.ask(json!({ "do": "sync" })));
+    assert!(said.contains("another service of the same name") && said.contains("--server"), "{said}");
+}

@@ -151,7 +151,7 @@ impl Bot {
             Err(TryLockError::Error(error)) => return Err(fail(&error)),
         }
         let home = match Home::has_store(&folder)? {
-            true => Home::open_in(&folder, &unlock)?,
+            true => Home::open_or_finish_in(&folder, &unlock)?,
             false => Home::create_in(&folder, &unlock)?,
         };
         Ok((home.store, lock))
@@ -273,10 +273,7 @@ impl Session {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     // Who asks for something meanwhile does not wait for long.
-                    self.client.with_core(|core| core.set_patience(self.patience.min(BRIEFLY)));
-                    let synced = self.sync();
-                    self.client.with_core(|core| core.set_patience(self.patience));
-                    drop(synced?);
+                    self.sync_within(BRIEFLY)?;
                     self.show_news()?;
                 }
             }
@@ -314,17 +311,29 @@ impl Session {
     /// Looks for news. Why there may be some that it does not get is told when that begins, changes, and ends.
     fn sync(&mut self) -> Result<Result<(), Error>, Failure> {
         let synced = self.client.sync().map(drop);
-        match (&synced, &self.trouble) {
-            (Ok(()), None) => {}
-            (Ok(()), Some(_)) => print(&json!({ "v": VERSION, "event": "well" }))?,
-            (Err(error), Some(before)) if is_same(error, before) => {}
-            (Err(error), _) => {
+        // That the time was too short for all of it is none.
+        let is_told = !matches!(synced, Err(Error::BadAnswer(_)))
+            || self.client.with_core(|core| core.trouble(None).is_some());
+        let trouble = synced.as_ref().err().filter(|_| is_told).cloned();
+        match (&trouble, &self.trouble) {
+            (None, None) => {}
+            (None, Some(_)) => print(&json!({ "v": VERSION, "event": "well" }))?,
+            (Some(error), Some(before)) if is_same(error, before) => {}
+            (Some(error), _) => {
                 let error = Failure::from(error.clone()).to_json();
                 print(&json!({ "v": VERSION, "event": "trouble", "error": error }))?;
             }
         }
-        self.trouble = synced.as_ref().err().cloned();
+        self.trouble = trouble;
         Ok(synced)
+    }
+
+    /// The same, for so many milliseconds at most.
+    fn sync_within(&mut self, time: u64) -> Result<(), Failure> {
+        self.client.with_core(|core| core.set_patience(self.patience.min(time)));
+        let synced = self.sync();
+        self.client.with_core(|core| core.set_patience(self.patience));
+        synced.map(drop)
     }
 
     /// Shows events that were not shown by this process.
@@ -349,7 +358,8 @@ impl Session {
     ) -> Result<Option<T>, Failure> {
         let begun = Instant::now();
         loop {
-            let synced = self.sync()?;
+            let left = time.saturating_sub(begun.elapsed());
+            self.sync_within(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))?;
             self.show_news()?;
             if let Some(found) = find(self)? {
                 return Ok(Some(found));
@@ -357,9 +367,9 @@ impl Session {
             let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 // If it is because the service can't be asked, that is what to say.
-                return match synced {
-                    Ok(()) => Ok(None),
-                    Err(error) => Err(error.into()),
+                return match &self.trouble {
+                    None => Ok(None),
+                    Some(error) => Err(error.clone().into()),
                 };
             }
             std::thread::sleep(left.min(Duration::from_millis(100)));
