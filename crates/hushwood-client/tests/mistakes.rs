@@ -385,3 +385,14 @@ fn what_is_too_long_is_refused_before_it_is_encrypted() {
         heard.iter().any(|kind| matches!(kind, EventKind::Message(message) if message.body.len() == most))
     );
 }
+
+/// The disk is full: what was not written is not shown either.
+#[test]
+fn a_room_that_could_not_be_stored_is_not_there() {
+    let mut alice = Person::new("alice", 1);
+    let writes = alice.disk.state().writes;
+    alice.disk.state().crash = Some((writes + 1, false));
+    let room = alice.core.create_room("tea", common::START);
+    assert!(matches!(room, Err(Error::Store(_))), "{room:?}");
+    assert_eq!(alice.core.rooms().count(), 0);
+}

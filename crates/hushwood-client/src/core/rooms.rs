@@ -37,8 +37,8 @@ impl Core {
         let mut work = Work::new();
         let room = self.env.new_room(None, title.as_bytes(), now, &mut work)?;
         let id = room.id.clone();
-        self.rooms.insert(id.clone(), room);
         self.persist(work)?;
+        self.rooms.insert(id.clone(), room);
         Ok(id)
     }
 
