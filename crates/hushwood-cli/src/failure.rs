@@ -111,6 +111,13 @@ impl Failure {
         self
     }
 
+    /// Leaves out what to do about it: that would be of another command.
+    #[must_use]
+    pub(crate) fn without_advice(mut self) -> Self {
+        self.advice = None;
+        self
+    }
+
     /// Says it in better words.
     #[must_use]
     pub(crate) fn say(mut self, message: impl Into<String>) -> Self {
@@ -147,8 +154,20 @@ impl Failure {
         &self.message
     }
 
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+
     pub(crate) fn rows(&self) -> &[&'static str] {
         &self.rows
+    }
+
+    /// What is wrong and what to do, in one line.
+    pub(crate) fn line(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}: {advice}", self.sentence()),
+            None => self.sentence(),
+        }
     }
 
     /// The message with the rows behind it, without advice.
@@ -226,21 +245,6 @@ impl From<Error> for Failure {
             Some(advice) => failure.advise(advice),
             None => failure,
         }
-    }
-}
-
-impl From<hushwood_client::Error> for Failure {
-    fn from(error: hushwood_client::Error) -> Self {
-        use hushwood_client::Error as Client;
-        let class = match error {
-            Client::Protocol(error) => return error.into(),
-            Client::Store(error) => return error.into(),
-            Client::Transport(_) => Class::Io,
-            Client::BadAnswer(_) => Class::Violation,
-            _ => Class::Refused,
-        };
-        // It says what to do in the same breath.
-        Self::new(class, error.to_string())
     }
 }
 

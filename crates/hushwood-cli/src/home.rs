@@ -11,6 +11,7 @@ use hushwood::transition::{
 use hushwood_crypto::{Random, Secret};
 use hushwood_store::{OpenError, SqliteStore, Unlock};
 
+use crate::advice::RESTORE_CLIENT;
 use crate::args::Global;
 use crate::failure::{self, Class, Failure};
 use crate::files;
@@ -103,6 +104,20 @@ impl Home {
     pub(crate) fn open_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
         let open = || SqliteStore::open(path.join(STORE), unlock).map_err(|error| cannot_open(path, error));
         Ok(Self { store: retry(open)?, path: path.to_owned() })
+    }
+
+    /// Opens the home in this folder, or makes it where that was begun and not ended, as by a disk that was full.
+    pub(crate) fn open_or_finish_in(path: &Path, unlock: &Unlock) -> Result<Self, Failure> {
+        match Self::open_in(path, unlock) {
+            Err(failure) if failure.advice() == Some(failure::RESTORE) => {
+                // What holds anything is not made anew.
+                Self::create_in(path, unlock).map_err(|made| match made.advice() {
+                    Some(_) => made,
+                    None => failure.advise(RESTORE_CLIENT),
+                })
+            }
+            opened => opened,
+        }
     }
 
     /// Lets another passphrase or key file open the home, and the old one no more.

@@ -3,6 +3,7 @@
 //! One command, one process: state lives in a home folder, messages are files or pipes. What the
 //! commands do is in `commands`, one file each; what they say in `output`, what goes wrong in `failure`.
 
+mod advice;
 mod anchors;
 mod args;
 mod certificates;

@@ -71,7 +71,7 @@ fn key_file(path: &Path) -> Result<Unlock, Failure> {
         Ok(bytes) => Secret::new(bytes),
         Err(failure) => {
             return Err(Failure::locked(failure.message()).advise(
-                "name the file that `hushwood identity new` made, or leave `--key-file` out for a passphrase",
+                "name the file that the home was made with, or leave `--key-file` out for a passphrase",
             ));
         }
     };

@@ -140,7 +140,7 @@ fn obey(
 }
 
 fn report(outcome: &Outcome) {
-    if let Outcome::Kept(why) = outcome {
+    if let Outcome::Kept { why, .. } = outcome {
         let why = why.as_ref().map_or_else(|| "it takes long".to_owned(), ToString::to_string);
         println!("* kept for later: {why}");
     }

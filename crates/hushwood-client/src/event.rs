@@ -138,7 +138,8 @@ pub enum EventKind {
     },
     /// Something waits for a decision of the user.
     NeedsAttention(Attention),
-    /// Something that was wanted will not be done: why, for people.
+    /// Something that was wanted will not be done: why, for people. Not of what a call has answered with an error
+    /// ([`Core::result`](crate::Core::result)).
     NotDone {
         /// The number that it was given.
         intent: u64,
@@ -157,6 +158,9 @@ pub enum Attention {
     /// A device that was never seen says that it is of a person of whom others are known, and none of these says so. As with
     /// [`KeyChanged`](Self::KeyChanged), nothing of the room is read on until somebody has decided.
     NewDevice(Member),
+    /// A device shows a key of which nobody has said that it is theirs, and only those are believed of which somebody has
+    /// ([`Trust::known_only`](crate::Trust::known_only)). It waits as with [`KeyChanged`](Self::KeyChanged).
+    UnknownKey(Member),
     /// An invitation can't be followed: why, for people.
     Invitation(String),
 }
@@ -240,6 +244,7 @@ impl Encode for EventKind {
             Self::NeedsAttention(Attention::KeyChanged(member)) => writer.value(&11_u8).value(member),
             Self::NeedsAttention(Attention::Invitation(why)) => writer.value(&12_u8).opaque(why.as_bytes()),
             Self::NeedsAttention(Attention::NewDevice(member)) => writer.value(&18_u8).value(member),
+            Self::NeedsAttention(Attention::UnknownKey(member)) => writer.value(&19_u8).value(member),
             Self::NotDone { intent, why } => writer.value(&13_u8).value(intent).opaque(why.as_bytes()),
             Self::OtherHistory { with, sequence } => writer.value(&14_u8).value(with).value(sequence),
             Self::Invited(invitation) => writer.value(&17_u8).value(invitation),
@@ -288,6 +293,7 @@ impl Decode for EventKind {
                 why: NotTaken::decode(reader)?,
                 sequence: u64::decode(reader)?,
             },
+            19 => Self::NeedsAttention(Attention::UnknownKey(Member::decode(reader)?)),
             other => return Err(reader.error(DecodeErrorKind::UnknownDiscriminant(other.into()))),
         })
     }

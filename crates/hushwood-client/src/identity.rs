@@ -6,6 +6,7 @@ use hushwood::credential::x509::{Identity, presented};
 use hushwood::credential::{Claim, Credential};
 use hushwood_codec::{Encode, wire_struct};
 use hushwood_crypto::CipherSuite;
+use hushwood_delivery::wire::fold_name;
 
 /// A device of a person, under a random name.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -46,6 +47,11 @@ impl From<MemberRecord> for Member {
         let person = String::from_utf8_lossy(&record.person).into_owned();
         Self { person, device: DeviceId(record.device) }
     }
+}
+
+/// Whether two spellings are the name of one person, as the service sees it.
+pub(crate) fn is_same_person(one: &str, other: &str) -> bool {
+    one == other || fold_name(one) == fold_name(other)
 }
 
 /// What a device of a person shows in groups: `name/device`.

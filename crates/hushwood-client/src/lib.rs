@@ -75,7 +75,7 @@ pub mod transport;
 mod trust;
 mod voucher;
 
-pub use crate::core::{Contact, Core, Done, Identity, Known, Store};
+pub use crate::core::{Contact, Core, Done, Identity, Known, OwnDevice, Store};
 #[cfg(feature = "async")]
 pub use client::{AsyncClient, AsyncRoom, EventStream};
 pub use client::{Client, Outcome, Room};

@@ -24,6 +24,8 @@ pub(crate) const EVENTS: InstanceId = InstanceId::new(*b"hushwood/events ");
 /// Which keys were seen with which identity.
 pub(crate) const PINS: InstanceId = InstanceId::new(*b"hushwood/pins   ");
 
+/// What was said of keys before they were seen.
+pub(crate) const EXPECTED: InstanceId = InstanceId::new(*b"hushwood/expects");
 /// Invitations that were not followed yet, by name.
 pub(crate) const INVITATIONS: InstanceId = InstanceId::new(*b"hushwood/invites");
 /// Devices of ours that the service is still to be told to take out, by id.

@@ -65,6 +65,16 @@ impl SafetyNumber {
         words.copied().collect::<Vec<_>>().join(" ")
     }
 
+    /// Whether a text could be a number: sixty digits or sixteen words.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        let groups = text.split(|c: char| !c.is_alphanumeric()).filter(|group| !group.is_empty());
+        let groups: Vec<_> = groups.map(str::to_lowercase).collect();
+        let digits = groups.concat();
+        (digits.len() == 60 && digits.bytes().all(|digit| digit.is_ascii_digit()))
+            || (groups.len() == 16 && groups.iter().all(|group| WORDS.contains(&group.as_str())))
+    }
+
     /// True if `text` is this number, as digits or as words, with whatever between the groups.
     #[must_use]
     pub fn is(&self, text: &str) -> bool {
@@ -173,5 +183,15 @@ mod tests {
         assert!(number(0xff).is(&["Zodiac"; 16].join("-")));
         assert!(!number(0xff).is(&number(0xfe).digits()));
         assert!(!number(0xff).is(""));
+    }
+
+    #[test]
+    fn what_could_be_a_number_is_told_from_what_can_not() {
+        for text in [number(7).digits(), number(7).words(), "27775".repeat(12), ["Zodiac"; 16].join("-")] {
+            assert!(SafetyNumber::is_one(&text), "{text}");
+        }
+        for text in ["", "12345 67890", "acorn adobe", &"x".repeat(60), &["zodiak"; 16].join(" ")] {
+            assert!(!SafetyNumber::is_one(text), "{text}");
+        }
     }
 }

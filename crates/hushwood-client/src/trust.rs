@@ -11,17 +11,22 @@ use hushwood::policy::Timestamp;
 use hushwood::transition::Records;
 use hushwood_codec::wire_struct;
 use hushwood_crypto::{CipherSuite, SignaturePublicKey};
+use hushwood_delivery::wire::fold_name;
 
 use crate::core::Known;
 use crate::core::work::Work;
 use crate::error::Error;
 use crate::event::Attention;
 use crate::identity::{DeviceId, Member, credential, device_of, member_of};
-use crate::records::{PINS, VERSION, corrupt, from_row, row, rows, to_row};
+use crate::records::{EXPECTED, PINS, VERSION, corrupt, from_row, row, rows, to_row};
 use crate::voucher::{DeviceWord, Vouchers};
 
 /// How credentials are judged. There is no default: an application has to say.
-pub struct Trust(Kind);
+pub struct Trust {
+    kind: Kind,
+    /// How a key is told from what somebody has said of it.
+    is_said: Option<fn(&Claim, &str) -> bool>,
+}
 
 enum Kind {
     Pins(FirstUse),
@@ -33,19 +38,27 @@ impl Trust {
     /// [`trust`](crate::Core::trust). First uses are told, and numbers can be compared.
     #[must_use]
     pub fn on_first_use() -> Self {
-        Self(Kind::Pins(FirstUse::Trust))
+        Self { kind: Kind::Pins(FirstUse::Trust), is_said: None }
     }
 
-    /// Only keys that were trusted before, by [`trust`](crate::Core::trust).
+    /// Only keys of which somebody has said that they are right, by [`trust`](crate::Core::trust), or before they were seen by
+    /// [`expect_key`](crate::Core::expect_key).
     #[must_use]
     pub fn known_only() -> Self {
-        Self(Kind::Pins(FirstUse::Refuse))
+        Self { kind: Kind::Pins(FirstUse::Refuse), is_said: None }
+    }
+
+    /// How a key is told from what the application shows of keys, such as a number: so that somebody can say whose it is before it is
+    /// seen ([`expect_key`](crate::Core::expect_key)).
+    #[must_use]
+    pub fn recognising(self, is_said: fn(&Claim, &str) -> bool) -> Self {
+        Self { is_said: Some(is_said), ..self }
     }
 
     /// By a validator of the application's own. Members may then have certificates, if all of a room judge so: their person is the name
     /// in it, a mail address before others (RFC 9750 §8.4.2, A039).
     pub fn validator(validator: impl CredentialValidator + Send + 'static) -> Self {
-        Self(Kind::Validator(Box::new(validator)))
+        Self { kind: Kind::Validator(Box::new(validator)), is_said: None }
     }
 
     /// Everybody can be anybody. For tests and experiments only.
@@ -77,6 +90,16 @@ wire_struct! {
     }
 }
 
+wire_struct! {
+    /// What somebody has said of a key before it was seen.
+    struct ExpectedRecord {
+        version: u8,
+        /// By the one spelling of all that are the same.
+        person: Vec<u8>,
+        said: Vec<u8>,
+    }
+}
+
 /// It was shown, and nothing spoke against it.
 const SEEN: u8 = 0;
 /// A person has compared numbers.
@@ -92,7 +115,9 @@ pub(crate) struct Judge {
     verified: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
     /// Keys that are somebody else's: members with them are there, and are not believed to be who they say.
     doubted: BTreeSet<(Vec<u8>, SignaturePublicKey)>,
-    /// Whose identities have pins: the person, without case, and the identity.
+    /// What was said of keys before they were seen: whose they are, and what.
+    expected: BTreeSet<(String, String)>,
+    /// Whose identities have pins: the person by the one spelling of all that are the same, and the identity.
     people: BTreeSet<(String, Vec<u8>)>,
     /// The service's name, and what we show ourselves.
     own: (Vec<u8>, Claim),
@@ -105,20 +130,41 @@ pub(crate) struct Judgement {
     pub(crate) refused: Option<Member>,
     /// That key.
     pub(crate) refused_claim: Option<Claim>,
-    /// Whether it is one of a device that was never seen, of a person of whom others are known.
-    pub(crate) is_new_device: bool,
+    /// Why not.
+    doubt: Doubt,
     /// Keys that were not known.
     pub(crate) new: Vec<Claim>,
     /// Other keys of members that are doubted.
     pub(crate) doubted: Vec<Claim>,
 }
 
+/// Why a key is not believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Doubt {
+    /// Another one is known, or it is judged otherwise.
+    Changed,
+    /// It is one of a device that was never seen, of a person of whom others are known.
+    NewDevice,
+    /// Nobody has said anything of it.
+    Unknown,
+}
+
 impl Judgement {
     /// What the user is asked about somebody who was refused.
     pub(crate) fn attention(&self, member: &Member) -> Attention {
-        match self.is_new_device {
-            true => Attention::NewDevice(member.clone()),
-            false => Attention::KeyChanged(member.clone()),
+        match self.doubt {
+            Doubt::Changed => Attention::KeyChanged(member.clone()),
+            Doubt::NewDevice => Attention::NewDevice(member.clone()),
+            Doubt::Unknown => Attention::UnknownKey(member.clone()),
+        }
+    }
+
+    /// What is said of somebody who was refused.
+    pub(crate) fn error(&self, member: &Member) -> Error {
+        let person = member.person.clone();
+        match self.doubt {
+            Doubt::Changed | Doubt::NewDevice => Error::KeyChanged { person },
+            Doubt::Unknown => Error::UnknownKey { person },
         }
     }
 }
@@ -137,7 +183,7 @@ pub(crate) enum Decision {
 impl Judge {
     /// With what the store knows.
     pub(crate) fn open(trust: Trust, own: (Vec<u8>, Claim), store: &dyn Records) -> Result<Self, Error> {
-        let first_use = match &trust.0 {
+        let first_use = match &trust.kind {
             Kind::Pins(first_use) => *first_use,
             Kind::Validator(_) => FirstUse::Trust,
         };
@@ -147,11 +193,17 @@ impl Judge {
             pins: BasicPins::new(first_use),
             verified: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            expected: BTreeSet::new(),
             people: BTreeSet::new(),
             own,
         };
         judge.reload(store)?;
         Ok(judge)
+    }
+
+    /// This is what we show ourselves from now on.
+    pub(crate) fn is_ours(&mut self, service: Vec<u8>, own: Claim) {
+        self.own = (service, own);
     }
 
     /// Begins anew with what the store knows.
@@ -182,6 +234,12 @@ impl Judge {
             }
         }
         (self.pins, self.verified, self.doubted, self.people) = (pins, verified, doubted, people);
+        let expected = rows(store, EXPECTED)?.into_iter().map(|(_, value)| {
+            let record: ExpectedRecord = from_row(&value)?;
+            let text = |bytes| String::from_utf8(bytes).map_err(|_| corrupt());
+            Ok::<_, Error>((text(record.person)?, text(record.said)?))
+        });
+        self.expected = expected.collect::<Result<_, _>>()?;
         Ok(())
     }
 
@@ -192,7 +250,7 @@ impl Judge {
         vouchers: &Vouchers,
         suite: &dyn CipherSuite,
     ) -> Judgement {
-        let validator: &dyn CredentialValidator = match &self.trust.0 {
+        let validator: &dyn CredentialValidator = match &self.trust.kind {
             Kind::Pins(_) => &self.pins,
             Kind::Validator(validator) => &**validator,
         };
@@ -204,6 +262,8 @@ impl Judge {
             false if check.new == self.own.1 && !self.is_of_the_application() => Verdict::Accept,
             // One device has one key, also where two are shown at once.
             false if self.is_second_use(&check.new, &mut first_uses) => Verdict::Refuse,
+            // Somebody has said so before.
+            false if self.expectation(&check.new).is_some() => Verdict::Accept,
             false if self.is_unvouched(&check.new, vouchers, suite) => Verdict::Refuse,
             false => validator.judge(check),
         });
@@ -211,9 +271,7 @@ impl Judge {
         let refused = checks.iter().zip(&verdicts.0).find(|(_, verdict)| **verdict == Verdict::Refuse);
         let refused_claim = refused.map(|(check, _)| check.new.clone());
         let refused = refused_claim.as_ref().map(|claim| member_of(claim, suite));
-        let is_new_device = refused_claim
-            .as_ref()
-            .is_some_and(|claim| self.pins.compare(claim) == Pinned::FirstUse && self.knows_person(claim));
+        let doubt = refused_claim.as_ref().map_or(Doubt::Changed, |claim| self.doubt(claim));
         let (mut new, mut doubted) = (Vec::new(), Vec::new());
         if refused.is_none() {
             // Who only proposes from outside is told of, and no member whose key were to be kept.
@@ -226,18 +284,37 @@ impl Judge {
             let of_doubted = of_doubted.into_iter().map(|check| &check.new);
             doubted.extend(of_doubted.filter(|claim| !self.is_doubted(claim)).cloned());
         }
-        Judgement { verdicts, refused, refused_claim, is_new_device, new, doubted }
+        Judgement { verdicts, refused, refused_claim, doubt, new, doubted }
+    }
+
+    /// Why a key is not believed.
+    fn doubt(&self, claim: &Claim) -> Doubt {
+        match self.pins.compare(claim) {
+            Pinned::FirstUse if self.knows_person(claim) => Doubt::NewDevice,
+            Pinned::FirstUse if matches!(self.trust.kind, Kind::Pins(FirstUse::Refuse)) => Doubt::Unknown,
+            _ => Doubt::Changed,
+        }
     }
 
     /// Whether a claim alone is believed.
+    ///
+    /// # Errors
+    /// Why not.
     pub(crate) fn believes(
         &self,
         claim: &Claim,
         vouchers: &Vouchers,
         (now, suite): (Timestamp, &dyn CipherSuite),
-    ) -> bool {
+    ) -> Result<(), Error> {
+        if self.is_doubted(claim) {
+            return Err(Error::KeyChanged { person: member_of(claim, suite).person });
+        }
         let check = CredentialCheck { subject: Subject::KeyPackage, old: None, new: claim.clone(), now };
-        !self.is_doubted(claim) && self.judge(&[check], vouchers, suite).refused.is_none()
+        let judgement = self.judge(&[check], vouchers, suite);
+        match &judgement.refused {
+            Some(member) => Err(judgement.error(member)),
+            None => Ok(()),
+        }
     }
 
     /// How well a key is known.
@@ -247,13 +324,17 @@ impl Judge {
             () if self.is_verified(claim) => Known::Verified,
             () if self.is_doubted(claim) => Known::Doubted,
             () if self.knows(claim) => Known::Seen,
-            () => Known::Unknown,
+            () => match self.expectation(claim).map(|(_, said)| said.as_str()) {
+                Some("") => Known::Seen,
+                Some(_) => Known::Verified,
+                None => Known::Unknown,
+            },
         }
     }
 
     /// Whether the application judges by itself, and pins are kept for nothing but to be shown.
     pub(crate) fn is_of_the_application(&self) -> bool {
-        matches!(self.trust.0, Kind::Validator(_))
+        matches!(self.trust.kind, Kind::Validator(_))
     }
 
     /// The keys that are believed to be of this credential.
@@ -288,13 +369,41 @@ impl Judge {
             if self.doubted.iter().any(|(other, _)| other == identity))
     }
 
+    /// What somebody has said of this key before it was seen.
+    fn expectation(&self, claim: &Claim) -> Option<&(String, String)> {
+        if self.expected.is_empty() || self.is_of_the_application() {
+            return None;
+        }
+        let (person, _) = person_of(claim)?;
+        let of_person = self.expected.range((person.clone(), String::new())..);
+        let mut of_person = of_person.take_while(|(other, _)| *other == person);
+        of_person.find(|(_, said)| match said.as_str() {
+            // Whichever comes first of this person.
+            "" => self.pins.compare(claim) == Pinned::FirstUse && !self.knows_person(claim),
+            said => self.trust.is_said.is_some_and(|is_said| is_said(claim, said)),
+        })
+    }
+
+    /// Remembers what somebody says of a key that was not seen yet: nothing for whichever is the first.
+    pub(crate) fn expect(&mut self, person: &str, said: &str, work: &mut Work) -> Result<(), Error> {
+        let entry = (fold_name(person), said.to_owned());
+        let record = ExpectedRecord {
+            version: VERSION,
+            person: entry.0.as_bytes().to_vec(),
+            said: entry.1.as_bytes().to_vec(),
+        };
+        work.put(row(EXPECTED, expected_key(&entry)), to_row(&record, 0)?);
+        self.expected.insert(entry);
+        Ok(())
+    }
+
     /// Whether a key is shown for an identity that nothing is known of but another key, which was shown just before.
     fn is_second_use<'a>(
         &self,
         claim: &'a Claim,
         first_uses: &mut BTreeMap<&'a [u8], &'a SignaturePublicKey>,
     ) -> bool {
-        let (Kind::Pins(_), Credential::Basic { identity }) = (&self.trust.0, &claim.credential) else {
+        let (Kind::Pins(_), Credential::Basic { identity }) = (&self.trust.kind, &claim.credential) else {
             return false;
         };
         self.pins.compare(claim) == Pinned::FirstUse
@@ -349,10 +458,17 @@ impl Judge {
 
     /// Keeps keys that are believed with what is written.
     pub(crate) fn keep_new(&mut self, new: &[Claim], work: &mut Work) -> Result<(), Error> {
-        for claim in new {
-            if self.pins.pin(claim) {
-                self.people.extend(person_of(claim));
-                self.put(claim, work)?;
+        // Before the first of them is one that is known.
+        let expected: Vec<_> = new.iter().map(|claim| self.expectation(claim).cloned()).collect();
+        for (claim, expected) in new.iter().zip(expected) {
+            match expected {
+                Some((_, said)) if said.is_empty() => self.decide(claim, Decision::Accepted, work)?,
+                Some(_) => self.decide(claim, Decision::Verified, work)?,
+                None if self.pins.pin(claim) => {
+                    self.people.extend(person_of(claim));
+                    self.put(claim, work)?;
+                }
+                None => {}
             }
         }
         Ok(())
@@ -361,6 +477,10 @@ impl Judge {
     /// A person says whose key this is.
     pub(crate) fn decide(&mut self, claim: &Claim, decision: Decision, work: &mut Work) -> Result<(), Error> {
         let Credential::Basic { identity } = &claim.credential else { return Ok(()) };
+        while let Some(expected) = self.expectation(claim).cloned() {
+            work.erase(row(EXPECTED, expected_key(&expected)));
+            self.expected.remove(&expected);
+        }
         let entry = (identity.clone(), claim.signature_key.clone());
         self.doubted.remove(&entry);
         match decision {
@@ -402,8 +522,13 @@ impl Judge {
     }
 }
 
-/// Whose identity it is, if it is one of our making: names that differ in case alone are one name.
+/// The name of the row with what is expected of somebody.
+fn expected_key((person, said): &(String, String)) -> Vec<u8> {
+    [person.as_bytes(), &[0], said.as_bytes()].concat()
+}
+
+/// Whose identity it is, if it is one of our making: spellings of one name are one.
 fn person_of(claim: &Claim) -> Option<(String, Vec<u8>)> {
     let Credential::Basic { identity } = &claim.credential else { return None };
-    Some((device_of(claim)?.person.to_lowercase(), identity.clone()))
+    Some((fold_name(&device_of(claim)?.person), identity.clone()))
 }

@@ -125,7 +125,7 @@ fn a_room_waits_where_somebody_is_added_who_is_not_believed() {
     bob.done(&mut world, |core| core.invite(&room, "alice"));
     let doubted = |alice: &mut Person| -> Vec<Member> {
         let of = |event: Event| match event.kind {
-            EventKind::NeedsAttention(Attention::KeyChanged(member)) => Some(member),
+            EventKind::NeedsAttention(Attention::UnknownKey(member)) => Some(member),
             _ => None,
         };
         alice.events().into_iter().filter_map(of).collect()

@@ -50,7 +50,7 @@ fn what_can_not_be_sent_is_kept_and_sent_later() {
     assert!(matches!(room.invite("bob").unwrap(), Outcome::Done(_)));
     served.stop();
     let (_, kept) = room.send(b"from the train").unwrap();
-    assert!(matches!(kept, Outcome::Kept(Some(Error::Transport(_)))), "{kept:?}");
+    assert!(matches!(kept, Outcome::Kept { why: Some(Error::Transport(_)), .. }), "{kept:?}");
     assert!(matches!(alice.sync().unwrap_err(), Error::Transport(_)));
     served.start(false);
     alice.sync().unwrap();

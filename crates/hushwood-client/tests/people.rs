@@ -81,7 +81,7 @@ fn a_new_device_is_linked_and_brought_into_all_rooms() {
     assert!(events.iter().any(|event| matches!(event.kind, EventKind::Removed { .. })), "{events:?}");
     phone.restart();
     phone.sync(&mut world);
-    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    assert_eq!(phone.core.trouble(None), Some(&Error::UnknownDevice));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn nobody_is_linked_whom_no_device_has_agreed_to() {
     third.settle(&mut world);
     third.does(|core| core.linked(&answer));
     third.sync(&mut world);
-    assert!(matches!(third.core.trouble(None), Some(Error::Refused(_))));
+    assert!(matches!(third.core.trouble(None), Some(Error::NotLinked(_))));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     alice.done(&mut world, |core| core.invite(&room, "carol"));
     carol.sync(&mut world);
     let attention = carol.events().into_iter().find_map(|event| match event.kind {
-        EventKind::NeedsAttention(Attention::KeyChanged(member)) => Some(member),
+        EventKind::NeedsAttention(Attention::UnknownKey(member)) => Some(member),
         _ => None,
     });
     let doubted = attention.expect("she is asked");
@@ -142,7 +142,7 @@ fn another_key_under_a_known_name_is_refused_until_it_is_trusted() {
     for _ in 0..2 {
         carol.sync(&mut world);
         for event in carol.events() {
-            if let EventKind::NeedsAttention(Attention::KeyChanged(member)) = event.kind {
+            if let EventKind::NeedsAttention(Attention::UnknownKey(member)) = event.kind {
                 let claim = carol.core.doubted(&member).cloned().unwrap();
                 carol.does(|core| core.trust(&claim));
             }
@@ -166,7 +166,7 @@ fn a_device_is_revoked_though_the_process_ends_before_the_service_was_asked() {
     for _ in 0..2 {
         phone.sync(&mut world);
     }
-    assert_eq!(phone.core.trouble(None), Some(&Error::Revoked));
+    assert_eq!(phone.core.trouble(None), Some(&Error::UnknownDevice));
     // And is asked once.
     bob.restart();
     bob.core.want_sync();

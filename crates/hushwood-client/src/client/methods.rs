@@ -244,14 +244,30 @@ macro_rules! client_methods {
             self.sync_of(None) $($await)*
         }
 
+        /// The devices of our account, as the service knows them.
+        ///
+        /// # Errors
+        /// [`Error`]: why it could not be asked.
+        pub $($async)? fn devices(&self) -> Result<Vec<OwnDevice>, Error> {
+            self.with_core(Core::want_devices);
+            let goal = self.engine.patiently(false, |state: &mut State| state.core.devices());
+            match self.drive(goal) $($await)* ? {
+                Some(devices) => Ok(devices),
+                None => {
+                    let why = self.with_core(|core| core.trouble(None).cloned());
+                    Err(why.unwrap_or(Error::Void("the service knows no account of this device yet")))
+                }
+            }
+        }
+
         /// Takes a device out of our account and of all our rooms: it was lost, or is somebody else's now. The service and the
         /// rooms are asked until it is done, across restarts.
         ///
         /// # Errors
-        /// [`Error::Void`] for this device; [`Error::Store`]; as [`sync`](Self::sync).
-        pub $($async)? fn revoke(&self, device: DeviceId) -> Result<(), Error> {
-            self.with_core(|core| core.revoke(device))?;
-            self.sync_of(None) $($await)*
+        /// [`Error::NoSuchDevice`]; [`Error::Void`] for this device; [`Error::Store`].
+        pub $($async)? fn revoke(&self, device: DeviceId) -> Result<Outcome, Error> {
+            let number = self.with_core(|core| core.revoke(device))?;
+            self.outcome(None, number) $($await)*
         }
 
         /// The machine behind it, for what this does not show. Nothing else goes on meanwhile.
@@ -273,10 +289,17 @@ macro_rules! client_methods {
         }
 
         $($async)? fn wait_for(&self, room: &RoomId, number: u64) -> Result<Outcome, Error> {
+            self.outcome(Some(room), number) $($await)*
+        }
+
+        $($async)? fn outcome(&self, room: Option<&RoomId>, number: u64) -> Result<Outcome, Error> {
             let goal = self.engine.patiently(false, |state: &mut State| state.core.result(number));
             match self.drive(goal) $($await)* ? {
                 Some(result) => result.map(Outcome::Done),
-                None => Ok(Outcome::Kept(self.with_core(|core| core.trouble(Some(room)).cloned()))),
+                None => {
+                    let why = self.with_core(|core| core.trouble(room).cloned());
+                    Ok(Outcome::Kept { intent: number, why })
+                }
             }
         }
     };

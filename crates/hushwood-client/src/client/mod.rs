@@ -20,6 +20,11 @@ pub use threads::{Client, Room};
 pub enum Outcome {
     /// It is done.
     Done(Done),
-    /// It is kept, and done when it can be; why it can't be now, if that is known. An event tells of the end.
-    Kept(Option<Error>),
+    /// It is kept, and done when it can be. If it will not be after all, an event tells ([`EventKind::NotDone`](crate::EventKind)).
+    Kept {
+        /// The number of what was wanted, as that event has it.
+        intent: u64,
+        /// Why it can't be done now, if that is known.
+        why: Option<Error>,
+    },
 }

@@ -99,7 +99,7 @@ macro_rules! room_methods {
         /// Removes all devices of a person.
         ///
         /// # Errors
-        /// As [`invite`](Self::invite).
+        /// As [`invite`](Self::invite); [`Error::NotThere`].
         pub $($async)? fn remove(&self, person: &str) -> Result<Outcome, Error> {
             let number = self.client.with_core(|core| core.remove(&self.id, person))?;
             self.client.wait_for(&self.id, number) $($await)*
@@ -169,6 +169,14 @@ macro_rules! room_methods {
         pub $($async)? fn leave(&self) -> Result<Outcome, Error> {
             let number = self.client.with_core(|core| core.leave(&self.id))?;
             self.client.wait_for(&self.id, number) $($await)*
+        }
+
+        /// Forgets the room, with all that was said in it, if it is over for us, as [`Core::forget`].
+        ///
+        /// # Errors
+        /// [`Error::Void`] if others are in the room: leave it first; [`Error::Protocol`]; [`Error::Store`].
+        pub fn forget(self) -> Result<(), Error> {
+            self.client.with_core(|core| core.forget(&self.id))
         }
 
         /// Comes back where the room can't be followed any more.

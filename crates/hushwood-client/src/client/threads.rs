@@ -12,7 +12,7 @@ use crate::client::Outcome;
 use crate::client::engine::{Engine, Goal, State, Step, Wait};
 use crate::client::methods::client_methods;
 use crate::client::room_methods::room_methods;
-use crate::core::{Contact, Core, Identity, Request, Store};
+use crate::core::{Contact, Core, Identity, OwnDevice, Request, Store};
 use crate::error::Error;
 use crate::event::{Event, Message, MessageId};
 use crate::identity::{DeviceId, Member};

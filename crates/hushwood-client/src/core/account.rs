@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hushwood_delivery::wire::{
     Access, AcknowledgeRequest, Answer, Authorization, Call, Challenge, ClaimRequest, ClaimedKeyPackage,
-    InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused, Registration,
-    RevokeRequest, Token, WelcomeId,
+    DeviceEntry, InboxRequest, Login, Nothing, PublishRequest, PublishedKeyPackage, RefusalCode, Refused,
+    Registration, RevokeRequest, Token, WelcomeId,
 };
 
 use crate::core::answers::Purpose;
@@ -13,9 +13,11 @@ use crate::core::backoff::Backoff;
 use crate::core::devices::{LINKING, REGISTERED};
 use crate::core::intent::Action;
 use crate::core::invitations::Waiting;
+use crate::core::outbox::Done;
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
+use crate::identity::DeviceId;
 use crate::invitation::InvitationId;
 use crate::settings::Millis;
 use crate::transport::TransportError;
@@ -30,6 +32,8 @@ pub(super) struct Account {
     token: Option<Token>,
     /// The last login was refused.
     login_refused: bool,
+    /// The last registration was refused for what was signed.
+    registration_refused: bool,
     token_wanted: bool,
     /// Our clock may be wrong.
     time_wanted: bool,
@@ -43,6 +47,11 @@ pub(super) struct Account {
     pub(super) authorization: Option<(Vec<u8>, Authorization)>,
     /// Devices that shall belong to the account no longer.
     pub(super) revoked: Vec<[u8; 16]>,
+    /// What is known of asking for that, in this process.
+    pub(super) revoking: BTreeMap<[u8; 16], Revoking>,
+    /// Somebody wants to know which devices belong to the account, and which did.
+    pub(super) devices_wanted: bool,
+    pub(super) devices: Option<Vec<DeviceEntry>>,
     claims: VecDeque<u64>,
     pub(super) inbox_wanted: u64,
     pub(super) inbox_done: u64,
@@ -56,6 +65,15 @@ pub(super) struct Account {
     /// When the one of last resort among them was made, in seconds.
     pub(super) last_resort_made: Option<u64>,
     pub(super) stock_at: Option<Millis>,
+}
+
+/// What is known of a device that is to be taken out.
+#[derive(Default)]
+pub(super) struct Revoking {
+    /// Under which number what becomes of it is told.
+    pub(super) number: Option<u64>,
+    /// The service may have been asked, and its answer be lost.
+    unanswered: bool,
 }
 
 impl Account {
@@ -189,6 +207,9 @@ impl Core {
             let revoke = RevokeRequest { device };
             return Ok(Some((Call::Revoke(revoke), Purpose::Revoke { device })));
         }
+        if self.account.devices_wanted {
+            return Ok(Some((Call::Devices(Nothing), Purpose::Devices)));
+        }
         while let Some(number) = self.account.claims.front().copied() {
             let intent = self.intents.get(&number).map(|intent| &intent.action);
             if let Some(Action::Add { person, claimed: None }) = intent {
@@ -228,7 +249,10 @@ impl Core {
                 self.challenged(challenge, now);
                 Ok(())
             }
-            (Purpose::Register, Answer::Register(_)) => self.registered(),
+            (Purpose::Register, Answer::Register(_)) => {
+                self.account.registration_refused = false;
+                self.registered()
+            }
             (Purpose::Login, Answer::Login(token)) => {
                 self.account.token = Some(token);
                 self.account.login_refused = false;
@@ -250,7 +274,12 @@ impl Core {
                 self.account.acknowledged.retain(|id| !ids.contains(id));
                 Ok(())
             }
-            (Purpose::Revoke { device }, Answer::Revoke(_)) => self.revoked(device),
+            (Purpose::Revoke { device }, Answer::Revoke(_)) => self.revoked(device, Ok(Done::ByService)),
+            (Purpose::Devices, Answer::Devices(answer)) => {
+                self.account.devices_wanted = false;
+                self.account.devices = Some(answer.devices);
+                Ok(())
+            }
             _ => Err(Error::BadAnswer("an answer to another question")),
         };
         match taken {
@@ -264,6 +293,9 @@ impl Core {
 
     fn account_failed(&mut self, purpose: &Purpose, error: TransportError, now: Millis) -> Result<(), Error> {
         let TransportError::Refused(refused) = error else {
+            if let (Purpose::Revoke { device }, TransportError::Unknown(_)) = (purpose, &error) {
+                self.account.revoking.entry(*device).or_default().unanswered = true;
+            }
             self.account_waits(error.into(), 0, now);
             return Ok(());
         };
@@ -279,6 +311,7 @@ impl Core {
             return Ok(());
         }
         match (refused.code, purpose) {
+            (RefusalCode::REVOKED, _) => self.account.stopped = Some(Error::Revoked),
             // What was signed by both is too old, or not as the other device signed it: begin anew.
             (_, Purpose::Register) if self.env.device.record.registered == LINKING => {
                 self.account.link_challenge = None;
@@ -289,7 +322,7 @@ impl Core {
                         self.env.device.record.registered = 0;
                         self.account.taken = Some(refused);
                     }
-                    _ => self.account.stopped = Some(refused.into()),
+                    _ => self.account.stopped = Some(Error::NotLinked(refused)),
                 }
             }
             (RefusalCode::UNAUTHORIZED, Purpose::Login) => {
@@ -301,7 +334,17 @@ impl Core {
                         self.account_waits(refused.into(), 0, now);
                     }
                     (true, Some(taken)) => self.account.stopped = Some(taken.into()),
-                    (true, None) => self.account.stopped = Some(Error::Revoked),
+                    (true, None) => self.account.stopped = Some(Error::UnknownDevice),
+                }
+            }
+            (RefusalCode::UNAUTHORIZED, Purpose::Register) => {
+                // The challenge may have been too old; twice in a row it is what is signed. Asked again and again, the service would
+                // take us for many.
+                match std::mem::replace(&mut self.account.registration_refused, true) {
+                    false => self.account_waits(refused.into(), 0, now),
+                    true => {
+                        self.account.stopped = Some(Error::OtherService { service: self.env.service() });
+                    }
                 }
             }
             (RefusalCode::UNAUTHORIZED, _) => {
@@ -309,7 +352,12 @@ impl Core {
                 self.account_waits(refused.into(), 0, now);
             }
             (RefusalCode::NOT_FOUND, Purpose::Revoke { device }) => {
-                self.revoked(*device)?;
+                let known = self.account.revoking.get(device);
+                let result = match known.is_some_and(|revoking| revoking.unanswered) {
+                    true => Ok(Done::ByService),
+                    false => Err(Error::NoSuchDevice { device: DeviceId(*device) }),
+                };
+                self.revoked(*device, result)?;
             }
             (RefusalCode::TAKEN, Purpose::Register) => self.account.taken = Some(refused),
             (_, Purpose::Register) => self.account.stopped = Some(refused.into()),

@@ -33,6 +33,7 @@ pub(super) enum Purpose {
     Acknowledge {
         ids: Vec<[u8; 32]>,
     },
+    Devices,
     Revoke {
         device: [u8; 16],
     },
@@ -74,6 +75,7 @@ impl Purpose {
             | Self::Inbox { .. }
             | Self::Invitation { .. }
             | Self::Acknowledge { .. }
+            | Self::Devices
             | Self::Revoke { .. } => None,
         }
     }
@@ -146,6 +148,12 @@ impl Core {
             return Ok(());
         }
         match (refused.code, purpose) {
+            // Of a room alone that is not there yet: what is there is read as before.
+            (RefusalCode::REVOKED, Purpose::Create { .. }) => {
+                self.account.stopped = Some(Error::Revoked);
+                self.wait_in(id, Error::Revoked, 0, now);
+                Ok(())
+            }
             // Our clock is wrong, or somebody else's is: ask for the time, and try again with it.
             (RefusalCode::UNAUTHORIZED, _) => {
                 if matches!(purpose, Purpose::Create { .. }) {

@@ -20,7 +20,7 @@ use crate::core::rules::{check_deed, check_own};
 use crate::core::work::Work;
 use crate::core::{Core, Request};
 use crate::error::Error;
-use crate::identity::{Member, member};
+use crate::identity::{Member, is_same_person, member};
 use crate::records::VERSION;
 use crate::room::RoomId;
 use crate::settings::Millis;
@@ -65,10 +65,10 @@ impl Core {
                 self.derive_add(number, &room, (&person, &claimed), now)
             }
             Action::Remove { person, device } => {
-                let (person, device) = (person.clone(), *device);
+                let (person, device) = (String::from_utf8_lossy(person).into_owned(), *device);
                 let is_it = |view: &MemberView, suite: &dyn CipherSuite| {
                     let Member { person: name, device: its } = member(&view.leaf.credential, suite);
-                    name.as_bytes() == person && device.is_none_or(|device| device == its.0)
+                    is_same_person(&name, &person) && device.is_none_or(|device| device == its.0)
                 };
                 self.derive_remove(number, &room, is_it, now)
             }
@@ -105,7 +105,7 @@ impl Core {
                     false => Ok(Derived::Again),
                 }
             }
-            Err(error @ (Error::Void(_) | Error::KeyChanged { .. } | Error::BadAnswer(_))) => {
+            Err(error) if error.is_about_a_key() || matches!(error, Error::Void(_) | Error::BadAnswer(_)) => {
                 self.give_up(number, error)?;
                 Ok(Derived::Again)
             }

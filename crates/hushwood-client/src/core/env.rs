@@ -74,7 +74,7 @@ pub(crate) struct Device {
 }
 
 impl Env {
-    /// What the store has, or a new device of this person.
+    /// What the store has, whosever it is, or a new device of this person.
     pub(crate) fn open(
         store: Box<dyn Store>,
         provider: Provider,
@@ -96,9 +96,6 @@ impl Env {
                 (record, true)
             }
         };
-        if record.person != person.as_bytes() || record.service != service.as_bytes() {
-            return Err(Error::OtherIdentity);
-        }
         if record.suite != settings.suite.0 {
             let store = CipherSuiteId(record.suite);
             return Err(Error::OtherSuite { store, settings: settings.suite });
@@ -189,10 +186,24 @@ impl Env {
         }
     }
 
+    /// We are of this account, which spells its name so, at this service.
+    pub(crate) fn rename(&mut self, person: &[u8], service: &[u8]) {
+        self.device.record.person = person.to_vec();
+        self.device.record.service = service.to_vec();
+        self.is_as_recorded();
+    }
+
+    fn is_as_recorded(&mut self) {
+        self.device.member.person = String::from_utf8_lossy(&self.device.record.person).into_owned();
+        let own = self.claim();
+        self.judge.is_ours(self.device.record.service.clone(), own);
+    }
+
     /// Reads again who we are.
     pub(crate) fn reload_device(&mut self) -> Result<(), Error> {
         if let Some(record) = get(&*self.store, &row(DEVICE, ""))? {
             self.device.record = DeviceRecord::from_row(&record)?;
+            self.is_as_recorded();
         }
         self.voucher = get(&*self.store, &row(DEVICE, VOUCHER_ROW))?.map(|row| row.expose().to_vec());
         Ok(())

@@ -10,7 +10,7 @@ use hushwood_delivery::wire::{ClaimedKeyPackage, Recipient};
 
 use crate::core::env::Env;
 use crate::error::Error;
-use crate::identity::member;
+use crate::identity::{is_same_person, member};
 use crate::settings::Millis;
 use crate::voucher::vouchers;
 
@@ -36,19 +36,20 @@ impl Env {
             let valid = self.valid(package, now)?;
             let claim = valid.credential_check(now.seconds()).new;
             let who = member(&claim.credential, group.suite());
-            // A name is one name, however it is written: the service has folded it.
-            let same = String::from_utf8_lossy(person).to_lowercase() == who.person.to_lowercase();
-            if !same || who.device.0 != package.device {
+            if !is_same_person(&String::from_utf8_lossy(person), &who.person)
+                || who.device.0 != package.device
+            {
                 return Err(Error::BadAnswer("a KeyPackage of somebody else"));
             }
             if group.tree().signature_key_at(&claim.signature_key)?.is_some() {
                 continue;
             }
             let vouchers = vouchers([&valid.key_package().leaf_node]);
-            if !self.judge.believes(&claim, &vouchers, (now.seconds(), group.suite())) {
-                self.refused.insert(who.clone(), claim);
-                return Err(Error::KeyChanged { person: who.person });
+            let believed = self.judge.believes(&claim, &vouchers, (now.seconds(), group.suite()));
+            if believed.is_err() {
+                self.refused.insert(who, claim.clone());
             }
+            believed?;
             match valid.check_lifetime(now.seconds()) {
                 Ok(()) => {}
                 Err(ProtocolError::ApiMisuse(ApiMisuse::KeyPackageExpired)) => {

@@ -37,7 +37,7 @@ impl Room {
     /// Takes the next entry. The cursor is on it afterwards.
     ///
     /// # Errors
-    /// [`Error::KeyChanged`]: nothing has changed, somebody has to decide. Others: memory may be ahead of the store.
+    /// [`Error::KeyChanged`], [`Error::UnknownKey`]: nothing has changed, somebody has to decide. Others: memory may be ahead of the store.
     pub(crate) fn take(&mut self, entry: &LogEntry, page: &mut Page<'_>) -> Result<(), Error> {
         let mut group = self.take_group(page.env)?;
         let taken = self.take_with(&mut group, entry, page);
@@ -162,7 +162,7 @@ impl Room {
                 let attention = judgement.attention(member);
                 page.work.event(&self.id, EventKind::NeedsAttention(attention));
             }
-            return Err(Error::KeyChanged { person: member.person.clone() });
+            return Err(judgement.error(member));
         }
         page.env.judge.keep(judgement, page.work)
     }

@@ -12,6 +12,7 @@ mod devices;
 mod early;
 pub(crate) mod env;
 mod epochs;
+mod forget;
 mod intent;
 mod invitations;
 mod join;
@@ -60,6 +61,7 @@ use crate::settings::{Millis, Provider, Settings};
 use crate::transport::TransportError;
 use crate::trust::Trust;
 
+pub use devices::OwnDevice;
 pub use env::Store;
 pub use outbox::Done;
 pub use people::{Contact, Known};
@@ -131,7 +133,8 @@ pub enum Next {
 }
 
 impl Core {
-    /// Begins with what the store has, or as a new device of this person.
+    /// Begins with what the store has, or as a new device of this person. As long as no service has agreed to what the store was made
+    /// for, another person or service may be named: rooms that were made meanwhile stay, and are theirs.
     ///
     /// # Errors
     /// [`Error::OtherIdentity`]; [`Error::Protocol`] if the store can't be read; [`Error::Store`] if it can't be written.
@@ -159,7 +162,7 @@ impl Core {
             stale: false,
         };
         core.reload()?;
-        core.persist(work)?;
+        core.correct(who, work)?;
         Ok(core)
     }
 

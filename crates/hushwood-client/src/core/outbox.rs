@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::core::intent::{Action, Intent};
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::event::{EventKind, MessageId};
+use crate::event::{Event, EventKind, MessageId};
 use crate::identity::DeviceId;
 use crate::records::{INTENTS, from_row, get, row, to_row};
 use crate::room::RoomId;
@@ -22,6 +22,8 @@ pub enum Done {
     Accepted(u64),
     /// There was nothing to do any more: who was to be added is there, who was to be removed is gone.
     Already,
+    /// The service has done it, and it is in no log.
+    ByService,
 }
 
 impl Core {
@@ -33,19 +35,21 @@ impl Core {
         self.want(room, Action::Add { person: person.as_bytes().to_vec(), claimed: None })
     }
 
-    /// Removes all devices of a person from a room.
+    /// Removes all devices of a person from a room. A name is one name, however it is spelled.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`invite`](Self::invite); [`Error::NotThere`] if nobody of this name is in the room.
     pub fn remove(&mut self, room: &RoomId, person: &str) -> Result<u64, Error> {
+        self.check_there(room, person, None)?;
         self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: None })
     }
 
     /// Removes one device of a person from a room.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`remove`](Self::remove).
     pub fn remove_device(&mut self, room: &RoomId, person: &str, device: DeviceId) -> Result<u64, Error> {
+        self.check_there(room, person, Some(device))?;
         self.want(room, Action::Remove { person: person.as_bytes().to_vec(), device: Some(device.0) })
     }
 
@@ -60,7 +64,7 @@ impl Core {
     /// Says something in a room. Gives the number, and the message's name.
     ///
     /// # Errors
-    /// As [`invite`](Self::invite).
+    /// As [`invite`](Self::invite); [`Error::TooLong`].
     pub fn send(&mut self, room: &RoomId, body: &[u8], now: Millis) -> Result<(u64, MessageId), Error> {
         self.say(room, TEXT, body, now)
     }
@@ -87,6 +91,7 @@ impl Core {
             self.results.insert(number, Ok(Done::Accepted(from_row(&sequence)?)));
             return Ok(number);
         }
+        check_length(body)?;
         self.want(room, Action::Send { id: id.0, sent_at: now.0, kind: TEXT, body: body.to_vec() })
     }
 
@@ -134,9 +139,19 @@ impl Core {
         self.want(room, Action::Rejoin)
     }
 
-    /// What became of something that was wanted; `None` if it is not done yet. It is told once.
+    /// What became of something that was wanted; `None` if it is not done yet. It is told once: of an error that is given here, no
+    /// [`EventKind::NotDone`] tells again.
     pub fn result(&mut self, number: u64) -> Option<Result<Done, Error>> {
-        self.results.remove(&number)
+        let result = self.results.remove(&number)?;
+        if result.is_err() {
+            let is_it =
+                |event: &Event| matches!(event.kind, EventKind::NotDone { intent, .. } if intent == number);
+            let events = self.events(None).unwrap_or_default();
+            let told = events.into_iter().filter(is_it).map(|event| event.number);
+            // If it fails, it is told twice.
+            drop(self.acknowledge(told));
+        }
+        Some(result)
     }
 
     /// Whether something is still to be done.
@@ -146,6 +161,7 @@ impl Core {
     }
 
     fn say(&mut self, room: &RoomId, kind: u8, body: &[u8], now: Millis) -> Result<(u64, MessageId), Error> {
+        check_length(body)?;
         let id = self.new_message_id()?;
         let action = Action::Send { id: id.0, sent_at: now.0, kind, body: body.to_vec() };
         Ok((self.want(room, action)?, id))
@@ -227,6 +243,11 @@ impl Core {
                 work.event(&intent.room, EventKind::NotDone { intent: number, why: error.to_string() });
             }
         }
+        self.tell(number, result);
+    }
+
+    /// What became of something, for whoever asks for it.
+    pub(super) fn tell(&mut self, number: u64, result: Result<Done, Error>) {
         self.results.insert(number, result);
         while self.results.len() > MOST_RESULTS {
             self.results.pop_first();
@@ -248,6 +269,17 @@ impl Core {
             self.end(number, Err(why.clone()), &mut work);
         }
         self.persist(work)
+    }
+}
+
+/// So long is what is said at most: with the padding that is usual, and what stands around it, a service takes it that takes messages
+/// of 1 MiB. What it refuses has used up a key, which others miss.
+const MOST_SAID: usize = 31 * (32 << 10) - 512;
+
+fn check_length(body: &[u8]) -> Result<(), Error> {
+    match body.len() <= MOST_SAID {
+        true => Ok(()),
+        false => Err(Error::TooLong { most: MOST_SAID }),
     }
 }
 

@@ -3,9 +3,11 @@
 use hushwood::credential::Claim;
 
 use crate::core::Core;
+use crate::core::intent::Action;
 use crate::core::work::Work;
 use crate::error::Error;
-use crate::identity::{Member, member};
+use crate::identity::{DeviceId, Member, is_same_person, member};
+use crate::records::Standing;
 use crate::room::RoomId;
 use crate::safety_number::{SafetyNumber, sha512};
 use crate::trust::Decision;
@@ -62,6 +64,46 @@ impl Core {
             contacts.push(Contact { member, claim, trust, heard_at });
         }
         Ok(contacts)
+    }
+
+    /// Whether somebody of this name is in a room, as far as it was read, with this device if one is named, or is about to be invited.
+    /// Where nothing is read any more nobody knows.
+    ///
+    /// # Errors
+    /// [`Error::NotThere`] if nobody is; [`Error::NoRoom`].
+    pub(super) fn check_there(
+        &mut self,
+        room: &RoomId,
+        person: &str,
+        device: Option<DeviceId>,
+    ) -> Result<(), Error> {
+        self.refresh()?;
+        let there = self.rooms.get(room).ok_or(Error::NoRoom)?;
+        let is_coming = |number: &u64| {
+            let action = self.intents.get(number).map(|intent| &intent.action);
+            matches!(action, Some(Action::Add { person: other, .. })
+                if is_same_person(&String::from_utf8_lossy(other), person))
+        };
+        if matches!(there.record.standing, Standing::Forked | Standing::Removed)
+            || there.queue.iter().any(is_coming)
+        {
+            return Ok(());
+        }
+        let members = self.members(room)?;
+        let is_it = |member: &Member| {
+            is_same_person(&member.person, person) && device.is_none_or(|device| device == member.device)
+        };
+        if members.iter().any(is_it) {
+            return Ok(());
+        }
+        let of_person = |member: &&Member| device.is_some() && is_same_person(&member.person, person);
+        let mut there: Vec<_> = members.iter().filter(of_person).map(Member::to_string).collect();
+        if there.is_empty() {
+            there = members.into_iter().map(|member| member.person).collect();
+        }
+        there.sort();
+        there.dedup();
+        Err(Error::NotThere { person: person.to_owned(), device, there })
     }
 
     /// What people compare over another channel: of a key that somebody shows, or of our own [`claim`](Self::claim).
@@ -133,12 +175,33 @@ impl Core {
         self.decide(claim, Decision::Doubted)
     }
 
+    /// The user says what a key of a person is, before it was seen: what the application shows of keys, such as a number
+    /// ([`Trust::recognising`](crate::Trust::recognising)). When it is shown it is [`Known::Verified`]. With nothing, whichever key is the
+    /// first that this person shows is taken for theirs, and is [`Known::Seen`]. Spellings of a name are one name.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn expect_key(&mut self, person: &str, said: &str) -> Result<(), Error> {
+        self.refresh()?;
+        let mut work = Work::new();
+        self.env.judge.expect(person, said, &mut work)?;
+        self.persist(work)?;
+        self.ask_again();
+        Ok(())
+    }
+
     fn decide(&mut self, claim: &Claim, decision: Decision) -> Result<(), Error> {
         self.refresh()?;
         let mut work = Work::new();
         self.env.judge.decide(claim, decision, &mut work)?;
         self.persist(work)?;
         self.env.refused.retain(|_, refused| refused != claim);
+        self.ask_again();
+        Ok(())
+    }
+
+    /// What waited for somebody to say whose a key is goes on.
+    fn ask_again(&mut self) {
         self.look_again();
         for room in self.rooms.values_mut() {
             if room.paused.take().is_some() {
@@ -147,6 +210,5 @@ impl Core {
             }
             room.asked = None;
         }
-        Ok(())
     }
 }

@@ -60,10 +60,10 @@ impl Core {
             return Ok(());
         }
         match self.take_entries(id, entries, now) {
-            Err(Error::KeyChanged { person }) => {
+            Err(error) if error.is_about_a_key() => {
                 let room = self.room(id)?;
                 room.read_done = room.read_done.max(wanted);
-                room.paused = Some(Error::KeyChanged { person });
+                room.paused = Some(error);
                 Ok(())
             }
             taken => taken,
@@ -97,7 +97,7 @@ impl Core {
             }
             match room.take(entry, &mut page) {
                 Ok(()) => {}
-                Err(error @ Error::KeyChanged { .. }) => {
+                Err(error) if error.is_about_a_key() => {
                     paused = Some(error);
                     break;
                 }

@@ -58,7 +58,7 @@ impl Core {
                 | ProtocolError::WouldViolate(_)
                 | ProtocolError::Unsupported(_)),
             )) => self.give_up(number, error.into()),
-            Err(error @ (Error::Removed | Error::KeyChanged { .. })) => self.give_up(number, error),
+            Err(error) if error.is_about_a_key() || error == Error::Removed => self.give_up(number, error),
             staged => staged,
         }
     }
@@ -104,8 +104,8 @@ impl Core {
         let vouchers = vouchers(members.iter().map(|view| &view.leaf));
         let judgement = env.judge.judge(staged.checks(), &vouchers, env.device.suite);
         env.doubt(&judgement);
-        if let Some(member) = judgement.refused {
-            return Err(Error::KeyChanged { person: member.person });
+        if let Some(member) = &judgement.refused {
+            return Err(judgement.error(member));
         }
         let senders = staged.context().extensions.external_senders()?.len();
         if !self.is_return_admitted((id, number), &members, senders)? {

@@ -55,39 +55,30 @@ impl Core {
         if rules.need_admins() && !rules.admins.contains(&own) {
             rules.admins.push(own);
         }
-        let env = &mut self.env;
-        let key = GroupKey::new(env.random()?);
-        let delivery = GroupDelivery { version: VERSION, key: key.clone() };
-        let mut extensions = Extensions::new();
-        extensions.set(DELIVERY, delivery.to_bytes().map_err(ProtocolError::from)?);
-        if rules != Rules::default() {
-            rules.put(&mut extensions).map_err(ProtocolError::from)?;
-        }
-        let settings = NewGroup {
-            extensions,
-            policy: env.policy.clone(),
-            leaf_extensions: env.leaf_extensions(),
-            ..NewGroup::new(env.suite(), env.credential(), env.supported())
-        };
-        let step = Group::create(settings, &*env.device.signer, now.seconds(), &mut *env.random)?;
         let mut work = Work::new();
-        let group = work.step(step);
-        let id = RoomId(group.group_id().to_vec());
-        let mut room = Room::new(id.clone(), env.room_record(&group, key.clone(), now)?);
-        room.record.standing = Standing::New;
-        room.record.title = title.as_bytes().to_vec();
-        let head = Head::of_epoch(group.suite(), (group.group_id(), 0, 0), group.epoch_authenticator()?);
-        room.advance(head, &mut work);
-        room.put(&mut work)?;
-        let request = env.random()?;
-        let group_info = group.group_info(INFO, &*env.device.signer, &mut *env.random)?;
-        let (ratchet_tree, proof) = (group.ratchet_tree()?, unsigned(group.own_leaf().number()));
-        let create = CreateRequest { request, key, group_info, ratchet_tree, proof };
-        work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
-        room.group = Some(group);
-        self.rooms.insert(id.clone(), room);
+        let room = self.env.new_room((None, &rules), title.as_bytes(), now, &mut work)?;
+        let id = room.id.clone();
         self.persist(work)?;
+        self.rooms.insert(id.clone(), room);
         Ok(id)
+    }
+
+    /// We are somebody else than was said when rooms were made that no service knows: they are made once more, under their ids.
+    pub(super) fn make_rooms_anew(&mut self, mut work: Work) -> Result<(), Error> {
+        let new = self.rooms.values().filter(|room| room.record.standing == Standing::New);
+        let new: Vec<_> = new.map(|room| room.id.clone()).collect();
+        for id in new {
+            let Some(mut old) = self.rooms.remove(&id) else { continue };
+            let group = old.take_group(&self.env)?;
+            let rules = Rules::of(&group.context().extensions).map_err(ProtocolError::from)?;
+            work.step(group.forget(&*self.env.store)?);
+            work.erase_all(old.rows());
+            let made = Millis(old.record.renewed.saturating_mul(1000));
+            let mut room = self.env.new_room((Some(&id), &rules), &old.record.title, made, &mut work)?;
+            room.queue = old.queue;
+            self.rooms.insert(id, room);
+        }
+        self.persist(work)
     }
 
     /// The rooms that we are or were in.
@@ -245,6 +236,46 @@ impl Core {
 }
 
 impl Env {
+    /// A room of our own, with the request that brings it to the service.
+    fn new_room(
+        &mut self,
+        (id, rules): (Option<&RoomId>, &Rules),
+        title: &[u8],
+        now: Millis,
+        work: &mut Work,
+    ) -> Result<Room, Error> {
+        let key = GroupKey::new(self.random()?);
+        let delivery = GroupDelivery { version: VERSION, key: key.clone() };
+        let mut extensions = Extensions::new();
+        extensions.set(DELIVERY, delivery.to_bytes().map_err(ProtocolError::from)?);
+        if *rules != Rules::default() {
+            rules.put(&mut extensions).map_err(ProtocolError::from)?;
+        }
+        let settings = NewGroup {
+            group_id: id.map(|id| id.0.clone()),
+            extensions,
+            policy: self.policy.clone(),
+            leaf_extensions: self.leaf_extensions(),
+            ..NewGroup::new(self.suite(), self.credential(), self.supported())
+        };
+        let step = Group::create(settings, &*self.device.signer, now.seconds(), &mut *self.random)?;
+        let group = work.step(step);
+        let id = RoomId(group.group_id().to_vec());
+        let mut room = Room::new(id, self.room_record(&group, key.clone(), now)?);
+        room.record.standing = Standing::New;
+        room.record.title = title.to_vec();
+        let head = Head::of_epoch(group.suite(), (group.group_id(), 0, 0), group.epoch_authenticator()?);
+        room.advance(head, work);
+        room.put(work)?;
+        let request = self.random()?;
+        let group_info = group.group_info(INFO, &*self.device.signer, &mut *self.random)?;
+        let (ratchet_tree, proof) = (group.ratchet_tree()?, unsigned(group.own_leaf().number()));
+        let create = CreateRequest { request, key, group_info, ratchet_tree, proof };
+        work.put(row(room.rows(), NEW), to_row(&create, 4096)?);
+        room.group = Some(group);
+        Ok(room)
+    }
+
     /// The row of a new room.
     pub(super) fn room_record(
         &mut self,

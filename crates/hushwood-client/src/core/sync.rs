@@ -87,6 +87,11 @@ impl Core {
         self.env.settings.patience
     }
 
+    /// From now on a call waits so long for what it asked for.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.env.settings.patience = patience;
+    }
+
     /// Gives the store back, for a host that ends.
     #[must_use]
     pub fn into_store(self) -> Box<dyn crate::core::Store> {

@@ -1,6 +1,6 @@
 //! Changes that become real together.
 
-use hushwood::transition::{Durable, RecordKey, Step, WriteSet};
+use hushwood::transition::{Durable, InstanceId, RecordKey, Step, WriteSet};
 use hushwood_crypto::Secret;
 
 use crate::event::EventKind;
@@ -35,6 +35,11 @@ impl Work {
 
     pub(crate) fn erase(&mut self, key: RecordKey) {
         self.writes.erase(key);
+    }
+
+    /// Erases all rows of an instance.
+    pub(crate) fn erase_all(&mut self, instance: InstanceId) {
+        self.writes.erase_instance(instance);
     }
 
     pub(crate) fn event(&mut self, room: &RoomId, kind: EventKind) {

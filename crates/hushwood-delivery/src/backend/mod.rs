@@ -200,6 +200,12 @@ pub trait Backend: Send + Sync {
     async fn device_key(&self, account: AccountId, device: DeviceId)
     -> Result<Option<Vec<u8>>, BackendError>;
 
+    /// The devices of an account, but for those that were revoked, and when each was added.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    async fn devices(&self, account: AccountId) -> Result<Vec<(DeviceId, Seconds)>, BackendError>;
+
     /// Takes a device out of its account for good, with its KeyPackages and what waits for it.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use crate::service::invites::NOT_INVITED;
 use crate::service::names::{Name, name};
 use crate::service::{Device, Service, ServiceSettings, random_array, unavailable};
 use crate::wire::{
-    Challenge, ClaimRequest, ClaimedKeyPackage, Login, PublishedKeyPackage, Refusal, Registration,
-    StockEntry, Token, WelcomeEntry,
+    Challenge, ClaimRequest, ClaimedKeyPackage, DeviceEntry, Login, PublishedKeyPackage, Refusal,
+    Registration, StockEntry, Token, WelcomeEntry,
 };
 
 impl Service {
@@ -104,6 +104,16 @@ impl Service {
     /// [`Refusal::Unauthorized`].
     pub fn device(&self, token: &[u8]) -> Result<Device, Refusal> {
         self.tokens.check_token(token, self.now())
+    }
+
+    /// The devices that belong to the account of one of them.
+    ///
+    /// # Errors
+    /// [`Refusal::Failed`].
+    pub async fn devices(&self, of: Device) -> Result<Vec<DeviceEntry>, Refusal> {
+        self.alive(of).await?;
+        let devices = self.backend.devices(of.account).await?.into_iter();
+        Ok(devices.map(|(device, at)| DeviceEntry { device: device.0, at: at.0 }).collect())
     }
 
     /// Takes a device out of the account of another.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::backend::BackendError;
 use crate::service::Service;
 use crate::wire::{
-    Answer, Call, ClaimAnswer, InboxAnswer, Nothing, Refusal, RefusalCode, Refused, StockAnswer,
+    Answer, Call, ClaimAnswer, DevicesAnswer, InboxAnswer, Nothing, Refusal, RefusalCode, Refused,
+    StockAnswer,
 };
 
 impl Service {
@@ -21,6 +22,9 @@ impl Service {
             Call::Challenge(Nothing) => Answer::Challenge(self.challenge()?),
             Call::Register(registration) => Answer::Register(self.register(registration).await.map(nothing)?),
             Call::Login(login) => Answer::Login(self.login(login).await?),
+            Call::Devices(Nothing) => {
+                Answer::Devices(DevicesAnswer { devices: self.devices(device()?).await? })
+            }
             Call::Revoke(request) => {
                 Answer::Revoke(self.revoke(device()?, request.device).await.map(nothing)?)
             }

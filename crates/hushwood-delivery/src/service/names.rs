@@ -4,12 +4,11 @@
 //! by the many ways in which Unicode writes a letter, not by letters of another script, and not by characters that can't be
 //! seen or that turn the direction of writing.
 
-use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 use unicode_security::{GeneralSecurityProfile, MixedScript};
 
-use crate::wire::Refusal;
+use crate::wire::{Refusal, fold_name};
 
 /// A name that somebody may have.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,7 +30,7 @@ pub(super) fn name(bytes: &[u8], max: usize) -> Result<Name, Refusal> {
     if text.is_empty() || text.len() > max {
         return Err(refused("is short, and not empty"));
     }
-    let name = folded(text);
+    let name = fold_name(text);
     if name.len() > max {
         return Err(refused("is short"));
     }
@@ -46,14 +45,8 @@ pub(super) fn name(bytes: &[u8], max: usize) -> Result<Name, Refusal> {
     if !name.as_str().is_single_script() {
         return Err(refused("has letters of one script alone"));
     }
-    let look = folded(&skeleton(&name).collect::<String>());
+    let look = fold_name(&skeleton(&name).collect::<String>());
     Ok(Name { name, look })
-}
-
-/// Without the differences that nobody sees or means: of width, of composition, of case.
-fn folded(text: &str) -> String {
-    let folded = caseless::default_case_fold_str(&text.nfkc().collect::<String>());
-    folded.nfkc().collect()
 }
 
 /// Letters with their marks and digits, of those that are in use (UTS #39 §3.1); and three marks to part them.

@@ -113,6 +113,17 @@ impl Decode for InviteToken {
 }
 
 wire_struct! {
+    /// A device that belongs to the account.
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    pub struct DeviceEntry {
+        /// The device.
+        pub device: [u8; 16],
+        /// When it was registered, by the service's clock, in seconds.
+        pub at: u64,
+    }
+}
+
+wire_struct! {
     /// A device's word that another belongs to the same account.
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct Authorization {

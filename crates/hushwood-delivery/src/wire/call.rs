@@ -12,9 +12,10 @@ use hushwood_codec::{
 };
 
 use crate::wire::{
-    Challenge, ClaimRequest, ClaimedKeyPackage, CommitAnswer, CommitRequest, CreateRequest, GroupInfoAnswer,
-    GroupInfoRequest, HeadRequest, Login, ProposeRequest, PublishedKeyPackage, ReadAnswer, ReadRequest,
-    Registration, SendAnswer, SendRequest, StockEntry, Token, TreeAnswer, TreeRequest, WelcomeEntry,
+    Challenge, ClaimRequest, ClaimedKeyPackage, CommitAnswer, CommitRequest, CreateRequest, DeviceEntry,
+    GroupInfoAnswer, GroupInfoRequest, HeadRequest, Login, ProposeRequest, PublishedKeyPackage, ReadAnswer,
+    ReadRequest, Registration, SendAnswer, SendRequest, StockEntry, Token, TreeAnswer, TreeRequest,
+    WelcomeEntry,
 };
 
 /// The media type of requests, answers and refusals.
@@ -33,6 +34,15 @@ wire_struct! {
     pub struct RevokeRequest {
         /// The device.
         pub device: [u8; 16],
+    }
+}
+
+wire_struct! {
+    /// Which devices belong to the account.
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct DevicesAnswer {
+        /// Those that were not revoked.
+        pub devices: Vec<DeviceEntry>,
     }
 }
 
@@ -245,6 +255,8 @@ calls! {
     Register(Registration) -> Nothing, "/v1/register", Open, body 8 * KIB, answer 0;
     /// A token for a device.
     Login(Login) -> Token, "/v1/login", Open, body 8 * KIB, answer KIB;
+    /// Which devices belong to the account.
+    Devices(Nothing) -> DevicesAnswer, "/v1/devices/list", Device, body 0, answer 64 * KIB;
     /// Takes a device out of the account.
     Revoke(RevokeRequest) -> Nothing, "/v1/devices/revoke", Device, body KIB, answer 0;
     /// KeyPackages for others to claim.

@@ -599,8 +599,15 @@ pub(crate) async fn names_and_devices_belong_to_one_account(backend: &dyn Backen
         let packages = vec![key_package(u64::from(device.0[0]), false)];
         backend.publish(account, device, packages, (MOST, NOW)).await.unwrap();
     }
+    let names =
+        |devices: Vec<(DeviceId, Seconds)>| devices.iter().map(|(device, _)| device.0).collect::<Vec<_>>();
+    let mut there = vec![first.0, *second, [7; 16]];
+    there.sort_unstable();
+    assert_eq!(names(backend.devices(account).await.unwrap()), there);
     assert_eq!(backend.revoke(account, first).await, Ok(true));
     assert_eq!(backend.revoke(account, first).await, Ok(false));
+    there.retain(|device| *device != first.0);
+    assert_eq!(names(backend.devices(account).await.unwrap()), there);
     assert_eq!(backend.device_key(account, first).await, Ok(None));
     assert_eq!(register(new(account, &first.0, b"key", true)).await, Registered::Revoked);
     assert_eq!(register(new(account, &first.0, b"key", false)).await, Registered::Revoked);

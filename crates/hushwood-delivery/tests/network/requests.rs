@@ -35,6 +35,8 @@ async fn people_find_each_other_and_talk() {
 
     let stock = answered!(Stock, world.place.call(Call::Stock(Nothing), Some(&token.bytes)).await);
     assert_eq!(stock.entries[0].left, 1);
+    let devices = answered!(Devices, world.place.call(Call::Devices(Nothing), Some(&token.bytes)).await);
+    assert_eq!(devices.devices.iter().map(|entry| entry.device).collect::<Vec<_>>(), [alice.device]);
     let revoke = Call::Revoke(RevokeRequest { device: alice.device });
     answered!(Revoke, world.place.call(revoke, Some(&token.bytes)).await);
     let refused =

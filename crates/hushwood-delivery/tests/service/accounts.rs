@@ -51,7 +51,15 @@ async fn names_belong_to_who_had_them_first_and_devices_vouch_for_each_other() {
 
     // It is lost.
     let lost = phone.log_in(service).await;
+    let devices = service.devices(device).await.unwrap();
+    let mut devices: Vec<_> = devices.into_iter().map(|entry| entry.device).collect();
+    devices.sort_unstable();
+    let mut both = [alice.device, phone.device];
+    both.sort_unstable();
+    assert_eq!(devices, both);
     service.revoke(device, phone.device).await.unwrap();
+    assert_eq!(service.devices(device).await.unwrap().len(), 1);
+    assert_eq!(service.devices(lost).await, Err(Refusal::Revoked));
     assert_eq!(service.inbox(lost, None).await, Err(Refusal::Revoked), "at once, not when the token ends");
     assert_eq!(service.stock(lost).await, Err(Refusal::Revoked));
     assert_eq!(service.acknowledge(lost, vec![[1; 32]]).await, Err(Refusal::Revoked));

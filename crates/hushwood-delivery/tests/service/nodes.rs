@@ -103,6 +103,7 @@ pass_on! {
     account(name: &str) -> Option<AccountId>;
     count_group(account: AccountId, quota: GroupQuota) -> bool;
     device_key(account: AccountId, device: DeviceId) -> Option<Vec<u8>>;
+    devices(account: AccountId) -> Vec<(DeviceId, Seconds)>;
     revoke(account: AccountId, device: DeviceId) -> bool;
     publish(account: AccountId, device: DeviceId, packages: Vec<NewKeyPackage>, limits: (u32, Seconds)) -> Published;
     claim(claim: Claim) -> Claimed;

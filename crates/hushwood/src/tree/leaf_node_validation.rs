@@ -134,19 +134,35 @@ impl LeafChecks<'_> {
         verified(self.suite.signature().verify(&leaf.signature_key, &signed, &leaf.signature))
     }
 
-    /// Verifies the signatures of many leaves of one tree together.
+    /// Verifies the signatures of many leaves together.
     ///
     /// # Errors
     /// Those of [`signature`](Self::signature), for the first bad one.
-    pub(crate) fn signatures(
+    pub fn signatures(
+        &self,
+        leaves: &[(LeafNode, LeafPlace<'_>)],
+        random: &mut dyn Random,
+    ) -> Result<(), Error> {
+        for leaves in leaves.chunks(TOGETHER) {
+            let signed = leaves.iter().map(|(leaf, place)| signed_content(leaf, *place));
+            let signed = signed.collect::<Result<Vec<_>, Error>>()?;
+            let items = leaves.iter().zip(&signed).map(|((leaf, _), message)| BatchItem {
+                key: &leaf.signature_key,
+                message,
+                signature: &leaf.signature,
+            });
+            self.batch(&items.collect::<Vec<_>>(), random)?;
+        }
+        Ok(())
+    }
+
+    /// The same for leaves of one tree as it keeps them, which are not parsed for it.
+    pub(crate) fn packed_signatures(
         &self,
         group_id: &[u8],
         leaves: &[(LeafIndex, &PackedLeaf)],
         random: &mut dyn Random,
     ) -> Result<(), Error> {
-        let scheme = self.suite.signature();
-        // Few enough that what is signed does not pile up, enough to gain from being together.
-        const TOGETHER: usize = 1024;
         for leaves in leaves.chunks(TOGETHER) {
             let mut signed = Vec::with_capacity(leaves.len());
             for (index, leaf) in leaves {
@@ -161,16 +177,23 @@ impl LeafChecks<'_> {
                 message,
                 signature: leaf.signature,
             });
-            let items: Vec<BatchItem<'_>> = items.collect();
-            let Err(bad) = scheme.verify_batch(&items, random) else { continue };
-            let (leaf, message) = signed.get(bad).ok_or(CryptoError::Provider)?;
-            verified(scheme.verify(&leaf.key, message, leaf.signature))?;
-            // A batch that refuses what the single check accepts would let members disagree.
-            return Err(CryptoError::Provider.into());
+            self.batch(&items.collect::<Vec<_>>(), random)?;
         }
         Ok(())
     }
+
+    fn batch(&self, items: &[BatchItem<'_>], random: &mut dyn Random) -> Result<(), Error> {
+        let scheme = self.suite.signature();
+        let Err(bad) = scheme.verify_batch(items, random) else { return Ok(()) };
+        let item = items.get(bad).ok_or(CryptoError::Provider)?;
+        verified(scheme.verify(item.key, item.message, item.signature))?;
+        // A batch that refuses what the single check accepts would let members disagree.
+        Err(CryptoError::Provider.into())
+    }
 }
+
+/// Few enough that what is signed does not pile up, enough to gain from being together.
+const TOGETHER: usize = 1024;
 
 /// What `leaf.signature` signs: the encoded `SignContent` over `LeafNodeTBS` (RFC 9420 §7.2).
 pub(crate) fn signed_content(leaf: &LeafNode, place: LeafPlace<'_>) -> Result<Vec<u8>, Error> {
@@ -313,8 +336,10 @@ mod tests {
         let place = LeafPlace::Update(GROUP, PLACE);
         let refused = checks(&policy).signature(&leaf, place).unwrap_err();
         assert_breaks!(refused, Violation::SignaturePublicKey, "C035", "C202");
-        let leaf = PackedLeaf::new(&leaf).unwrap();
-        let refused = checks(&policy).signatures(GROUP, &[(PLACE, &leaf)], &mut ToyRandom(0));
+        let packed = PackedLeaf::new(&leaf).unwrap();
+        let all = checks(&policy).signatures(&[(leaf, place)], &mut ToyRandom(0));
+        assert_eq!(all, Err(Violation::SignaturePublicKey.into()));
+        let refused = checks(&policy).packed_signatures(GROUP, &[(PLACE, &packed)], &mut ToyRandom(0));
         assert_eq!(refused, Err(Violation::SignaturePublicKey.into()));
     }
 
@@ -488,16 +513,24 @@ mod tests {
         let good = leaf(LeafNodeSource::Update, &policy);
         let mut bad = good.clone();
         bad.signature[0] ^= 1;
+        let place = LeafPlace::Tree(GROUP, PLACE);
+        let mut parsed = vec![(good.clone(), place); 2500];
+        assert_eq!(checks(&policy).signatures(&parsed, &mut ToyRandom(0)), Ok(()));
+        parsed[2400].0 = bad.clone();
+        assert_eq!(
+            checks(&policy).signatures(&parsed, &mut ToyRandom(0)),
+            Err(Violation::LeafSignature.into())
+        );
         let [good, bad] = [good, bad].map(|leaf| PackedLeaf::new(&leaf).unwrap());
         let mut leaves = vec![(PLACE, &good); 2500];
-        assert_eq!(checks(&policy).signatures(GROUP, &leaves, &mut ToyRandom(0)), Ok(()));
+        assert_eq!(checks(&policy).packed_signatures(GROUP, &leaves, &mut ToyRandom(0)), Ok(()));
         leaves[2400].1 = &bad;
         let refused = Err(Violation::LeafSignature.into());
-        assert_eq!(checks(&policy).signatures(GROUP, &leaves, &mut ToyRandom(0)), refused);
+        assert_eq!(checks(&policy).packed_signatures(GROUP, &leaves, &mut ToyRandom(0)), refused);
         // The group and the place are signed as well.
-        let elsewhere = checks(&policy).signatures(b"other", &[(PLACE, &good)], &mut ToyRandom(0));
+        let elsewhere = checks(&policy).packed_signatures(b"other", &[(PLACE, &good)], &mut ToyRandom(0));
         assert_eq!(elsewhere, refused);
         let elsewhere = [(LeafIndex::new(4), &good)];
-        assert_eq!(checks(&policy).signatures(GROUP, &elsewhere, &mut ToyRandom(0)), refused);
+        assert_eq!(checks(&policy).packed_signatures(GROUP, &elsewhere, &mut ToyRandom(0)), refused);
     }
 }

@@ -207,7 +207,7 @@ fn verify_leaf_signatures(
     let leaves = LeafChecks { suite, policy, now, sending: false };
     map_runs(&tree.packed_members()?, (FEW, TOGETHER), (suite, random), |run, random| {
         let run: Vec<_> = run.iter().map(|member| (member.index, &member.node)).collect();
-        leaves.signatures(group_id, &run, random)?;
+        leaves.packed_signatures(group_id, &run, random)?;
         Ok(Vec::<()>::new())
     })?;
     Ok(())

@@ -68,6 +68,9 @@ fn kind(kind: &EventKind) -> (&'static str, Value) {
         EventKind::NeedsAttention(Attention::NewDevice(who)) => {
             ("new_device", json!({ "member": member(who) }))
         }
+        EventKind::NeedsAttention(Attention::UnknownKey(who)) => {
+            ("unknown_key", json!({ "member": member(who) }))
+        }
         EventKind::NeedsAttention(Attention::Invitation(why)) => ("invitation_failed", json!({ "why": why })),
         EventKind::NotTaken { by, why, sequence } => {
             let why = match why {

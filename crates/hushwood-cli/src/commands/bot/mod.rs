@@ -1,24 +1,27 @@
 //! `hushwood bot`: a whole client for programs, one JSON object a line (docs/bot.md).
 
 mod events;
+mod keys;
 mod parse;
 mod requests;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, Read, Write};
-use std::path::PathBuf;
+use std::mem::discriminant;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use hushwood_client::transport::{BlockingHttp, ServerTrust};
-use hushwood_client::{Client, Event, Identity, Invitations, Provider, Settings, Trust};
+use hushwood_client::{Client, Error, Event, Identity, Invitations, Provider, Settings, Trust};
 use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::commands::serve::invite_token;
 use crate::failure::Failure;
 use crate::home::Home;
+use crate::identity;
 use crate::output::Output;
 use crate::system::{self, OsRandom, PROVIDER};
 use crate::text;
@@ -70,7 +73,7 @@ pub(crate) struct Bot {
 enum TrustArg {
     /// The key that a device shows first
     FirstUse,
-    /// Only keys that were trusted by `trust`
+    /// Only keys of which `trust` or `accept_key` has said whose they are, before they were seen or when they were
     Known,
     /// All: anybody can be anybody. For tests
     InsecureAcceptAll,
@@ -92,18 +95,27 @@ struct Session {
     /// The number of the last event that was shown.
     shown: u64,
     poll: Option<Duration>,
+    /// How long an answer waits for what was asked for, in milliseconds.
+    patience: u64,
+    /// Why nothing could be read when it was looked for last.
+    trouble: Option<Error>,
 }
 
 impl Bot {
     pub(crate) fn run(self, global: &Global, _: Output) -> Result<u8, Failure> {
+        let identity = Identity { person: self.person.clone(), service: self.service_name()? };
+        let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         let (store, _lock) = Self::store(global)?;
         let provider = Provider::new(*PROVIDER, OsRandom);
-        let identity = Identity { person: self.person.clone(), service: self.service_name()? };
         let trust = match self.trust {
             TrustArg::FirstUse => Trust::on_first_use(),
             TrustArg::Known => Trust::known_only(),
             TrustArg::InsecureAcceptAll => Trust::insecure_accept_all(),
         };
+        let trust = trust.recognising(|claim, number| {
+            identity::number(&claim.credential, &claim.signature_key).is_ok_and(|shown| shown.is(number))
+        });
         let invitations = match self.invitations {
             InvitationsArg::Known => Invitations::FromKnown,
             InvitationsArg::All => Invitations::All,
@@ -112,11 +124,9 @@ impl Bot {
         let invite_token = self.invite_token_file.as_deref().map(invite_token).transpose()?;
         let patience = Duration::from_millis(self.patience);
         let settings = Settings { patience, invitations, invite_token, ..Settings::default() };
-        let transport = BlockingHttp::new(&self.server, &self.server_trust()?)
-            .map_err(|error| Failure::usage(error.to_string()))?;
         let client = Client::open_with(Box::new(store), provider, &identity, trust, (settings, transport))?;
         let poll = (self.poll > 0).then(|| Duration::from_millis(self.poll));
-        let mut session = Session { client, shown: 0, poll };
+        let mut session = Session { client, shown: 0, poll, patience: self.patience, trouble: None };
         session.begin()?;
         session.serve(&lines())
     }
@@ -124,7 +134,11 @@ impl Bot {
     /// The store of this home's bot, and what keeps other processes from it.
     fn store(global: &Global) -> Result<(hushwood_store::SqliteStore, File), Failure> {
         let folder = Home::folder(global)?.join("client");
-        let is_new = !folder.exists();
+        if global.key_file().is_some_and(|path| path == Path::new("-")) {
+            return Err(Failure::usage("standard input is for requests: no key can come from there")
+                .advise("name a file with `--key-file FILE`, or set HUSHWOOD_PASSPHRASE"));
+        }
+        let is_new = !Home::has_store(&folder)?;
         let unlock = if is_new { unlock::fresh(global)? } else { unlock::existing(global)? };
         let fail = |error: &io::Error| Failure::path("can't make", &folder, error);
         system::create_private_folder(&folder).map_err(|error| fail(&error))?;
@@ -138,7 +152,7 @@ impl Bot {
             Err(TryLockError::Error(error)) => return Err(fail(&error)),
         }
         let home = match Home::has_store(&folder)? {
-            true => Home::open_in(&folder, &unlock)?,
+            true => Home::open_or_finish_in(&folder, &unlock)?,
             false => Home::create_in(&folder, &unlock)?,
         };
         Ok((home.store, lock))
@@ -165,6 +179,11 @@ impl Bot {
 
     fn server_trust(&self) -> Result<ServerTrust, Failure> {
         if self.server.starts_with("http://") {
+            if self.fingerprint.is_some() || self.ca.is_some() {
+                return Err(Failure::usage("behind http:// there is no certificate to compare with").advise(
+                    "use https://, or leave out `--fingerprint` and `--ca` for a proxy on this machine",
+                ));
+            }
             return Ok(ServerTrust::Unprotected);
         }
         match (&self.fingerprint, &self.ca) {
@@ -249,13 +268,13 @@ impl Session {
                 }
                 Ok(Line::End) | Err(RecvTimeoutError::Disconnected) => {
                     // What can be sent is sent; the rest is kept.
-                    drop(self.client.sync());
+                    drop(self.sync()?);
                     self.show_news()?;
                     return Ok(0);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    // That there is no network is told to who asks for something.
-                    drop(self.client.sync());
+                    // Who asks for something meanwhile does not wait for long.
+                    self.sync_within(BRIEFLY)?;
                     self.show_news()?;
                 }
             }
@@ -290,6 +309,34 @@ impl Session {
         Ok(go)
     }
 
+    /// Looks for news. Why there may be some that it does not get is told when that begins, changes, and ends.
+    fn sync(&mut self) -> Result<Result<(), Error>, Failure> {
+        let synced = self.client.sync().map(drop);
+        // That the time was too short for all of it is none.
+        let is_told = !matches!(synced, Err(Error::BadAnswer(_)))
+            || self.client.with_core(|core| core.trouble(None).is_some());
+        let trouble = synced.as_ref().err().filter(|_| is_told).cloned();
+        match (&trouble, &self.trouble) {
+            (None, None) => {}
+            (None, Some(_)) => print(&json!({ "v": VERSION, "event": "well" }))?,
+            (Some(error), Some(before)) if is_same(error, before) => {}
+            (Some(error), _) => {
+                let error = Failure::from(error.clone()).to_json();
+                print(&json!({ "v": VERSION, "event": "trouble", "error": error }))?;
+            }
+        }
+        self.trouble = trouble;
+        Ok(synced)
+    }
+
+    /// The same, for so many milliseconds at most.
+    fn sync_within(&mut self, time: u64) -> Result<(), Failure> {
+        self.client.with_core(|core| core.set_patience(Duration::from_millis(self.patience.min(time))));
+        let synced = self.sync();
+        self.client.with_core(|core| core.set_patience(Duration::from_millis(self.patience)));
+        synced.map(drop)
+    }
+
     /// Shows events that were not shown by this process.
     fn show_news(&mut self) -> Result<(), Failure> {
         for event in self.new_events()? {
@@ -312,7 +359,8 @@ impl Session {
     ) -> Result<Option<T>, Failure> {
         let begun = Instant::now();
         loop {
-            let synced = self.client.sync().map(drop);
+            let left = time.saturating_sub(begun.elapsed());
+            self.sync_within(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))?;
             self.show_news()?;
             if let Some(found) = find(self)? {
                 return Ok(Some(found));
@@ -320,15 +368,27 @@ impl Session {
             let left = time.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 // If it is because the service can't be asked, that is what to say.
-                return match synced {
-                    Ok(()) => Ok(None),
-                    Err(error) => Err(error.into()),
+                return match &self.trouble {
+                    None => Ok(None),
+                    Some(error) => Err(error.clone().into()),
                 };
             }
             std::thread::sleep(left.min(Duration::from_millis(100)));
         }
     }
 }
+
+/// Whether it is the same trouble as before, though it may say so in other words.
+fn is_same(one: &Error, other: &Error) -> bool {
+    match (one, other) {
+        (Error::Refused(one), Error::Refused(other)) => one.code == other.code,
+        (Error::Transport(one), Error::Transport(other)) => discriminant(one) == discriminant(other),
+        (one, other) => discriminant(one) == discriminant(other),
+    }
+}
+
+/// How long it looks for news by itself where they don't come, in milliseconds.
+const BRIEFLY: u64 = 1000;
 
 /// Whether there is more to come.
 #[derive(Clone, Copy, Eq, PartialEq)]

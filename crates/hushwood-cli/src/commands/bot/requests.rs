@@ -1,7 +1,7 @@
 //! What can be asked for, one function for a few of them each.
 
-use hushwood::credential::Claim;
-use hushwood_client::{Core, Done, Error, InvitationId, Outcome, RoomId, Standing};
+use hushwood_client::{Core, Done, Error, EventKind, InvitationId, Member, Outcome, RoomId, Standing};
+use hushwood_delivery::wire::fold_name;
 use serde_json::{Value, json};
 
 use crate::commands::bot::parse::{self, Fields};
@@ -9,7 +9,6 @@ use crate::commands::bot::{Go, Session, events};
 use crate::failure::Failure;
 use crate::identity;
 use crate::text;
-use crate::words::Number;
 
 impl Session {
     /// Does what a line asks for, and gives the facts of the answer.
@@ -27,13 +26,19 @@ impl Session {
                 self.client.with_core(|core| core.acknowledge(numbers))?;
                 json!({})
             }
+            "forget" => {
+                self.client.room(&fields.room()?)?.forget()?;
+                json!({})
+            }
             "invite" | "add" | "remove" | "renew" | "leave" | "rejoin" | "title" => self.change(fields)?,
             "send" => self.send(fields)?,
             "rooms" | "members" | "doubts" | "history" | "verify" | "export" | "who" => self.look(fields)?,
             "trust" | "accept_key" | "distrust" => self.decide(fields)?,
             "sync" | "wait" | "join" => self.news(fields)?,
             "invitations" | "accept" | "refuse" => self.invited(fields)?,
-            "link" | "linked" | "authorize" | "invite_devices" | "revoke" => self.devices(fields)?,
+            "devices" | "link" | "linked" | "authorize" | "invite_devices" | "revoke" => {
+                self.devices(fields)?
+            }
             _ => {
                 return Err(Failure::usage("\"do\" names nothing that this program can do")
                     .advise("see docs/bot.md; a later version may have it"));
@@ -142,116 +147,25 @@ impl Session {
         })
     }
 
-    /// Keys that somebody has to decide about.
-    fn doubts(&self) -> Result<Value, Failure> {
-        self.client.with_core(|core| {
-            let mut doubts = Vec::new();
-            for (member, claim) in core.all_doubted() {
-                let number = identity::number(&claim.credential, &claim.signature_key)?;
-                doubts.push(json!({
-                    "person": member.person,
-                    "device": member.device.to_string(),
-                    "number": number.digits(),
-                    "words": number.words(),
-                }));
-            }
-            Ok(json!({ "doubts": doubts }))
-        })
-    }
-
-    /// What to compare: the number of the epoch, and of each member.
-    fn verify(&mut self, room: &RoomId) -> Result<Value, Failure> {
-        self.client.with_core(|core: &mut Core| {
-            let group = core.group(room)?;
-            let epoch = group.epoch();
-            let authenticator = group.epoch_authenticator()?.to_vec();
-            let number = Number::of_epoch(identity::sha512()?, &authenticator)?;
-            let mut members = Vec::new();
-            for contact in core.contacts(room)? {
-                let of_member = identity::number(&contact.claim.credential, &contact.claim.signature_key)?;
-                members.push(json!({
-                    "person": contact.member.person,
-                    "device": contact.member.device.to_string(),
-                    "trust": events::trust_name(contact.trust),
-                    "number": of_member.digits(),
-                    "words": of_member.words(),
-                }));
-            }
-            Ok(json!({
-                "epoch": epoch,
-                "epoch_authenticator": text::hex(&authenticator),
-                "number": number.digits(),
-                "words": number.words(),
-                "members": members,
-            }))
-        })
-    }
-
-    /// Says whose a key is.
-    fn decide(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
-        let claim = self.claim_with_number(fields)?;
-        self.client.with_core(|core| match fields.text("do")? {
-            "accept_key" => Ok::<_, Failure>(core.accept_key(&claim)?),
-            "distrust" => Ok(core.distrust(&claim)?),
-            _ => Ok(core.trust(&claim)?),
-        })?;
-        Ok(json!({}))
-    }
-
-    /// The key with this number that a person of this name has shown.
-    fn claim_with_number(&mut self, fields: &Fields<'_>) -> Result<Claim, Failure> {
-        let (person, number) = (fields.text("person")?, fields.text("number")?);
-        let device = fields.device()?;
-        let fits = |member: &hushwood_client::Member| {
-            member.person == person && device.is_none_or(|device| device == member.device)
-        };
-        let rooms: Vec<_> = self.client.rooms().iter().map(|room| room.id().clone()).collect();
-        let claims = self.client.with_core(|core| {
-            let mut claims: Vec<_> = core
-                .all_doubted()
-                .filter(|(member, _)| fits(member))
-                .map(|(_, claim)| claim.clone())
-                .collect();
-            for room in &rooms {
-                let contacts = core.contacts(room)?;
-                claims.extend(contacts.into_iter().filter(|one| fits(&one.member)).map(|one| one.claim));
-            }
-            Ok::<_, Error>(claims)
-        })?;
-        for claim in claims {
-            if identity::number(&claim.credential, &claim.signature_key)?.is(number) {
-                return Ok(claim);
-            }
-        }
-        Err(Failure::refused("nobody of this name was seen with this number")
-            .advise("compare it again over another channel; if it stays different, it is somebody else"))
-    }
-
     fn news(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
         match fields.text("do")? {
             "sync" => {
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
             "join" => {
                 let time = fields.timeout(30_000)?;
-                let before: Vec<_> = match fields.optional_text("room")? {
-                    Some(_) => Vec::new(),
-                    None => self.client.rooms().iter().map(|room| room.id().clone()).collect(),
-                };
                 let wanted = fields.optional_text("room")?.map(|_| fields.room()).transpose()?;
                 let person = fields.optional_text("person")?;
-                let room = self.wait(time, |session| {
-                    session.accept_what_comes(wanted.as_ref(), person)?;
-                    let rooms = session.client.rooms();
-                    let found = rooms.iter().map(|room| room.id().clone()).find(|id| match &wanted {
-                        Some(wanted) => id == wanted,
-                        None => !before.contains(id),
-                    });
+                let found = self.wait(time, |session| {
+                    let found = session.joined(wanted.as_ref(), person)?;
+                    if found.is_none() {
+                        session.accept_what_comes(wanted.as_ref(), person)?;
+                    }
                     Ok(found)
                 })?;
-                match room {
-                    Some(room) => Ok(json!({ "room": room.to_string() })),
+                match found {
+                    Some((room, cursor)) => Ok(json!({ "room": room.to_string(), "cursor": cursor })),
                     None => Err(Failure::refused("no invitation has come")
                         .advise("ask to be invited, and wait again")),
                 }
@@ -267,17 +181,46 @@ impl Session {
                 })?;
                 match found {
                     Some(event) => Ok(json!({ "cursor": event.number })),
-                    None => Err(Failure::refused("nothing of that kind has happened").advise("wait again")),
+                    None => Err(Failure::refused("nothing of that kind has happened")
+                        .advise("wait again; docs/bot.md has the names of events")),
                 }
             }
         }
+    }
+
+    /// The room that somebody waits to be in, with the event that tells of it if that is not acknowledged: the one that is named, or
+    /// the first of which there is one.
+    fn joined(
+        &self,
+        room: Option<&RoomId>,
+        person: Option<&str>,
+    ) -> Result<Option<(RoomId, Option<u64>)>, Failure> {
+        let own = self.client.member();
+        let fits = |by: &Member| {
+            *by != own && person.is_none_or(|person| fold_name(person) == fold_name(&by.person))
+        };
+        self.client.with_core(|core| {
+            // We may have been removed again.
+            let is_in =
+                |room: &RoomId| core.standing(room).is_ok_and(|standing| standing != Standing::Removed);
+            let events = core.events(room)?;
+            let joined = events.into_iter().find_map(|event| match &event.kind {
+                EventKind::Joined { by } if fits(by) && is_in(&event.room) => {
+                    Some((event.room, Some(event.number)))
+                }
+                _ => None,
+            });
+            let named = room.filter(|room| is_in(room)).map(|room| (room.clone(), None));
+            Ok(joined.or(named))
+        })
     }
 
     /// Who waits for an invitation has said yes to the next one, into this room and of this person if they are named.
     fn accept_what_comes(&mut self, room: Option<&RoomId>, person: Option<&str>) -> Result<(), Failure> {
         let waiting = self.client.with_core(|core| core.invitations());
         let fits = waiting.into_iter().find(|(to, invitation)| {
-            room.is_none_or(|room| room == to) && person.is_none_or(|person| person == invitation.by.person)
+            room.is_none_or(|room| room == to)
+                && person.is_none_or(|person| fold_name(person) == fold_name(&invitation.by.person))
         });
         match fits {
             // What comes of it is looked at next.
@@ -307,6 +250,17 @@ impl Session {
 
     fn devices(&mut self, fields: &Fields<'_>) -> Result<Value, Failure> {
         match fields.text("do")? {
+            "devices" => {
+                let devices = self.client.devices()?.into_iter().map(|own| {
+                    json!({
+                        "device": own.device.to_string(),
+                        "registered_at": own.registered_at,
+                        "this": own.is_this,
+                        "revoking": own.is_going,
+                    })
+                });
+                Ok(json!({ "devices": devices.collect::<Vec<_>>() }))
+            }
             "link" => {
                 self.client.with_core(Core::link)?;
                 let time = fields.timeout(30_000)?;
@@ -321,19 +275,20 @@ impl Session {
             "linked" => {
                 let answer = fields.base64("answer")?;
                 self.client.with_core(|core| core.linked(&answer))?;
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
             "invite_devices" => {
                 self.client.with_core(Core::invite_own_devices)?;
-                self.client.sync().map(drop)?;
+                self.sync()??;
                 Ok(json!({}))
             }
             _ => {
                 let device = fields.device()?.ok_or_else(|| Failure::usage("\"device\" is missing"))?;
-                self.client.with_core(|core| core.revoke(device))?;
-                self.client.sync().map(drop)?;
-                Ok(json!({}))
+                let outcome = self.client.revoke(device)?;
+                // The rooms are asked, too; what can't be done now is done later.
+                drop(self.sync()?);
+                Ok(outcome_json(&outcome))
             }
         }
     }
@@ -355,8 +310,11 @@ fn base64(bytes: &[u8]) -> String {
 fn outcome_json(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Done(Done::Accepted(sequence)) => json!({ "done": true, "sequence": sequence }),
-        Outcome::Done(Done::Already) => json!({ "done": true, "sequence": null }),
-        Outcome::Kept(why) => json!({ "done": false, "why": why.as_ref().map(ToString::to_string) }),
+        Outcome::Done(Done::Already | Done::ByService) => json!({ "done": true, "sequence": null }),
+        Outcome::Kept { intent, why } => {
+            let why = why.clone().map(|error| Failure::from(error).line());
+            json!({ "done": false, "intent": intent, "why": why })
+        }
     }
 }
 

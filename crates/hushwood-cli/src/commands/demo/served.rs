@@ -127,7 +127,7 @@ impl Play<'_> {
         self.server.kill();
         let words = "Is anybody there?";
         let (_, outcome) = self.room_of("dan")?.send(words.as_bytes())?;
-        if !matches!(outcome, Outcome::Kept(_)) {
+        if !matches!(outcome, Outcome::Kept { .. }) {
             return Err(Failure::refused("a message went through a server that is dead"));
         }
         self.said.push(words.to_owned());
@@ -276,8 +276,8 @@ impl Play<'_> {
 fn done(outcome: &Outcome) -> Result<(), Failure> {
     match outcome {
         Outcome::Done(_) => Ok(()),
-        Outcome::Kept(Some(error)) => Err(error.clone().into()),
-        Outcome::Kept(None) => Err(Failure::refused("it takes too long")),
+        Outcome::Kept { why: Some(error), .. } => Err(error.clone().into()),
+        Outcome::Kept { why: None, .. } => Err(Failure::refused("it takes too long")),
     }
 }
 

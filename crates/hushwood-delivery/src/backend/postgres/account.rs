@@ -103,6 +103,15 @@ pub(super) async fn device_key(
     rows.first().map(|row| column(row, 0)).transpose()
 }
 
+pub(super) async fn devices(
+    pool: &Pool,
+    account: AccountId,
+) -> Result<Vec<(DeviceId, Seconds)>, BackendError> {
+    let sql = "SELECT device, at FROM devices WHERE account = $1 AND NOT revoked ORDER BY device";
+    let rows = select(pool, sql, &[&account.0.as_slice()]).await?;
+    rows.iter().map(|row| Ok((DeviceId(fixed(row, 0)?), Seconds(number(row, 1)?)))).collect()
+}
+
 pub(super) async fn revoke(pool: &Pool, account: AccountId, device: DeviceId) -> Result<bool, BackendError> {
     let values: [&(dyn ToSql + Sync); 2] = [&account.0.as_slice(), &device.0.as_slice()];
     let mut client = connection(pool).await?;

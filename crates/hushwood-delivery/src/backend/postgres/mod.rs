@@ -225,6 +225,10 @@ impl Backend for PostgresBackend {
         self.read_by(account::device_key(&self.pool, account, device)).await
     }
 
+    async fn devices(&self, account: AccountId) -> Result<Vec<(DeviceId, Seconds)>, BackendError> {
+        self.read_by(account::devices(&self.pool, account)).await
+    }
+
     async fn revoke(&self, account: AccountId, device: DeviceId) -> Result<bool, BackendError> {
         self.write_by(account::revoke(&self.pool, account, device)).await
     }

@@ -172,7 +172,7 @@ pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Claimed, B
     let account = claim.account;
     let devices = match claim.device {
         Some(device) => vec![device],
-        None => devices(connection, account)?,
+        None => devices(connection, account)?.into_iter().map(|(device, _)| device).collect(),
     };
     let mut claimed = Claimed::default();
     for device in devices {
@@ -323,9 +323,15 @@ pub(super) fn acknowledge(
     ids.iter().try_for_each(|id| run(connection, sql, params![account.0, device.0, id]).map(drop))
 }
 
-fn devices(connection: &Connection, account: AccountId) -> Result<Vec<DeviceId>, BackendError> {
-    let sql = "SELECT device FROM devices WHERE account = ?1 AND revoked = 0 ORDER BY device";
+pub(super) fn devices(
+    connection: &Connection,
+    account: AccountId,
+) -> Result<Vec<(DeviceId, Seconds)>, BackendError> {
+    let sql = "SELECT device, at FROM devices WHERE account = ?1 AND revoked = 0 ORDER BY device";
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![account.0], |row| Ok(DeviceId(row.get(0)?)))?;
+    let rows = statement.query_map(params![account.0], |row| {
+        let at = Seconds(u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default());
+        Ok((DeviceId(row.get(0)?), at))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

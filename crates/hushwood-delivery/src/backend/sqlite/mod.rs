@@ -204,6 +204,10 @@ impl Backend for SqliteBackend {
         self.readers.read(move |connection| account::device_key(connection, account, device)).await
     }
 
+    async fn devices(&self, account: AccountId) -> Result<Vec<(DeviceId, Seconds)>, BackendError> {
+        self.readers.read(move |connection| account::devices(connection, account)).await
+    }
+
     async fn revoke(&self, account: AccountId, device: DeviceId) -> Result<bool, BackendError> {
         self.writer.write(move |connection| account::revoke(connection, account, device)).await
     }
