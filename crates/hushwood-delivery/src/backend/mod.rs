@@ -34,7 +34,7 @@ pub struct Seconds(pub u64);
 
 /// A place where groups and accounts are kept.
 ///
-/// Whether it keeps what it promises, [`self_check`] tries: for each start of a service.
+/// Whether it keeps what it promises, [`self_check()`] tries: for each start of a service.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Begins the log of a group.
