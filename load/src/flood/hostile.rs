@@ -246,8 +246,12 @@ async fn held_body(address: SocketAddr, from: IpAddr, token: Arc<str>) -> Result
     let head =
         String::from_utf8(head)?.replacen("\r\n", &format!("\r\nauthorization: Bearer {token}\r\n"), 1);
     socket.write_all(head.as_bytes()).await?;
-    for _ in 0..60 {
+    for piece in 0..60 {
         socket.write_all(&vec![0; 1 << 20]).await?;
+        // What an address may have at once, and then as fast as its requests come back.
+        if piece >= 20 {
+            sleep(Duration::from_millis(200)).await;
+        }
     }
     let mut room = [0; 1024];
     while timeout(Duration::from_secs(5), socket.read(&mut room)).await.is_err() {
