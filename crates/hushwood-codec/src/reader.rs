@@ -448,7 +448,7 @@ mod tests {
     fn a_list_that_is_counted_before_it_is_read_is_what_it_would_be_and_so_are_its_errors() {
         let wide = |left: &[u8]| Wide { left: left.to_vec(), right: vec![7; 3] };
         let lists: Vec<Vec<Wide>> =
-            (0..40_u8).map(|number| (0..number).map(|length| wide(&vec![length; 2])).collect()).collect();
+            (0..40_u8).map(|number| (0..number).map(|length| wide(&[length; 2])).collect()).collect();
         let bytes = lists.to_bytes().unwrap();
         let decoded = Vec::<Vec<Wide>>::from_bytes(&bytes).unwrap();
         assert_eq!(decoded.to_bytes().unwrap(), bytes);
