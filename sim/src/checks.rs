@@ -65,6 +65,9 @@ impl fmt::Display for Failure {
 pub struct Lineage(pub u64);
 
 impl Lineage {
+    /// Of an epoch that nobody has told of.
+    pub const UNKNOWN: Self = Self(0);
+
     /// The epoch 0 of a group.
     pub(crate) fn founded(group_id: &[u8]) -> Self {
         Self(hash_of(&("founded", group_id)))

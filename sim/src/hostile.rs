@@ -233,8 +233,8 @@ impl World {
         let (Some(one), Some(other)) = (pick(log, action.how >> 8), pick(log, action.which)) else {
             return Ok(false);
         };
-        let cut = usize::try_from(action.how >> 12).expect("a number")
-            % one.bytes.len().min(other.bytes.len()).max(1);
+        let shorter = one.bytes.len().min(other.bytes.len());
+        let cut = 1 + usize::try_from(action.how >> 12).expect("a number") % (shorter - 1).max(1);
         let bytes = match action.how >> 8 & 3 {
             0 => one.bytes[..cut].to_vec(),
             1 => [&one.bytes[..], &[0]].concat(),

@@ -220,7 +220,7 @@ impl World {
         let Some(lineage) = mail.lineage.or_else(|| self.epochs.named(&group)) else {
             // Whoever sent it knows no better: nothing can be said about such a member.
             self.clients[reader].core.copied = true;
-            return self.sit(reader, mail.room, group, Lineage(0), mail.branch).map(drop);
+            return self.sit(reader, mail.room, group, Lineage::UNKNOWN, mail.branch).map(drop);
         };
         let seat = self.sit(reader, mail.room, group, lineage, mail.branch)?;
         let room = &self.rooms[mail.room];

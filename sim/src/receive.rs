@@ -235,7 +235,7 @@ impl World {
                 || self.clients[client].seats[seat]
                     .epochs
                     .get(&said.epoch)
-                    .is_none_or(|own| *own == said.lineage));
+                    .is_none_or(|own| *own == Lineage::UNKNOWN || *own == said.lineage));
         if !right {
             return Err(Failure::new(
                 Check::Attribution,
