@@ -227,15 +227,15 @@ impl World {
         let place = usize::try_from(number).expect("a number");
         let said = self.said[place];
         let text = message.plaintext.expose().get(..8).map(|text| text.to_vec());
+        let epochs = &self.clients[client].seats[seat].epochs;
+        // Who came here by a Welcome that nobody can tell the place of has a history of which nobody knows.
+        let is_known = self.clients[said.client].is_trusted()
+            && epochs.values().all(|lineage| *lineage != Lineage::UNKNOWN);
         let right = text == Some(number.to_be_bytes().to_vec())
             && message.sender.number() == said.leaf
             && named(&message.credential) == Some(self.clients[said.client].twin_of.unwrap_or(said.client))
             && message.epoch == said.epoch
-            && (!self.clients[said.client].is_trusted()
-                || self.clients[client].seats[seat]
-                    .epochs
-                    .get(&said.epoch)
-                    .is_none_or(|own| *own == Lineage::UNKNOWN || *own == said.lineage));
+            && (!is_known || epochs.get(&said.epoch).is_none_or(|own| *own == said.lineage));
         if !right {
             return Err(Failure::new(
                 Check::Attribution,
