@@ -220,6 +220,7 @@ impl Judge {
                 let credential = Credential::basic(identity.clone());
                 let (claim, entry) =
                     (Claim { credential, signature_key: key.clone() }, (identity.clone(), key));
+                people.extend(person_of(&claim));
                 match pinned.known {
                     DOUBTED => {
                         doubted.insert(entry);
@@ -230,7 +231,6 @@ impl Judge {
                     _ => return Err(corrupt()),
                 }
                 pins.pin(&claim);
-                people.extend(person_of(&claim));
             }
         }
         (self.pins, self.verified, self.doubted, self.people) = (pins, verified, doubted, people);
@@ -498,10 +498,8 @@ impl Judge {
             }
         }
         if let Some(person) = person_of(claim) {
-            match self.pins.keys(identity).next() {
-                Some(_) => self.people.insert(person),
-                None => self.people.remove(&person),
-            };
+            // Also of whom a key is doubted: what comes under their name next is asked about, and not taken as the first one.
+            self.people.insert(person);
         }
         self.put(claim, work)
     }

@@ -9,7 +9,7 @@ use common::{Person, World};
 use hushwood::commit::Answers;
 use hushwood::credential::Credential;
 use hushwood::extension::{ExtensionType, Extensions, ExternalSender};
-use hushwood::group::{CommitPlan, Cover, NewProposal};
+use hushwood::group::{CommitPlan, NewProposal};
 use hushwood::proposal::ReInit;
 use hushwood::schedule::Psk;
 use hushwood::tree::LeafIndex;
@@ -408,24 +408,91 @@ fn a_key_can_be_taken_without_saying_that_it_was_compared() {
     assert!(contacts.iter().all(|one| matches!(one.trust, Known::Own | Known::Seen)), "{contacts:?}");
 }
 
+/// Who is to be removed could not commit, and so could not speak: a member who proposes to remove all others would silence the room.
 #[test]
-fn who_is_to_be_removed_does_not_make_that_void_by_a_commit() {
+fn proposals_to_remove_all_others_silence_nobody() {
     let mut world = World::new();
     let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
     let mut mallory = mallory(&world, &mut people, &room);
-    mallory.propose(&world, NewProposal::Remove(LeafIndex::new(1)));
+    for leaf in 0..2 {
+        mallory.propose(&world, NewProposal::Remove(LeafIndex::new(leaf)));
+    }
     let [alice, bob] = people.as_mut_slice() else { panic!() };
     bob.sync(&mut world);
-    let now = world.now;
-    let renewed = bob.does(|core| core.renew(&room));
-    let said = bob.does(|core| core.send(&room, b"not me", now)).0;
-    bob.settle(&mut world);
-    assert!(bob.core.is_waiting(renewed) && bob.core.is_waiting(said));
+    bob.say(&mut world, &room, "still here");
     alice.sync(&mut world);
-    assert_eq!(alice.people(&room), ["alice", "mallory"]);
+    assert_eq!(alice.texts(), [("bob".to_owned(), "still here".to_owned())]);
+    alice.done(&mut world, |core| core.renew(&room));
     bob.sync(&mut world);
-    assert!(bob.events().into_iter().any(|event| matches!(event.kind, EventKind::Removed { .. })));
-    assert_eq!(bob.core.result(said), Some(Err(Error::Removed)));
+    assert_eq!(bob.people(&room), ["alice", "bob", "mallory"]);
+    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
+}
+
+/// Whoever may propose to be added would stop the room otherwise, as anybody.
+#[test]
+fn a_proposal_to_add_somebody_under_a_known_name_stops_no_room() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    mallory.propose_to_add(&world, ("bob", GHOST));
+    let [alice, bob] = people.as_mut_slice() else { panic!() };
+    alice.sync(&mut world);
+    assert_eq!(asked_about_a_new_device(alice), None);
+    bob.sync(&mut world);
+    bob.say(&mut world, &room, "tea?");
+    alice.sync(&mut world);
+    assert_eq!(alice.texts(), [("bob".to_owned(), "tea?".to_owned())]);
+    assert_eq!(alice.people(&room), ["alice", "bob", "mallory"]);
+}
+
+/// A message may name a device that was made up, and as many keys as there is room for: each would be kept for ever.
+#[test]
+fn the_revocation_of_a_device_that_nobody_knows_is_not_kept() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    let keys: Vec<Vec<u8>> = (0..1000_u16).map(|key| key.to_be_bytes().to_vec()).collect();
+    let body = [&[1][..], &[9; 16], &keys.to_bytes().unwrap()].concat();
+    mallory.say(
+        &world,
+        |content| {
+            content.kind = 3;
+            content.body.clone_from(&body);
+        },
+        "",
+    );
+    for person in &mut people {
+        person.sync(&mut world);
+        let events = person.events();
+        assert!(
+            !events.iter().any(|event| matches!(event.kind, EventKind::DeviceRevoked { .. })),
+            "{events:?}"
+        );
+        assert!(!events.iter().any(|event| matches!(event.kind, EventKind::Gap { .. })), "{events:?}");
+    }
+    mallory.say(&world, |_| {}, "heard all the same");
+    people[0].sync(&mut world);
+    assert_eq!(people[0].texts(), [("mallory".to_owned(), "heard all the same".to_owned())]);
+}
+
+/// Whoever says that the only key that they know of somebody is not theirs knows the name all the same.
+#[test]
+fn after_a_key_was_distrusted_the_next_one_of_that_name_is_asked_about() {
+    let mut world = World::new();
+    let (mut people, room) = room_of(&mut world, &["bob", "mallory"]);
+    let mut mallory = mallory(&world, &mut people, &room);
+    mallory.bring(&world, ("carol", GHOST), NOWHERE);
+    let alice = &mut people[0];
+    alice.sync(&mut world);
+    let contacts = alice.does(|core| core.contacts(&room));
+    let carol = contacts.into_iter().find(|one| one.member.person == "carol").unwrap();
+    assert_eq!(carol.trust, Known::Seen);
+    alice.does(|core| core.distrust(&carol.claim));
+    alice.restart();
+    mallory.bring(&world, ("carol", DeviceId([8; 16])), NOWHERE);
+    alice.sync(&mut world);
+    let asked = asked_about_a_new_device(alice).expect("somebody of this name is known");
+    assert_eq!((asked.person.as_str(), asked.device), ("carol", DeviceId([8; 16])));
 }
 
 #[test]
@@ -576,33 +643,4 @@ fn an_invitation_to_an_earlier_state_of_a_room_is_not_followed() {
         .into_iter()
         .any(|event| matches!(event.kind, EventKind::NeedsAttention(Attention::Invitation(why)) if why.contains("earlier")));
     assert!(told);
-}
-
-#[test]
-fn who_makes_their_removal_void_is_removed_by_another() {
-    let mut world = World::new();
-    let (mut people, room) = room_of(&mut world, &["bob", "carol", "mallory"]);
-    let mut carol = Mallory::instead_of(&people[2], &room, &world, 3);
-    let mut mallory = mallory(&world, &mut people, &room);
-    people.truncate(2);
-    carol.propose(&world, NewProposal::Remove(LeafIndex::new(3)));
-    mallory.read(&world);
-    let plan = CommitPlan { cover: Cover::None, ..CommitPlan::default() };
-    mallory.commit(&world, plan, Vec::new()).unwrap();
-    // Both have seen it; one commit is enough.
-    let before = world.now;
-    for _ in 0..3 {
-        for person in &mut people {
-            person.sync(&mut world);
-        }
-    }
-    assert!(world.now > before);
-    let [alice, bob] = people.as_mut_slice() else { panic!() };
-    assert_eq!(alice.people(&room), ["alice", "bob", "carol"]);
-    assert_eq!(bob.does(|core| Ok(core.group(&room)?.epoch())), 5);
-    assert_eq!(alice.authenticator(&room), bob.authenticator(&room));
-    for person in [alice, bob] {
-        let failed = person.events().into_iter().any(|event| matches!(event.kind, EventKind::NotDone { .. }));
-        assert!(!failed);
-    }
 }

@@ -229,3 +229,19 @@ fn nobody_joins_from_outside_where_admins_say_who_is_there_and_members_come_back
     read_with(bob, &mut world, EntryKind::Commit, &joins);
     assert_eq!(bob.people(&room), ["alice", "bob", "eve", "mallory"]);
 }
+
+/// Where no admin is left every member is one: whoever could remove them would be.
+#[test]
+fn where_everybody_removes_members_admins_are_removed_by_admins_alone() {
+    let mut world = World::new();
+    let rules = Rules { add: Who::Admins, ..Rules::default() };
+    let (mut people, room) = room_of(&mut world, &rules, &["bob", "carol"]);
+    let [alice, bob, carol] = people.as_mut_slice() else { panic!() };
+    let refused = result(bob, &mut world, |core| core.remove(&room, "alice"));
+    assert!(matches!(refused, Err(Error::Void(why)) if why.starts_with("only admins")), "{refused:?}");
+    bob.done(&mut world, |core| core.remove(&room, "carol"));
+    for person in [alice, carol] {
+        person.sync(&mut world);
+        assert_eq!(person.people(&room), ["alice", "bob"]);
+    }
+}

@@ -27,7 +27,7 @@ pub const RULES_EXTENSION: ExtensionType = ExtensionType(0xF0D3);
 pub struct Rules {
     /// Who adds members. If it is the admins, nobody joins from outside either.
     pub add: Who,
-    /// Who removes others. Everybody may leave.
+    /// Who removes others. Everybody may leave; as soon as something is left to admins, they alone remove admins.
     pub remove: Who,
     /// Who changes the group's extensions, replaces the group by another one, or brings in pre-shared keys. As soon as something is left
     /// to admins, they alone change these rules.
@@ -134,6 +134,15 @@ impl<'a> InForce<'a> {
         }
     }
 
+    /// What it is to remove this member. Where no admin is left every member is one, so who could remove admins would be one.
+    #[must_use]
+    pub fn removal_of(&self, removed: LeafIndex) -> Deed {
+        match self.admins.contains(&removed) {
+            true => Deed::Rules,
+            false => Deed::Remove,
+        }
+    }
+
     /// Whether `sender` may make this proposal.
     #[must_use]
     pub fn let_propose(&self, sender: Sender, proposal: &Proposal) -> bool {
@@ -142,7 +151,7 @@ impl<'a> InForce<'a> {
             Proposal::Update(_) => return true,
             Proposal::Remove(remove) if sender == Sender::Member(remove.removed) => return true,
             Proposal::Add(_) => Deed::Add,
-            Proposal::Remove(_) => Deed::Remove,
+            Proposal::Remove(remove) => self.removal_of(remove.removed),
             Proposal::GroupContextExtensions(next) => match Rules::of(&next.extensions) {
                 Ok(next) if self.rules.as_ref() == Some(&next) => Deed::Change,
                 Ok(_) => Deed::Rules,

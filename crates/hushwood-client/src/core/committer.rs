@@ -8,14 +8,11 @@ use hushwood::group::{Cover, Group, PendingProposal};
 use hushwood::proposal::Proposal;
 use hushwood::tree::LeafIndex;
 use hushwood_crypto::HashReference;
-use hushwood_delivery::rules::Deed;
 
 use crate::content::truncate;
 use crate::core::Core;
 use crate::core::derive::Derived;
 use crate::core::intent::Action;
-use crate::core::rules::check_deed;
-use crate::core::work::Work;
 use crate::error::Error;
 use crate::room::RoomId;
 use crate::settings::{Millis, Waits, millis};
@@ -29,7 +26,7 @@ impl Core {
         let (turn, failed) = (room.turn, room.commit_failed);
         let group = room.group(&self.env)?;
         let waits = covered(group).next().is_some() && failed != Some(group.epoch());
-        if !waits || is_to_go(group) {
+        if !waits || leaves(group) {
             room.turn = None;
             return Ok(false);
         }
@@ -46,32 +43,14 @@ impl Core {
         Ok(at <= now)
     }
 
-    /// Whether somebody has made a proposal void that was to remove them: then they are removed by whoever comes first, unless others
-    /// were faster.
-    pub(super) fn remove_dodged(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
-        let Some(key) = self.room(id)?.dodged.take() else { return Ok(false) };
-        let group = self.group(id)?;
-        if group.tree().signature_key_at(&key)?.is_none() || check_deed(group, Deed::Remove).is_err() {
-            return Ok(false);
-        }
-        let ahead = ahead(group)?;
-        let ([dice], retry) = (self.env.random().unwrap_or([128]), self.env.settings.retry);
-        let mut work = Work::new();
-        let number = self.put_intent(id, Action::RemoveKey { key: key.0 }, &mut work)?;
-        self.intent_mut(number)?.not_before = now.after(wait_for(ahead, dice, retry)).0;
-        self.put_again(number, &mut work)?;
-        self.persist(work)?;
-        Ok(true)
-    }
-
     /// Whether anything is to be committed before a message is sent (RFC 9420 §12.4, C290): also what a commit of ours leaves
     /// out, which is void once the epoch has ended.
     pub(super) fn commit_goes_first(&mut self, id: &RoomId) -> Result<bool, Error> {
         Ok(self.group(id)?.pending_proposals().next().is_some())
     }
 
-    /// What becomes of an intent because we are to be removed: a commit of ours can't cover that, and so would make it void.
-    /// `None` if we are not.
+    /// What becomes of an intent because we have asked to be removed: a commit of ours can't cover that, and so would make it void.
+    /// `None` if we have not.
     pub(super) fn goes_first(&mut self, number: u64) -> Result<Option<Derived>, Error> {
         let intent = self.intent(number)?;
         let (room, of_the_user) = match intent.action {
@@ -85,10 +64,10 @@ impl Core {
             | Action::Admin { .. } => (intent.room.clone(), true),
         };
         let group = self.group(&room)?;
-        if !is_to_go(group) {
+        if !leaves(group) {
             return Ok(None);
         }
-        match of_the_user && leaves(group) {
+        match of_the_user {
             true => {
                 self.give_up(number, Error::Void("you have asked to leave this room"))?;
                 Ok(Some(Derived::Again))
@@ -111,8 +90,10 @@ impl Core {
     }
 }
 
-/// The proposals that commits of ours cover, and that are waited for: Updates and Removes by members.
+/// The proposals that commits of ours cover, and that are waited for: members' Updates, and that they want to leave.
 ///
+/// Our clients propose no removal but their own: who removes others commits it. Were the others' to count, who is to be removed would
+/// have to wait for somebody else's commit, and a member who proposes to remove all others would silence the room.
 /// A pre-shared key is nothing that we have. Of an Add nobody says whose inbox the Welcome is for: who asks to be let in is
 /// invited. What changes or ends the group, and what comes from outside, is for who wants it to commit.
 fn covered(group: &Group) -> impl Iterator<Item = PendingProposal<'_>> {
@@ -120,8 +101,11 @@ fn covered(group: &Group) -> impl Iterator<Item = PendingProposal<'_>> {
 }
 
 fn is_covered(pending: &PendingProposal<'_>) -> bool {
-    matches!(pending.sender, Sender::Member(_))
-        && matches!(pending.proposal, Proposal::Update(_) | Proposal::Remove(_))
+    match (pending.sender, pending.proposal) {
+        (Sender::Member(_), Proposal::Update(_)) => true,
+        (Sender::Member(sender), Proposal::Remove(remove)) => remove.removed == sender,
+        _ => false,
+    }
 }
 
 /// Which of the waiting proposals a commit of ours covers: none, if it could not be made with them.
@@ -144,21 +128,9 @@ fn wait_for(ahead: u64, dice: u8, waits: Waits) -> u64 {
     most / 2 + most / 2 * u64::from(dice) / 255
 }
 
-/// Whether a member has proposed to remove this one. Who has asked for it themselves may think otherwise.
-pub(super) fn is_to_be_removed(group: &Group, who: Sender) -> bool {
-    let Sender::Member(leaf) = who else { return false };
-    covered(group).any(|pending| pending.sender != who && removes(&pending) == Some(leaf))
-}
-
-/// Whether a member has proposed to remove us, or we have asked for it.
-fn is_to_go(group: &Group) -> bool {
-    covered(group).any(|pending| removes(&pending) == Some(group.own_leaf()))
-}
-
 /// Whether we have asked to be removed.
 pub(super) fn leaves(group: &Group) -> bool {
-    let own = group.own_leaf();
-    covered(group).any(|pending| pending.sender == Sender::Member(own) && removes(&pending) == Some(own))
+    covered(group).any(|pending| removes(&pending) == Some(group.own_leaf()))
 }
 
 fn removes(pending: &PendingProposal<'_>) -> Option<LeafIndex> {

@@ -9,7 +9,6 @@ use hushwood_delivery::rules::InForce;
 use hushwood_delivery::wire::LogEntry;
 
 use crate::content::Head;
-use crate::core::committer::is_to_be_removed;
 use crate::core::env::DELIVERY;
 use crate::core::log::Page;
 use crate::core::room::Room;
@@ -54,10 +53,6 @@ impl Room {
         let mut leaves = Vec::new();
         for leaf in change.added.iter().chain(&change.updated).chain([&change.committer]) {
             leaves.extend(staged.member(*leaf)?.map(|view| view.leaf));
-        }
-        // Who is to be removed can't commit that, and may commit something else first: then it is for others to remove them.
-        if is_to_be_removed(group, received.sender()) {
-            self.dodged = Some(key);
         }
         let judgement = page.env.judge.judge(staged.checks(), &vouchers(&leaves), group.suite());
         self.believe(&judgement, page)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hushwood::credential::{InsecureAcceptAll, judge};
 use hushwood::error::{Error as ProtocolError, NotNow};
 use hushwood::framing::Sender;
 use hushwood::group::{Group, Received};
@@ -50,18 +51,22 @@ impl Room {
         match group.receive(&entry.message, page.now.seconds()) {
             Ok(Received::Message(received)) => self.message(group, received, entry, page)?,
             Ok(Received::Proposal(received)) => {
-                let leaf = match received.proposal() {
-                    Proposal::Add(add) => Some(&add.key_package.leaf_node),
-                    Proposal::Update(update) => Some(&update.leaf_node),
-                    _ => None,
-                };
                 // RFC 9750 §6.1, A100: a proposal that the rules do not let its sender make is as if nobody had made it. The
                 // service has refused it, if it is one that does what it should.
                 let rules = InForce::new(&group.context().extensions, group.tree())?;
                 if rules.let_propose(received.sender(), received.proposal()) {
-                    let judgement = page.env.judge.judge(received.checks(), &vouchers(leaf), group.suite());
-                    self.believe(&judgement, page)?;
-                    page.work.step(group.accept_proposal(received, &judgement.verdicts)?);
+                    let verdicts = match received.proposal() {
+                        Proposal::Update(update) => {
+                            let vouchers = vouchers(Some(&update.leaf_node));
+                            let judgement = page.env.judge.judge(received.checks(), &vouchers, group.suite());
+                            self.believe(&judgement, page)?;
+                            judgement.verdicts
+                        }
+                        // Commits of ours cover no other that brings a key, and one of somebody else's is judged with all that it
+                        // covers. Whoever may propose to be added would stop the room otherwise, with any name.
+                        _ => judge(received.checks(), &InsecureAcceptAll),
+                    };
+                    page.work.step(group.accept_proposal(received, &verdicts)?);
                 }
             }
             Ok(Received::Commit(received)) => self.commit(group, &received, entry, page)?,

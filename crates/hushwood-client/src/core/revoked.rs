@@ -30,6 +30,9 @@ wire_struct! {
     }
 }
 
+/// So many keys of one device are believed to be somebody else's at most. A device has one, and in a room that it came back to another.
+const MOST_KEYS: usize = 8;
+
 impl Core {
     /// What the others in a room are told of a device of ours that was revoked.
     pub(super) fn tell_revoked(
@@ -80,6 +83,11 @@ impl Room {
         let lost = Member { person: from.person.clone(), device: DeviceId(said.device) };
         // No device revokes itself, and what we are the service says, not a device that may be the one that was lost.
         if lost == *from || lost == page.env.device.member {
+            return Ok(());
+        }
+        // Of a device of which nothing is known there is nothing to take back. Names are free: what is kept has a limit.
+        let known = page.env.judge.pinned(&credential(&lost.person, lost.device));
+        if known.is_empty() || said.keys.len() > MOST_KEYS {
             return Ok(());
         }
         page.env.judge.disown(&lost, &said.keys, page.work)?;

@@ -6,7 +6,7 @@ use hushwood::credential::Claim;
 use hushwood::group::Group;
 use hushwood::transition::InstanceId;
 use hushwood_codec::wire_struct;
-use hushwood_crypto::{CipherSuite, SignaturePublicKey, sign_with_label};
+use hushwood_crypto::{CipherSuite, sign_with_label};
 use hushwood_delivery::wire::{
     Admission, CommitRequest, CreateRequest, GroupInfoRequest, MemberProof, REQUEST_LABEL, ReadRequest,
     SendRequest, Subscribe,
@@ -50,8 +50,6 @@ pub(crate) struct Room {
     pub(crate) turn: Option<(u64, Millis)>,
     /// The epoch in which what waits could not be committed.
     pub(crate) commit_failed: Option<u64>,
-    /// The key of a member who was to be removed, and has made that void by a commit of their own.
-    pub(crate) dodged: Option<SignaturePublicKey>,
     /// Who says that they see another history, once that was read from the store.
     pub(crate) witnesses: Option<Witnesses>,
 }
@@ -88,7 +86,6 @@ impl Room {
             asked: None,
             turn: None,
             commit_failed: None,
-            dodged: None,
             witnesses: None,
         }
     }
@@ -110,7 +107,6 @@ impl Room {
         self.read_done = old.read_done;
         self.paused = old.paused;
         self.commit_failed = old.commit_failed;
-        self.dodged = old.dodged;
     }
 
     /// Writes the row.

@@ -214,9 +214,6 @@ impl Core {
 
     /// What has to be done without being asked for: proposals that wait, keys that are old.
     fn want_of_our_own(&mut self, id: &RoomId, now: Millis) -> Result<bool, Error> {
-        if self.remove_dodged(id, now)? {
-            return Ok(true);
-        }
         let action = match self.is_our_turn(id, now)? {
             true => Action::CommitWaiting,
             false => {

@@ -9,8 +9,9 @@ use hushwood_delivery::rules::{Deed, InForce, Rules};
 use crate::core::Core;
 use crate::core::derive::Derived;
 use crate::core::intent::Action;
+use crate::core::people::{Contact, Known};
 use crate::error::Error;
-use crate::identity::{Member, member};
+use crate::identity::{Member, is_same_person, member};
 use crate::room::RoomId;
 use crate::settings::Millis;
 
@@ -74,8 +75,7 @@ impl Core {
         now: Millis,
     ) -> Result<Derived, Error> {
         let own = self.env.claim().signature_key;
-        let group = self.group(id)?;
-        let before = rules_of(&group.context().extensions)?;
+        let before = rules_of(&self.group(id)?.context().extensions)?;
         let mut rules = before.clone();
         match action {
             Action::SetRules { rules: next } => {
@@ -85,10 +85,9 @@ impl Core {
                 }
             }
             Action::Admin { person, is } => {
-                let keys = keys_of(group, person)?;
-                if keys.is_empty() {
-                    return Err(Error::Void("nobody of this name is in the room"));
-                }
+                // Where the application judges keys, it has judged those of members.
+                let are_asked = *is != 0 && !self.env.judge.is_of_the_application();
+                let keys = keys_of(&self.contacts(id)?, &String::from_utf8_lossy(person), are_asked)?;
                 rules.admins.retain(|admin| !keys.contains(admin));
                 if *is != 0 {
                     rules.admins.extend(keys);
@@ -99,6 +98,7 @@ impl Core {
         if rules == before {
             return self.already(number);
         }
+        let group = self.group(id)?;
         // Who has gone is not an admin again when they come back.
         let mut there = Vec::new();
         for key in rules.admins {
@@ -125,7 +125,7 @@ pub(super) fn check_own(group: &Group, proposals: &[NewProposal<'_>]) -> Result<
     proposals.iter().try_for_each(|proposal| match proposal {
         NewProposal::Update(_) => Ok(()),
         NewProposal::Add(_) => check(&rules, group, Deed::Add),
-        NewProposal::Remove(_) => check(&rules, group, Deed::Remove),
+        NewProposal::Remove(removed) => check(&rules, group, rules.removal_of(*removed)),
         // We change nothing else there.
         NewProposal::GroupContextExtensions(_) => check(&rules, group, Deed::Rules),
         NewProposal::Psk(_) | NewProposal::ReInit(_) | NewProposal::Custom { .. } => {
@@ -158,14 +158,22 @@ pub(super) fn rules_of(extensions: &Extensions) -> Result<Rules, Error> {
 const LATER: Error =
     Error::Void("this room has rules that this version can't read: nothing but leaving it is possible");
 
-/// The keys of all devices that a person has in a group.
-fn keys_of(group: &Group, person: &[u8]) -> Result<Vec<SignaturePublicKey>, Error> {
+/// The keys of all devices that a person has in a room. Only those are made admins' that were taken for theirs: others may be anybody's who
+/// uses the name.
+fn keys_of(contacts: &[Contact], person: &str, are_asked: bool) -> Result<Vec<SignaturePublicKey>, Error> {
     let mut keys = Vec::new();
-    for view in group.members() {
-        let view = view?;
-        if member(&view.leaf.credential, group.suite()).person.as_bytes() == person {
-            keys.push(view.leaf.signature_key);
+    for contact in contacts.iter().filter(|contact| is_same_person(&contact.member.person, person)) {
+        match contact.trust {
+            Known::Unknown | Known::Doubted if are_asked => {
+                return Err(Error::UnknownKey { person: contact.member.to_string() });
+            }
+            Known::Unknown | Known::Doubted | Known::Own | Known::Seen | Known::Verified => {
+                keys.push(contact.claim.signature_key.clone());
+            }
         }
     }
-    Ok(keys)
+    match keys.is_empty() {
+        true => Err(Error::Void("nobody of this name is in the room")),
+        false => Ok(keys),
+    }
 }

@@ -361,6 +361,16 @@ impl Mallory {
         }
     }
 
+    /// Proposes to add somebody under this name, and commits nothing.
+    pub fn propose_to_add(&mut self, world: &World, (person, device): (&str, DeviceId)) {
+        let (suite, now) = (self.group.suite(), world.now.seconds());
+        let signer = SoftwareSigner::generate(suite, &mut self.random).unwrap();
+        let credential = Credential::basic(format!("{person}/{device}"));
+        let new = made_up(suite, (credential, &signer), now, &mut self.random);
+        let valid = validate(Unverified::new(new.key_package), suite, &policy(), now).unwrap();
+        self.propose(world, NewProposal::Add(Box::new(valid)));
+    }
+
     /// A KeyPackage of somebody who says that they are this device of this person.
     pub fn key_package(&self, world: &World, person: &str, device: DeviceId) -> Vec<u8> {
         let mut random = SeededRandom::new(815);
