@@ -325,6 +325,8 @@ fn a_home_that_was_begun_and_not_ended_is_made() {
     std::fs::create_dir_all(place.path("ada/client")).unwrap();
     place.write("ada/client/hushwood.db", b"");
     place.write("ada.key", "7".repeat(64).as_bytes());
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(place.path("ada.key"), private).unwrap();
     let ada = Bot::start("ada", &place.path("ada"), &served);
     ada.end();
     place.write("ada/client/hushwood.db", b"this is something else");

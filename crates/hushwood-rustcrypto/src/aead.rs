@@ -41,13 +41,13 @@ impl<A: AeadInOut + KeyInit> hushwood_crypto::Aead for Aead<A> {
 
     fn seal(&self, key: &[u8], nonce: &[u8], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let sealed = seal::<A>(key, nonce, aad, plaintext);
-        wipe_stack::<4096>();
+        wipe_stack::<16384>();
         sealed
     }
 
     fn open(&self, key: &[u8], nonce: &[u8], aad: &[u8], ciphertext: &[u8]) -> Result<Secret, CryptoError> {
         let opened = open::<A>(key, nonce, aad, ciphertext);
-        wipe_stack::<4096>();
+        wipe_stack::<16384>();
         opened
     }
 }

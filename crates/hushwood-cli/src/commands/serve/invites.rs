@@ -40,6 +40,7 @@ pub(super) struct Invite {
 
 /// List the tokens that are good, by their names
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hushwood serve invites --data /var/lib/hushwood")]
 pub(super) struct List {
     #[command(flatten)]
     database: Database,
