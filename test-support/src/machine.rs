@@ -14,10 +14,12 @@ pub fn machine() -> String {
     let memory = field(&memory, "MemTotal").and_then(|size| size.split(' ').next()?.parse::<f64>().ok());
     let memory = memory.map_or("?".to_owned(), |kib| format!("{:.0}", kib / 1024.0 / 1024.0));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What a host has added to the version says nothing to others.
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
     format!(
         "{model}, {threads} threads, {memory} GiB; {} {}; {}",
         std::env::consts::OS,
-        kernel.trim(),
+        kernel,
         compiler()
     )
 }
