@@ -16,12 +16,7 @@ pub fn machine() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     // What a host has added to the version says nothing to others.
     let kernel = kernel.trim().split('-').next().unwrap_or_default();
-    format!(
-        "{model}, {threads} threads, {memory} GiB; {} {}; {}",
-        std::env::consts::OS,
-        kernel,
-        compiler()
-    )
+    format!("{model}, {threads} threads, {memory} GiB; {} {}; {}", std::env::consts::OS, kernel, compiler())
 }
 
 fn field(text: &str, name: &str) -> Option<String> {
