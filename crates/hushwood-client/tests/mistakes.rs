@@ -4,32 +4,13 @@
 
 mod common;
 
-use common::{Person, World};
+use common::{Person, World, three};
 use hushwood::credential::Claim;
 use hushwood_client::{
-    Core, DeviceId, Done, Error, EventKind, Identity, Known, Provider, RoomId, Settings, TransportError,
-    Trust,
+    Core, DeviceId, Done, Error, EventKind, Identity, Known, Provider, Settings, TransportError, Trust,
 };
 use hushwood_delivery::wire::Call;
 use test_support::random::SeededRandom;
-
-/// Alice, Bob and Carol in a room.
-fn three(world: &mut World) -> (Person, Person, Person, RoomId) {
-    let (mut alice, mut bob, mut carol) =
-        (Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3));
-    for person in [&mut bob, &mut carol] {
-        person.sync(world);
-    }
-    let now = world.now;
-    let room = alice.does(|core| core.create_room("tea", now));
-    for name in ["bob", "carol"] {
-        alice.done(world, |core| core.invite(&room, name));
-    }
-    for person in [&mut bob, &mut carol] {
-        person.sync(world);
-    }
-    (alice, bob, carol, room)
-}
 
 #[test]
 fn a_name_is_one_name_however_it_is_spelled() {

@@ -10,26 +10,8 @@
 
 mod common;
 
-use common::{Person, World};
-use hushwood_client::{Done, EventKind, MessageId, RoomId};
-
-/// Alice, Bob and Carol, each done with what the others did.
-fn three(world: &mut World) -> (Person, Person, Person, RoomId) {
-    let (mut alice, mut bob, mut carol) =
-        (Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3));
-    for person in [&mut bob, &mut carol] {
-        person.sync(world);
-    }
-    let now = world.now;
-    let room = alice.does(|core| core.create_room("tea", now));
-    for name in ["bob", "carol"] {
-        alice.done(world, |core| core.invite(&room, name));
-    }
-    for person in [&mut bob, &mut carol] {
-        person.sync(world);
-    }
-    (alice, bob, carol, room)
-}
+use common::{Person, World, three};
+use hushwood_client::{Done, EventKind, MessageId};
 
 #[test]
 fn people_are_invited_and_talk() {

@@ -357,6 +357,24 @@ impl Person {
     }
 }
 
+/// Alice, Bob and Carol, in a room, each done with what the others did.
+pub fn three(world: &mut World) -> (Person, Person, Person, RoomId) {
+    let (mut alice, mut bob, mut carol) =
+        (Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3));
+    for person in [&mut bob, &mut carol] {
+        person.sync(world);
+    }
+    let now = world.now;
+    let room = alice.does(|core| core.create_room("tea", now));
+    for name in ["bob", "carol"] {
+        alice.done(world, |core| core.invite(&room, name));
+    }
+    for person in [&mut bob, &mut carol] {
+        person.sync(world);
+    }
+    (alice, bob, carol, room)
+}
+
 /// Everybody is believed.
 pub fn all(checks: &[hushwood::credential::CredentialCheck]) -> hushwood::credential::Verdicts {
     hushwood::credential::judge(checks, &hushwood::credential::InsecureAcceptAll)
